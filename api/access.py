@@ -1,0 +1,72 @@
+"""Who may write or read which keys: static bearer tokens (RFC 6750), or everybody."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import falcon
+
+from metrics.settings import Token
+
+_SCHEME = "bearer "
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What a request may do.
+
+    Attributes:
+        owner: Tells one token's requests from another's; empty if everybody may.
+        prefixes: Beginnings of the keys that it covers.
+    """
+
+    owner: str
+    prefixes: tuple[str, ...]
+
+    def covers(self, key: str) -> bool:
+        """Tell whether a key is among those it covers."""
+        return key.startswith(self.prefixes)
+
+
+_EVERYTHING = Grant("", ("",))
+
+
+class Access:
+    """Finds out what a request may do."""
+
+    def __init__(self, tokens: Sequence[Token]) -> None:
+        """Prepare the grants; without tokens everybody may do everything."""
+        prefixes: dict[str, list[str]] = {}
+        for token in tokens:
+            prefixes.setdefault(_digest(token.secret), []).append(token.prefix)
+        # Looked up by digest, so that the time it takes tells nothing about a secret.
+        self._grants = {
+            digest: Grant(digest[:16], tuple(found)) for digest, found in prefixes.items()
+        }
+
+    @property
+    def is_open(self) -> bool:
+        """Whether everybody may do everything."""
+        return not self._grants
+
+    def grant(self, req: falcon.Request) -> Grant:
+        """Return what a request may do.
+
+        Raises:
+            falcon.HTTPUnauthorized: If its token is missing or unknown.
+        """
+        if not self._grants:
+            return _EVERYTHING
+        header = req.get_header("Authorization") or ""
+        if header[: len(_SCHEME)].lower() == _SCHEME:
+            found = self._grants.get(_digest(header[len(_SCHEME) :].strip()))
+            if found:
+                return found
+        raise falcon.HTTPUnauthorized(
+            description="Send a token that is good here, as Authorization: Bearer <token>.",
+            challenges=["Bearer"],
+        )
+
+
+def _digest(secret: str) -> str:
+    return hashlib.sha256(secret.encode()).hexdigest()

@@ -1,0 +1,203 @@
+"""Request bodies, whatever their type: their messages go into a draft, one by one."""
+
+import json
+import re
+from collections.abc import Callable, Iterable
+from urllib.parse import parse_qsl
+
+import falcon
+
+from api import plain_json
+from api.draft import Draft
+from metrics.errors import InvalidMessageError
+from metrics.message import parse_value, parse_weight, shown
+
+# A StatsD timing, key:value|ms with a sample rate or not; a key may hold colons itself.
+# Source: StatsD, docs/metric_types.md.
+_TIMING = re.compile(r"(?P<key>.*):(?P<value>[^:|]*)\|(?P<type>[^|]*)(?:\|@(?P<rate>[^|]*))?")
+_FIELDS = {"key", "value", "timestamp", "values", "timestamps"}
+_FORM_FIELDS = {"key", "value", "timestamp"}
+
+
+def read_body(content_type: str | None, body: bytes, draft: Draft) -> None:
+    """Put the messages of a body into a draft.
+
+    Args:
+        content_type: As the request names it; None if it does not.
+        body: The body, decompressed.
+        draft: Takes the good messages, and names the bad.
+
+    Raises:
+        falcon.HTTPBadRequest: If the body cannot be read as its type.
+        falcon.HTTPUnsupportedMediaType: If its type is unknown.
+    """
+    media_type, _, parameters = (content_type or "").lower().partition(";")
+    charset = re.search(r"charset\s*=\s*\"?([\w-]+)", parameters)
+    if charset and charset[1] not in {"utf-8", "utf8", "us-ascii"}:
+        raise falcon.HTTPUnsupportedMediaType(description="The charset must be utf-8.")
+    # curl names the form type unless told otherwise, and some clients name none.
+    read = _READERS.get(media_type.strip() or "application/x-www-form-urlencoded")
+    if read is None:
+        raise falcon.HTTPUnsupportedMediaType(
+            description=f"Content-Type must be one of {', '.join(_READERS)}, "
+            f"got {shown(media_type.strip())}."
+        )
+    read(body, draft)
+
+
+def _read_json(body: bytes, draft: Draft) -> None:
+    if plain_json.read(body, draft):
+        return
+    content = _loads(body, "body")
+    if isinstance(content, list) and not _is_pair(content):
+        for item in content:
+            _add_item(item, draft)
+    else:
+        _add_item(content, draft)
+
+
+def _read_ndjson(body: bytes, draft: Draft) -> None:
+    for line in body.split(b"\n"):
+        if line.strip():
+            try:
+                item = _loads(line, "line")
+            except falcon.HTTPBadRequest as error:
+                draft.reject(str(error.description))
+            else:
+                _add_item(item, draft)
+
+
+def _read_text(body: bytes, draft: Draft) -> None:
+    for line in _decode(body).split("\n"):
+        if line.strip():
+            try:
+                key, value, weight = _parse_line(line.strip())
+            except InvalidMessageError as error:
+                draft.reject(str(error))
+            else:
+                draft.add(key, value, weight=weight)
+
+
+def _read_form(body: bytes, draft: Draft) -> None:
+    if body.lstrip()[:1] in (b"{", b"["):
+        _read_json(body, draft)
+    elif b"=" not in body:
+        _read_text(body, draft)
+    else:
+        _add_form(_decode(body).strip(), draft)
+
+
+_READERS: dict[str, Callable[[bytes, Draft], None]] = {
+    "application/json": _read_json,
+    "application/x-ndjson": _read_ndjson,
+    "text/plain": _read_text,
+    "application/x-www-form-urlencoded": _read_form,
+}
+
+
+def _add_form(text: str, draft: Draft) -> None:
+    pairs = parse_qsl(text, keep_blank_values=True)
+    fields = dict(pairs)
+    if len(pairs) > len(fields) or not {"key", "value"} <= fields.keys() <= _FORM_FIELDS:
+        raise falcon.HTTPBadRequest(
+            description="A form has one key and one value: key=checkout.web-1&value=123.4"
+        )
+    timestamp: object = fields.get("timestamp")
+    try:
+        value = parse_value(fields["value"])
+        if isinstance(timestamp, str) and re.fullmatch(r"\d+(\.\d+)?", timestamp, re.ASCII):
+            timestamp = float(timestamp)
+    except InvalidMessageError as error:
+        draft.reject(str(error))
+    else:
+        draft.add(fields["key"], value, timestamp)
+
+
+def _parse_line(line: str) -> tuple[str, float, int]:
+    timing = _TIMING.fullmatch(line)
+    if timing is None:
+        key, comma, value = line.rpartition(",")
+        if not comma:
+            raise InvalidMessageError(
+                f"a line must be key,value or key:value|ms, got {shown(line)}"
+            )
+        return key.strip(), parse_value(value.strip()), 1
+    if timing["type"] != "ms":
+        raise InvalidMessageError(
+            f"of StatsD only timings are taken, key:value|ms, got {shown(line)}"
+        )
+    weight = 1 if timing["rate"] is None else parse_weight(timing["rate"])
+    return timing["key"], parse_value(timing["value"]), weight
+
+
+def _add_item(item: object, draft: Draft) -> None:
+    """Add what one JSON object or pair holds: a message, or the messages of a column."""
+    if isinstance(item, list) and len(item) == 2:
+        draft.add(item[0], item[1])
+    elif not isinstance(item, dict):
+        draft.reject(
+            'a message must be {"key":...,"value":...} or a pair ["key",value], '
+            f"got {shown(item)}"
+        )
+    elif item.keys() - _FIELDS:
+        unknown = ", ".join(shown(name) for name in sorted(item.keys() - _FIELDS))
+        draft.reject(
+            f"unknown field {unknown}; known are key, value, timestamp, values, timestamps",
+            _messages_in(item),
+        )
+    elif "values" in item:
+        _add_column(item, draft)
+    elif "timestamps" in item:
+        draft.reject("timestamps stand beside values; beside value it is timestamp")
+    elif "key" not in item or "value" not in item:
+        draft.reject(f"a message must have {'value' if 'key' in item else 'key'}")
+    elif "timestamp" in item and item["timestamp"] is None:
+        draft.reject("timestamp must not be null; leave it out")
+    else:
+        draft.add(item["key"], item["value"], item.get("timestamp"))
+
+
+def _add_column(item: dict[str, object], draft: Draft) -> None:
+    values = item["values"]
+    if not isinstance(values, list):
+        draft.reject(f"values must be an array of numbers, got {shown(values)}")
+        return
+    timestamps = item.get("timestamps", item.get("timestamp"))
+    times: Iterable[object] = [timestamps] * len(values)
+    if "value" in item or ("timestamp" in item and "timestamps" in item):
+        draft.reject("values stand beside key and timestamps only", len(values))
+        return
+    if "timestamps" in item:
+        if not isinstance(timestamps, list) or len(timestamps) != len(values):
+            draft.reject("timestamps must be an array as long as values", max(len(values), 1))
+            return
+        if None in timestamps:
+            draft.reject("timestamps must not be null", len(values))
+            return
+        times = timestamps
+    for value, timestamp in zip(values, times, strict=True):
+        draft.add(item.get("key"), value, timestamp)
+
+
+def _messages_in(item: dict[str, object]) -> int:
+    values = item.get("values")
+    return len(values) if isinstance(values, list) and values else 1
+
+
+def _is_pair(content: list[object]) -> bool:
+    return len(content) == 2 and isinstance(content[0], str)
+
+
+def _loads(text: bytes, what: str) -> object:
+    try:
+        # Takes NaN and Infinity, which are no JSON, so that they can be rejected by name.
+        return json.loads(_decode(text))
+    except (ValueError, RecursionError) as error:
+        raise falcon.HTTPBadRequest(description=f"The {what} is not JSON: {error}") from error
+
+
+def _decode(body: bytes) -> str:
+    try:
+        return body.decode()
+    except UnicodeDecodeError as error:
+        raise falcon.HTTPBadRequest(description=f"The body is not UTF-8: {error}") from error

@@ -1,0 +1,108 @@
+"""Errors as HTTP answers: all of them ``application/problem+json`` (RFC 9457)."""
+
+import logging
+from http import HTTPStatus
+from typing import Any
+
+import falcon
+import msgspec
+
+from metrics.errors import (
+    IdempotencyConflictError,
+    InvalidQueryError,
+    NoDataError,
+    SettingsError,
+    StorageUnavailableError,
+    StorageUnsoundError,
+)
+
+RETRY_AFTER_S = 1
+
+_log = logging.getLogger(__name__)
+
+
+class Problem(falcon.HTTPError):
+    """An error with members of its own beside those of RFC 9457."""
+
+    def __init__(
+        self,
+        status: str,
+        detail: str,
+        *,
+        headers: dict[str, str] | None = None,
+        **members: object,
+    ) -> None:
+        super().__init__(status, description=detail, headers=headers)
+        self.members = members
+
+
+def add_problems(app: falcon.App[Any, Any]) -> None:
+    """Let an app answer every error as a problem."""
+    app.set_error_serializer(_serialize)
+    app.add_error_handler(Exception, _raise_internal_error)
+    app.add_error_handler(InvalidQueryError, _raise_bad_request)
+    app.add_error_handler(NoDataError, _raise_not_found)
+    app.add_error_handler(IdempotencyConflictError, _raise_conflict)
+    app.add_error_handler((StorageUnsoundError, SettingsError), _raise_unsound)
+    app.add_error_handler(StorageUnavailableError, _raise_unavailable)
+
+
+def _serialize(req: falcon.Request, resp: falcon.Response, error: falcon.HTTPError) -> None:
+    problem: dict[str, object] = {
+        "title": HTTPStatus(error.status_code).phrase,
+        "status": error.status_code,
+        "detail": error.description or error.title,
+    }
+    if isinstance(error, Problem):
+        problem |= error.members
+    resp.content_type = "application/problem+json"
+    resp.data = msgspec.json.encode(problem)
+
+
+def _raise_bad_request(
+    req: falcon.Request, resp: falcon.Response, error: Exception, params: object
+) -> None:
+    raise Problem(falcon.HTTP_400, str(error)) from error
+
+
+def _raise_not_found(
+    req: falcon.Request, resp: falcon.Response, error: Exception, params: object
+) -> None:
+    headers = {"Cache-Control": "no-cache, no-store"}
+    raise Problem(falcon.HTTP_404, str(error), headers=headers) from error
+
+
+def _raise_conflict(
+    req: falcon.Request, resp: falcon.Response, error: Exception, params: object
+) -> None:
+    raise Problem(falcon.HTTP_422, str(error)) from error
+
+
+def _raise_unavailable(
+    req: falcon.Request, resp: falcon.Response, error: StorageUnavailableError, params: object
+) -> None:
+    raise unavailable(str(error), stored=error.stored) from error
+
+
+def _raise_unsound(
+    req: falcon.Request, resp: falcon.Response, error: Exception, params: object
+) -> None:
+    _log.error("%s", error)
+    raise unavailable(str(error), stored="no") from error
+
+
+def _raise_internal_error(
+    req: falcon.Request, resp: falcon.Response, error: Exception, params: object
+) -> None:
+    if isinstance(error, falcon.HTTPError | falcon.HTTPStatus):
+        raise error
+    _log.error("%s %s failed", req.method, req.path, exc_info=error)
+    raise Problem(
+        falcon.HTTP_500, "A fault of ours; the log of this process has it.", stored="unknown"
+    ) from error
+
+
+def unavailable(detail: str, **members: object) -> Problem:
+    """Return the answer for what cannot be done now, and may be tried again."""
+    headers = {"Retry-After": str(RETRY_AFTER_S)}
+    return Problem(falcon.HTTP_503, detail, headers=headers, **members)

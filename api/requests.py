@@ -1,0 +1,110 @@
+"""What a collector reads off a request: its body, whole and within bounds, and its headers."""
+
+import hashlib
+import re
+import zlib
+
+import falcon
+import gevent
+
+from api.problems import Problem
+from metrics.stream import Mark
+
+BODY_DEADLINE_S = 10.0
+"""How long a body may take to come: a gevent worker has no deadline of its own."""
+
+_IDEMPOTENCY_KEY = re.compile(r"[\x20-\x7e]{1,128}")
+
+
+def read_bytes(req: falcon.Request, bytes_max: int) -> bytes:
+    """Return the body of a request, decompressed.
+
+    Args:
+        req: The request.
+        bytes_max: How long it may be, before and after decompression.
+
+    Raises:
+        falcon.HTTPError: If it is too long, too slow, cut short, or not compressed as it says.
+    """
+    encoding = (req.get_header("Content-Encoding") or "identity").strip().lower()
+    if encoding not in {"identity", "gzip"}:
+        raise Problem(
+            falcon.HTTP_415,
+            "Content-Encoding must be gzip, or none.",
+            headers={"Accept-Encoding": "gzip"},
+        )
+    try:
+        with gevent.Timeout(BODY_DEADLINE_S):
+            body = _read(req, bytes_max)
+    except gevent.Timeout:
+        raise Problem(
+            falcon.HTTP_408, f"The body did not come within {BODY_DEADLINE_S:.0f} seconds."
+        ) from None
+    return _gunzip(body, bytes_max) if encoding == "gzip" else body
+
+
+def mark_of(req: falcon.Request, owner: str, body: bytes) -> Mark | None:
+    """Return what makes a repetition of the request recognisable; None if it has no key for that.
+
+    Args:
+        req: The request.
+        owner: Tells one token's requests from another's; empty if there are no tokens.
+        body: Its body, decompressed.
+
+    Raises:
+        falcon.HTTPBadRequest: If its Idempotency-Key cannot be one.
+    """
+    key = req.get_header("Idempotency-Key")
+    if key is None:
+        return None
+    if not _IDEMPOTENCY_KEY.fullmatch(key):
+        raise falcon.HTTPBadRequest(
+            description="Idempotency-Key must be 1 to 128 printable ASCII characters."
+        )
+    digest = hashlib.blake2b(body, digest_size=16).hexdigest()
+    return Mark(f"{owner}:{key}" if owner else key, digest)
+
+
+def _read(req: falcon.Request, bytes_max: int) -> bytes:
+    length = req.content_length
+    stream = req.env["wsgi.input"]
+    try:
+        if length is not None:
+            if length > bytes_max:
+                raise _too_large(bytes_max)
+            body: bytes = stream.read(length)
+        elif "chunked" in (req.get_header("Transfer-Encoding") or "").lower():
+            body = stream.read(bytes_max + 1)
+        else:
+            return b""
+    except OSError as error:
+        raise _cut_short() from error
+    if len(body) > bytes_max:
+        raise _too_large(bytes_max)
+    # The server hands over what came before the client went away as if it were all.
+    if length is not None and len(body) != length:
+        raise _cut_short()
+    return body
+
+
+def _gunzip(body: bytes, bytes_max: int) -> bytes:
+    inflater = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+    try:
+        content = inflater.decompress(body, bytes_max + 1)
+    except zlib.error as error:
+        raise falcon.HTTPBadRequest(description=f"The body is not gzip: {error}") from error
+    if len(content) > bytes_max:
+        raise _too_large(bytes_max)
+    if not inflater.eof or inflater.unused_data:
+        raise falcon.HTTPBadRequest(description="The body is not one whole gzip member.")
+    return content
+
+
+def _too_large(bytes_max: int) -> Problem:
+    return Problem(
+        falcon.HTTP_413, f"A body may have {bytes_max} bytes; send several smaller batches."
+    )
+
+
+def _cut_short() -> falcon.HTTPBadRequest:
+    return falcon.HTTPBadRequest(description="The body is shorter than Content-Length says.")

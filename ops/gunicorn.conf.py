@@ -1,0 +1,26 @@
+"""gunicorn's settings for the collector and the query service."""
+
+# First of all, before anything imports a socket: gunicorn itself patches only after its fork.
+from gevent import monkey
+
+monkey.patch_all()
+
+import os  # noqa: E402
+
+bind = f"{os.environ.get('METRICS_HOST', '0.0.0.0')}:{os.environ.get('PORT', '8000')}"  # noqa: S104
+worker_class = "gevent"
+workers = int(os.environ.get("WEB_CONCURRENCY", "1"))
+worker_connections = 1000
+
+# Connections to Redis belong to the process that made them.
+preload_app = False
+control_socket_disable = True
+
+# Clients keep their connection between batches; it is also the deadline of a request's headers.
+keepalive = 30
+# Every request is answered within 3 seconds, and honcho kills what is there after 5.
+graceful_timeout = 4
+
+# Nothing here believes what a proxy says about a client.
+forwarded_allow_ips = ""
+accesslog = None

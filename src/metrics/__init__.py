@@ -1,0 +1,1 @@
+"""Response-time metrics: messages in, one small hash per key and hour out."""

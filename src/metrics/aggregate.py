@@ -1,0 +1,120 @@
+"""The aggregate of one key-hour: count, sum, min, max and histogram, and how a hash holds it."""
+
+import math
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+
+from metrics.errors import StorageUnsoundError
+from metrics.histogram import Histogram
+
+BUCKET_PREFIX = "b:"
+_LARGEST = sys.float_info.max
+
+
+@dataclass(frozen=True, slots=True)
+class Aggregate:
+    """What is kept of the messages of a key-hour. Any two merge, in any order.
+
+    Attributes:
+        count: Number of messages, sampled ones counted as often as they stand for; exact.
+        sum: Sum of their values, within float rounding; at most the largest double.
+        min: Smallest value, exact.
+        max: Largest value, exact.
+        histogram: The values, each within 1 %.
+    """
+
+    count: int
+    sum: float
+    min: float
+    max: float
+    histogram: Histogram
+
+    @classmethod
+    def of(cls, values: Sequence[float], weights: Sequence[int] | None = None) -> Self:
+        """Fold values into an aggregate.
+
+        Args:
+            values: At least one; finite and >= 0.
+            weights: How often each value counts; once, if not given.
+        """
+        array = np.asarray(values, dtype=np.float64)
+        counts = None if weights is None else np.asarray(weights, dtype=np.int64)
+        with np.errstate(over="ignore"):
+            total = float(array.sum() if counts is None else (array * counts).sum())
+        return cls(
+            count=array.size if counts is None else int(counts.sum()),
+            sum=min(total, _LARGEST),
+            min=float(array.min()),
+            max=float(array.max()),
+            histogram=Histogram.of(array, counts),
+        )
+
+    @classmethod
+    def from_hash(cls, fields: Mapping[bytes, bytes]) -> Self:
+        """Read an aggregate from the fields of its hash.
+
+        Raises:
+            StorageUnsoundError: If they are not those of an aggregate.
+        """
+        prefix = BUCKET_PREFIX.encode()
+        try:
+            return cls(
+                count=int(fields[b"count"]),
+                sum=float(fields[b"sum"]),
+                min=float(fields[b"min"]),
+                max=float(fields[b"max"]),
+                histogram=Histogram(
+                    {
+                        int(field[len(prefix) :]): int(count)
+                        for field, count in fields.items()
+                        if field.startswith(prefix)
+                    }
+                ),
+            )
+        except (KeyError, ValueError) as error:
+            raise StorageUnsoundError(f"not the hash of a key-hour: {error!r}") from error
+
+    @property
+    def average(self) -> float:
+        """Mean of the values; never outside min and max, as rounding might have it."""
+        return min(max(self.sum / self.count, self.min), self.max)
+
+    def merged_with(self, other: Self) -> Self:
+        """Return the aggregate of the messages of both."""
+        return type(self)(
+            count=self.count + other.count,
+            sum=min(self.sum + other.sum, _LARGEST),
+            min=min(self.min, other.min),
+            max=max(self.max, other.max),
+            histogram=self.histogram.merged_with(other.histogram),
+        )
+
+    def quantile(self, q: float) -> float:
+        """Return the value below which the share ``q`` of the values lies, within 1 %.
+
+        Between two ranks it is interpolated, so the median of an even number of values is the
+        mean of the middle two. The ends are exact: ``quantile(0)`` is min, ``quantile(1)`` max.
+
+        Args:
+            q: 0 to 1.
+
+        Source:
+            Hyndman and Fan, "Sample Quantiles in Statistical Packages", 1996, definition 7.
+        """
+        position = q * (self.count - 1)
+        rank = math.floor(position)
+        lower = self._value_at(rank)
+        if rank == position:
+            return lower
+        return lower + (self._value_at(rank + 1) - lower) * (position - rank)
+
+    def _value_at(self, rank: int) -> float:
+        if rank <= 0:
+            return self.min
+        if rank >= self.count - 1:
+            return self.max
+        return min(max(self.histogram.value_at(rank), self.min), self.max)

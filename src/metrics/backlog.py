@@ -1,0 +1,240 @@
+"""The worker's side of the streams: entries are read, claimed, committed or buried."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from metrics.aggregate import BUCKET_PREFIX, Aggregate
+from metrics.connection import Argument, Call, Connection, Reply, Script, command, done
+from metrics.entry import Folded, read_key_hour
+from metrics.errors import MetricsError
+from metrics.hours import Hour
+from metrics.keyspace import GROUP, Partition
+
+NEW = b">"
+"""Cursor of a read: entries that no consumer has got yet."""
+
+START = b"0-0"
+"""Cursor of a read: what is pending for this consumer, from the first. Of a claim: all of it."""
+
+_COMMIT = Script.named("commit")
+_BURY = Script.named("bury")
+_DISMISS = Script.named("dismiss")
+_HOUR_LENGTH = len("2026-11-23T14")
+_SECONDS_PER_DAY = 86400
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """An entry that this consumer has got and nobody has committed.
+
+    Attributes:
+        id: Its id in the stream.
+        fields: Its fields and values in turn; None if somebody deleted it.
+    """
+
+    id: bytes
+    fields: Sequence[bytes] | None
+
+    @property
+    def hours(self) -> set[bytes]:
+        """The hours it is counted under in the backlog."""
+        return {field[:_HOUR_LENGTH] for field in (self.fields or ())[::2]}
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Part of what can be claimed of a partition.
+
+    Attributes:
+        cursor: Where the next page begins; ``START`` if there is none.
+        entries: What was claimed.
+        has_gaps: Whether some of it was deleted and is still pending for this consumer.
+    """
+
+    cursor: bytes
+    entries: Sequence[Delivered]
+    has_gaps: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """Entries of one partition, and what they fold into."""
+
+    partition: int
+    entries: Sequence[Delivered]
+    folded: Folded
+
+
+class Backlog:
+    """All partitions' streams, as one consumer sees them."""
+
+    def __init__(self, connection: Connection, *, consumer: str, retention_days: int) -> None:
+        """Look at them through a connection.
+
+        Args:
+            connection: The way to Redis.
+            consumer: Name of the consumer; the same after a restart.
+            retention_days: How long a key-hour is kept.
+        """
+        self._connection = connection
+        self._consumer = consumer
+        self._retention_s = retention_days * _SECONDS_PER_DAY
+
+    def create_groups(self, partitions: Iterable[int]) -> None:
+        """Create the consumer groups that are missing.
+
+        They begin at 0: what is committed is deleted, so whatever a stream holds is backlog.
+
+        Raises:
+            MetricsError: If Redis did not do it.
+        """
+        streams = [Partition(number).stream for number in partitions]
+        existing = self._connection.execute([command("XINFO", "GROUPS", name) for name in streams])
+        missing = [
+            command("XGROUP", "CREATE", name, GROUP, 0, "MKSTREAM")
+            for name, groups in zip(streams, existing, strict=True)
+            if isinstance(groups, MetricsError) or not groups
+        ]
+        for reply in self._connection.execute(missing) if missing else ():
+            if not (isinstance(reply, MetricsError) and "BUSYGROUP" in str(reply)):
+                done(reply)
+
+    def read(
+        self, cursors: Mapping[int, bytes], entries_max: int
+    ) -> dict[int, list[Delivered] | MetricsError]:
+        """Return what the streams have for this consumer, at most ``entries_max`` a partition.
+
+        Args:
+            cursors: Partition -> ``NEW``, or the id after which to read what is pending already.
+            entries_max: How many to take from each.
+        """
+        replies = self._connection.execute(
+            [
+                command(
+                    *("XREADGROUP", "GROUP", GROUP, self._consumer, "COUNT", entries_max),
+                    *("STREAMS", Partition(number).stream, cursor),
+                )
+                for number, cursor in cursors.items()
+            ]
+        )
+        return {
+            number: reply if isinstance(reply, MetricsError) else _delivered(reply)
+            for number, reply in zip(cursors, replies, strict=True)
+        }
+
+    def claim(
+        self, cursors: Mapping[int, bytes], entries_max: int, idle_ms: int
+    ) -> dict[int, Page | MetricsError]:
+        """Take over a page of what has been pending for longer than ``idle_ms``."""
+        replies = self._connection.execute(
+            [
+                command(
+                    *("XAUTOCLAIM", Partition(number).stream, GROUP, self._consumer, idle_ms),
+                    *(cursor, "COUNT", entries_max),
+                )
+                for number, cursor in cursors.items()
+            ]
+        )
+        return {
+            number: reply if isinstance(reply, MetricsError) else _page(reply)
+            for number, reply in zip(cursors, replies, strict=True)
+        }
+
+    def commit(self, commits: Sequence[Commit], now: float) -> list[bool | MetricsError]:
+        """Apply each commit and take its entries out of the stream, or change nothing.
+
+        Args:
+            commits: What to commit; one atomic step each.
+            now: Unix seconds.
+
+        Returns:
+            For each whether it was done; False if an entry is no longer this consumer's.
+        """
+        replies = self._connection.execute([self._commit_call(commit, now) for commit in commits])
+        return [reply if isinstance(reply, MetricsError) else reply == 1 for reply in replies]
+
+    def deliveries_of(self, partition: int, entry: Delivered) -> int:
+        """Return how often an entry has been delivered, 0 if it is not pending.
+
+        Raises:
+            MetricsError: If Redis did not say.
+        """
+        stream = Partition(partition).stream
+        pending = self._connection.ask(command("XPENDING", stream, GROUP, entry.id, entry.id, 1))
+        return int(pending[0][3]) if pending else 0
+
+    def bury(self, partition: int, entry: Delivered, reason: str) -> bool:
+        """Move an entry to the dead stream; return False if it is no longer this consumer's.
+
+        Raises:
+            MetricsError: If Redis did not do it.
+        """
+        names = Partition(partition)
+        hours = entry.hours
+        messages = sum(values.count(b",") + 1 for values in (entry.fields or ())[1::2])
+        buried = self._connection.ask(
+            _BURY.call(
+                [names.stream, names.audit, names.backlog, names.dead],
+                [GROUP, self._consumer, entry.id, reason, messages, len(hours), *hours],
+            )
+        )
+        return bool(buried == 1)
+
+    def forget(self, partition: int, entries: Sequence[Delivered]) -> None:
+        """Acknowledge entries that somebody deleted from the stream.
+
+        Raises:
+            MetricsError: If Redis did not do it.
+        """
+        ids = [entry.id for entry in entries]
+        self._connection.ask(command("XACK", Partition(partition).stream, GROUP, *ids))
+
+    def dismiss_consumers(self, partitions: Iterable[int], idle_ms: int) -> None:
+        """Remove consumers that were idle for ``idle_ms`` and have nothing pending.
+
+        Raises:
+            MetricsError: If Redis did not do it.
+        """
+        replies = self._connection.execute(
+            [_DISMISS.call([Partition(number).stream], [GROUP, idle_ms]) for number in partitions]
+        )
+        for reply in replies:
+            done(reply)
+
+    def _commit_call(self, commit: Commit, now: float) -> Call:
+        names = Partition(commit.partition)
+        hours = Counter(hour for entry in commit.entries for hour in entry.hours)
+        arguments: list[Argument] = [GROUP, self._consumer, commit.folded.messages]
+        arguments += (Hour.of(now - self._retention_s).digits, len(commit.entries))
+        arguments += (entry.id for entry in commit.entries)
+        arguments.append(len(hours))
+        for hour, entries in hours.items():
+            arguments += (hour, entries)
+        hashes = []
+        for key_hour, aggregate in commit.folded.aggregates.items():
+            key, hour_of_key = read_key_hour(key_hour)
+            hashes.append(names.hour(key_hour.decode()))
+            arguments += (key, hour_of_key.digits, hour_of_key.end + self._retention_s)
+            arguments += _numbers(aggregate)
+        return _COMMIT.call(
+            [names.stream, names.audit, names.backlog, names.keys, *hashes], arguments
+        )
+
+
+def _numbers(aggregate: Aggregate) -> Iterable[Argument]:
+    yield from (aggregate.count, repr(aggregate.sum), repr(aggregate.min), repr(aggregate.max))
+    yield len(aggregate.histogram)
+    for bucket, count in aggregate.histogram:
+        yield from (f"{BUCKET_PREFIX}{bucket}", count)
+
+
+def _delivered(reply: Reply) -> list[Delivered]:
+    return [Delivered(id_, fields) for id_, fields in reply[0][1]] if reply else []
+
+
+def _page(reply: Reply) -> Page:
+    # Redis 6.2 has None in the place of an entry that was deleted; 7.0 drops it by itself.
+    cursor, items = reply[0], reply[1]
+    entries = [Delivered(*item) for item in items if item is not None]
+    return Page(cursor, entries, has_gaps=len(entries) < len(items))

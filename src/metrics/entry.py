@@ -1,0 +1,184 @@
+"""Entries: how messages lie in a stream, as text that redis-cli shows.
+
+Each field of an entry is a key-hour and its value the values of that key-hour, comma-separated;
+a sampled one says how many messages it stands for::
+
+    2026-11-23T14:checkout.web-1   123.4,98.1,250.0*10
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import msgspec
+
+from metrics.aggregate import Aggregate
+from metrics.errors import EntryUnreadableError, InvalidQueryError
+from metrics.hours import Hour
+from metrics.message import WEIGHT_MAX, is_key, shown
+
+COLUMNS_MAX = 500
+"""Key-hours in one entry: bounds the arguments of one command in a script."""
+
+TEXT_LENGTH_MAX = 32_768
+"""Length of the values of one entry: bounds what a worker reads at once."""
+
+_decode_values = msgspec.json.Decoder(list[float]).decode
+_decode_weights = msgspec.json.Decoder(list[int]).decode
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """The values of one key-hour, as text.
+
+    Attributes:
+        key_hour: As ``keyspace.key_hour`` writes it.
+        text: The values, comma-separated.
+        messages: How many there are.
+    """
+
+    key_hour: str
+    text: str
+    messages: int
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What is appended at once to the stream of a partition: columns of different key-hours."""
+
+    columns: tuple[Column, ...]
+
+    @property
+    def messages(self) -> int:
+        """Number of messages in the entry."""
+        return sum(column.messages for column in self.columns)
+
+
+def write_values(values: Sequence[float], weights: Sequence[int] | None = None) -> str:
+    """Return values as the text of a column; each counted ``weights`` times, or once."""
+    text = msgspec.json.encode(values)[1:-1].decode()
+    if weights is None:
+        return text
+    tokens = zip(text.split(","), weights, strict=True)
+    return ",".join(value if weight == 1 else f"{value}*{weight}" for value, weight in tokens)
+
+
+def pack(columns: Iterable[Column]) -> list[Entry]:
+    """Return entries that hold the columns, each entry small enough to be read with many others.
+
+    Columns of the same key-hour are joined, and long ones cut.
+    """
+    entries: list[Entry] = []
+    packed: list[Column] = []
+    length = 0
+    for column in _cut(_joined(columns)):
+        if packed and (len(packed) == COLUMNS_MAX or length + len(column.text) > TEXT_LENGTH_MAX):
+            entries.append(Entry(tuple(packed)))
+            packed, length = [], 0
+        packed.append(column)
+        length += len(column.text)
+    if packed:
+        entries.append(Entry(tuple(packed)))
+    return entries
+
+
+def _joined(columns: Iterable[Column]) -> Iterator[Column]:
+    by_key_hour: dict[str, list[Column]] = {}
+    for column in columns:
+        by_key_hour.setdefault(column.key_hour, []).append(column)
+    for key_hour, parts in by_key_hour.items():
+        if len(parts) == 1:
+            yield parts[0]
+        else:
+            text = ",".join(part.text for part in parts)
+            yield Column(key_hour, text, sum(part.messages for part in parts))
+
+
+def _cut(columns: Iterable[Column]) -> Iterator[Column]:
+    for column in columns:
+        text = column.text
+        messages = column.messages
+        while len(text) > TEXT_LENGTH_MAX:
+            comma = text.rindex(",", 0, TEXT_LENGTH_MAX)
+            head, text = text[:comma], text[comma + 1 :]
+            count = head.count(",") + 1
+            messages -= count
+            yield Column(column.key_hour, head, count)
+        yield Column(column.key_hour, text, messages)
+
+
+@lru_cache(maxsize=65536)
+def read_key_hour(field: bytes) -> tuple[str, Hour]:
+    """Return the key and the hour that a field of an entry names.
+
+    Raises:
+        EntryUnreadableError: If it names none.
+    """
+    try:
+        hour, _, key = field.decode("ascii").partition(":")
+        if is_key(key):
+            return key, Hour.parse(hour)
+    except (UnicodeDecodeError, InvalidQueryError):
+        pass
+    raise EntryUnreadableError(f"a field is not hour:key: {shown(field)}")
+
+
+def read_values(texts: Sequence[bytes]) -> tuple[list[float], list[int] | None]:
+    """Return the values in the texts of columns, and their weights where any is sampled.
+
+    Raises:
+        EntryUnreadableError: If they are not values that a collector accepts.
+    """
+    joined = b",".join(texts)
+    try:
+        if b"*" in joined:
+            values, weights = _read_weighted(joined)
+        else:
+            values, weights = _decode_values(b"[%b]" % joined), None
+    except (msgspec.DecodeError, ValueError) as error:
+        raise EntryUnreadableError(f"values are not numbers: {error}") from error
+    if not values or min(values) < 0:
+        raise EntryUnreadableError("values are missing or negative")
+    return values, weights
+
+
+def _read_weighted(joined: bytes) -> tuple[list[float], list[int]]:
+    tokens = [token.partition(b"*") for token in joined.split(b",")]
+    values = _decode_values(b"[%b]" % b",".join(value for value, _, _ in tokens))
+    weights = _decode_weights(b"[%b]" % b",".join(weight or b"1" for _, _, weight in tokens))
+    if not 1 <= min(weights) <= max(weights) <= WEIGHT_MAX:
+        raise ValueError("a sampled value stands for no number of messages")
+    return values, weights
+
+
+@dataclass(frozen=True, slots=True)
+class Folded:
+    """Entries folded into aggregates.
+
+    Attributes:
+        aggregates: Key-hour, as bytes of the entries' fields, to its aggregate.
+        messages: Number of messages in the entries.
+    """
+
+    aggregates: Mapping[bytes, Aggregate]
+    messages: int
+
+
+def fold(entries: Iterable[Sequence[bytes]]) -> Folded:
+    """Fold entries, each a flat sequence of fields and values, into one aggregate per key-hour.
+
+    Raises:
+        EntryUnreadableError: If any of them cannot be read.
+    """
+    columns: dict[bytes, list[bytes]] = {}
+    for fields in entries:
+        for key_hour, text in zip(fields[::2], fields[1::2], strict=True):
+            columns.setdefault(key_hour, []).append(text)
+    aggregates: dict[bytes, Aggregate] = {}
+    messages = 0
+    for key_hour, texts in columns.items():
+        read_key_hour(key_hour)
+        values, weights = read_values(texts)
+        aggregates[key_hour] = Aggregate.of(values, weights)
+        messages += len(values)
+    return Folded(aggregates, messages)

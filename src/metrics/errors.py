@@ -1,0 +1,66 @@
+"""The errors of the project: each exists because some caller acts differently."""
+
+from typing import Literal
+
+Stored = Literal["no", "unknown"]
+"""What is known of the messages of a failed append: not in Redis, or perhaps in Redis."""
+
+
+class MetricsError(Exception):
+    """Base of all errors of this project."""
+
+
+class InvalidMessageError(MetricsError, ValueError):
+    """A message that breaks a rule; it is dropped, counted and named to its sender."""
+
+
+class InvalidQueryError(MetricsError, ValueError):
+    """A question that cannot be asked; the text says what is allowed."""
+
+
+class NoDataError(MetricsError, LookupError):
+    """A key-hour without messages."""
+
+
+class EntryUnreadableError(MetricsError, ValueError):
+    """An entry of a stream that is not one of ours; it goes to the dead stream."""
+
+
+class StorageUnavailableError(MetricsError):
+    """Redis is away, or refuses to do it now; worth trying again later.
+
+    Attributes:
+        stored: What is known of the command: certainly not done, or unknown.
+    """
+
+    def __init__(self, detail: str, *, stored: Stored = "no") -> None:
+        super().__init__(detail)
+        self.stored: Stored = stored
+
+
+class BacklogFullError(StorageUnavailableError):
+    """The backlog of a partition is at its limit; nothing is trimmed to make room."""
+
+
+class IdempotencyConflictError(MetricsError):
+    """An idempotency key that was used for another batch."""
+
+
+class StorageUnsoundError(MetricsError):
+    """Something in Redis is not what we keep there; nothing was changed."""
+
+
+class GroupMissingError(MetricsError):
+    """The consumer group of a stream is gone; it can be created again at 0."""
+
+
+class UnexpectedReplyError(MetricsError):
+    """Redis answered what it should not: a fault of ours, or of its version."""
+
+
+class SettingsError(MetricsError):
+    """A setting that cannot be used; the process must not start."""
+
+
+class LayoutError(SettingsError):
+    """Settings that differ from those the numbers in Redis were made with."""

@@ -1,0 +1,152 @@
+"""What a message may be: the rules for its key, value, timestamp and sample rate."""
+
+import math
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Self
+
+from metrics.errors import InvalidMessageError
+
+FUTURE_SECONDS_MAX = 300
+"""How far a timestamp may be ahead of the collector's clock."""
+
+WEIGHT_MAX = 1_000_000
+"""How many messages one sampled message may stand for: keeps every count exact in a double."""
+
+_KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}", re.ASCII)
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+# RFC 3339, section 5.6; the offset is mandatory.
+_RFC_3339 = re.compile(
+    r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(\.\d+)?([Zz]|[+-]\d{2}:\d{2})", re.ASCII
+)
+_SHOWN_LENGTH_MAX = 64
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptedTimes:
+    """The timestamps that a collector takes.
+
+    Attributes:
+        earliest: Start of the retention, in Unix seconds.
+        latest: A little ahead of the collector's clock, in Unix seconds.
+    """
+
+    earliest: float
+    latest: float
+
+    @classmethod
+    def around(cls, now: float, retention_days: int) -> Self:
+        """Return the times that are accepted at ``now`` (Unix seconds)."""
+        return cls(now - retention_days * 86400, now + FUTURE_SECONDS_MAX)
+
+    def check(self, timestamp: object) -> float:
+        """Return a timestamp in Unix seconds.
+
+        Args:
+            timestamp: Unix seconds as a number, or an RFC 3339 string with an offset.
+
+        Raises:
+            InvalidMessageError: If it is neither, or outside the accepted times.
+        """
+        seconds = _unix_seconds(timestamp)
+        if not self.earliest <= seconds <= self.latest:
+            raise InvalidMessageError(
+                f"timestamp must lie between {self.earliest:.0f} (the retention) and "
+                f"{self.latest:.0f} (five minutes ahead) in Unix seconds, got {shown(timestamp)}"
+            )
+        return seconds
+
+
+def is_key(text: object) -> bool:
+    """Tell whether ``text`` may be the key of a message."""
+    return isinstance(text, str) and _KEY.fullmatch(text) is not None
+
+
+def check_key(key: object) -> str:
+    """Return the key.
+
+    Raises:
+        InvalidMessageError: If it is none.
+    """
+    if isinstance(key, str) and _KEY.fullmatch(key):
+        return key
+    raise InvalidMessageError(
+        "key must be 1 to 128 characters of A-Z a-z 0-9 . _ : - beginning with a letter or digit, "
+        f"got {shown(key)}"
+    )
+
+
+def check_value(value: object) -> float:
+    """Return the value of a message: finite and at least 0, in the unit of its sender.
+
+    Raises:
+        InvalidMessageError: If it is a boolean, a text, negative, infinite or NaN.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise InvalidMessageError(f"value must be a number, got {shown(value)}")
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
+        raise InvalidMessageError(f"value must be finite, got {shown(value)}")
+    if number < 0:
+        raise InvalidMessageError(f"value must be 0 or more, got {shown(value)}")
+    return number + 0.0  # -0.0 becomes 0.0
+
+
+def parse_value(text: str) -> float:
+    """Return the value that a line of text carries.
+
+    Raises:
+        InvalidMessageError: If the text is no number, or one that is no value.
+    """
+    if _NUMBER.fullmatch(text):
+        return check_value(float(text))
+    if text.lower().lstrip("+-") in {"nan", "inf", "infinity"}:
+        raise InvalidMessageError(f"value must be finite, got {shown(text)}")
+    raise InvalidMessageError(f"value must be a number, got {shown(text)}")
+
+
+def parse_weight(sample_rate: str) -> int:
+    """Return how many messages one message of a StatsD sample rate stands for.
+
+    Args:
+        sample_rate: The text behind the ``@`` of a StatsD line, ``0.1``.
+
+    Raises:
+        InvalidMessageError: If it is no rate above 0 and up to 1.
+
+    Source:
+        StatsD, docs/metric_types.md, "Sampling".
+    """
+    rate = float(sample_rate) if _NUMBER.fullmatch(sample_rate) else math.nan
+    if not 1 / WEIGHT_MAX <= rate <= 1:
+        raise InvalidMessageError(
+            f"sample rate must be {1 / WEIGHT_MAX:f} to 1, got {shown(sample_rate)}"
+        )
+    return round(1 / rate)
+
+
+def shown(value: object) -> str:
+    """Return what a sender sent, short and safe enough for an error text."""
+    text = ascii(value)
+    return text if len(text) <= _SHOWN_LENGTH_MAX else text[: _SHOWN_LENGTH_MAX - 3] + "..."
+
+
+def _unix_seconds(timestamp: object) -> float:
+    if isinstance(timestamp, str) and _RFC_3339.fullmatch(timestamp):
+        try:
+            return datetime.fromisoformat(timestamp.upper()).timestamp()
+        except (ValueError, OverflowError):
+            pass
+    elif isinstance(timestamp, int | float) and not isinstance(timestamp, bool):
+        try:
+            return float(timestamp)
+        except OverflowError:
+            return math.inf
+    raise InvalidMessageError(
+        "timestamp must be Unix seconds as a number or an RFC 3339 string with an offset, "
+        f"got {shown(timestamp)}"
+    )

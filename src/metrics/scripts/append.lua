@@ -1,0 +1,98 @@
+-- Append batches to the stream of one partition, each at most once.
+--
+-- A batch with a mark is appended only if the mark is not there yet, and the mark is set in the
+-- same step. Whatever can fail is checked before the first write, since scripts do not roll back.
+--
+-- KEYS  1 stream, 2 audit, 3 backlog, 4... the mark of each batch that has one, in their order
+-- ARGV  1 backlog limit in entries, 2 dedupe window in seconds, 3 number of batches; each batch:
+--       digest ("" if it has no mark), messages, number of entries; each entry:
+--       number of columns; each column: hour:key, values
+-- Result, for each batch:
+--       1 appended, 0 counts already, -1 the mark is of another batch, -2 backlog at its limit
+
+local stream, audit, backlog = KEYS[1], KEYS[2], KEYS[3]
+local limit, window = tonumber(ARGV[1]), ARGV[2]
+
+local length = redis.call('XLEN', stream)
+for _, count in ipairs(redis.call('HMGET', audit, 'appended', 'accepted')) do
+  if count and not string.find(count, '^%d+$') then
+    return redis.error_reply('UNSOUND ' .. audit)
+  end
+end
+for _, count in ipairs(redis.call('HVALS', backlog)) do
+  if not string.find(count, '^%d+$') then
+    return redis.error_reply('UNSOUND ' .. backlog)
+  end
+end
+local marks = {}
+for i = 4, #KEYS do
+  marks[i] = redis.call('GET', KEYS[i])
+end
+
+local results = {}
+local entries, messages, hours = 0, 0, {}
+local mark, at = 3, 4
+
+local function append_entry()
+  local columns = tonumber(ARGV[at])
+  local last = at + 2 * columns
+  redis.call('XADD', stream, '*', unpack(ARGV, at + 1, last))
+  local here = {}
+  for i = at + 1, last, 2 do
+    here[string.sub(ARGV[i], 1, 13)] = true
+  end
+  for hour in pairs(here) do
+    hours[hour] = (hours[hour] or 0) + 1
+  end
+  at = last + 1
+end
+
+local function skip_entry()
+  at = at + 2 * tonumber(ARGV[at]) + 1
+end
+
+for batch = 1, tonumber(ARGV[3]) do
+  local digest, batch_messages, batch_entries = ARGV[at], ARGV[at + 1], tonumber(ARGV[at + 2])
+  at = at + 3
+  local seen = false
+  if digest ~= '' then
+    mark = mark + 1
+    seen = marks[mark]
+  end
+  local result = 1
+  if seen then
+    result = seen == digest and 0 or -1
+  elseif length + entries >= limit then
+    result = -2
+  end
+  if result == 1 and digest ~= '' then
+    redis.call('SET', KEYS[mark], digest, 'EX', window)
+    for i = mark + 1, #KEYS do
+      if KEYS[i] == KEYS[mark] then
+        marks[i] = digest
+      end
+    end
+  end
+  for _ = 1, batch_entries do
+    if result == 1 then append_entry() else skip_entry() end
+  end
+  if result == 1 then
+    entries = entries + batch_entries
+    messages = messages + tonumber(batch_messages)
+  end
+  results[batch] = result
+end
+
+if entries > 0 then
+  redis.call('HINCRBY', audit, 'appended', entries)
+  redis.call('HINCRBY', audit, 'accepted', messages)
+  for hour, count in pairs(hours) do
+    redis.call('HINCRBY', backlog, hour, count)
+  end
+end
+-- Last, since Redis lets a script go on once its first write was allowed, and this one always is
+-- when memory is out. A write even so: WAIT then covers the first append of a repeated batch.
+for i = 4, #KEYS do
+  redis.call('EXPIRE', KEYS[i], window)
+end
+return results

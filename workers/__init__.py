@@ -1,0 +1,1 @@
+"""The worker process: folds the backlog into key-hours."""

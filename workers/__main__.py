@@ -1,0 +1,103 @@
+"""The worker process: ``python -m workers``."""
+
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Mapping
+
+from metrics.backlog import Backlog
+from metrics.connection import Connection, command
+from metrics.errors import MetricsError, SettingsError, StorageUnavailableError
+from metrics.layout import Layout
+from metrics.settings import Settings
+from workers.aggregator import Aggregator
+from workers.health import HealthServer
+
+REDIS_TIMEOUT_S = 5.0
+STOP_SIGNALS = {signal.SIGTERM, signal.SIGINT}
+
+_log = logging.getLogger("workers")
+
+
+def consumer_name(environ: Mapping[str, str], port: int) -> str:
+    """Return a name for this worker that is the same after a restart, and no other's.
+
+    On Heroku the name of the dyno; elsewhere the host and the port, which only one can have.
+    """
+    return environ.get("DYNO") or f"{socket.gethostname()}-{port}"
+
+
+def main(environ: Mapping[str, str]) -> int:
+    """Run a worker until SIGTERM or SIGINT; return the exit status of the process."""
+    # Blocked in all threads, so that only the wait below takes them, between two steps.
+    signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    try:
+        settings = Settings.from_env(environ)
+        return serve(settings, environ)
+    except SettingsError as error:
+        _log.critical("%s", error)
+        return 2
+
+
+def serve(settings: Settings, environ: Mapping[str, str]) -> int:
+    """Fold the backlog and answer probes until a signal comes.
+
+    Raises:
+        SettingsError: If it cannot start with these settings.
+    """
+    connection = Connection.open(settings.redis_url, timeout_s=REDIS_TIMEOUT_S, connections_max=2)
+    layout = Layout(partitions=settings.partitions)
+    try:
+        layout.agree(connection)
+    except StorageUnavailableError as error:
+        _log.warning("waiting for Redis: %s", error)
+    consumer = consumer_name(environ, settings.port)
+    aggregator = Aggregator(
+        Backlog(connection, consumer=consumer, retention_days=settings.retention_days),
+        agree=lambda: layout.agree(connection),
+        partitions=settings.partitions,
+        claim_s=settings.claim_seconds,
+    )
+    host = environ.get("METRICS_HOST", "0.0.0.0")  # noqa: S104  (a container's probe comes from outside)
+    try:
+        health = HealthServer(host, settings.port, check=lambda: _check(connection))
+    except OSError as error:
+        raise SettingsError(f"PORT {settings.port} cannot be used: {error}") from error
+    health.start()
+    _log.info("worker %s folds %d partitions", consumer, settings.partitions)
+    status = _run_until_signal(aggregator)
+    health.close()
+    connection.close()
+    return status
+
+
+def _run_until_signal(aggregator: Aggregator) -> int:
+    failures: list[MetricsError] = []
+
+    def run() -> None:
+        try:
+            aggregator.run()
+        except SettingsError as error:
+            failures.append(error)
+
+    thread = threading.Thread(target=run, name="aggregator")
+    thread.start()
+    while thread.is_alive():
+        if signal.sigtimedwait(STOP_SIGNALS, 0.5) is not None:
+            aggregator.stop()
+            thread.join()
+    if failures:
+        raise failures[0]
+    return 0
+
+
+def _check(connection: Connection) -> None:
+    connection.ask(command("PING"))
+
+
+if __name__ == "__main__":
+    sys.exit(main(os.environ))

@@ -1,0 +1,234 @@
+"""The aggregator: reads entries of all partitions, folds them and commits, again and again."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+
+from metrics.backlog import NEW, START, Backlog, Commit, Delivered, Page
+from metrics.entry import fold
+from metrics.errors import (
+    EntryUnreadableError,
+    GroupMissingError,
+    MetricsError,
+    SettingsError,
+    StorageUnavailableError,
+    StorageUnsoundError,
+)
+
+LINGER_S = 0.05
+"""Pause between reads: the larger the commits, the less each message costs."""
+
+PAUSE_AFTER_ERROR_S = 0.5
+
+ENTRIES_MAX = 128
+"""Entries of a partition that are read at once: with 32 KB each, 4 MB."""
+
+COMMIT_COLUMNS_MAX = 1000
+"""Columns that one commit may have: bounds the time that one script holds Redis up."""
+
+DELIVERIES_MAX = 3
+"""An entry that cannot be read is buried at this delivery; until then another worker may try."""
+
+CONSUMER_IDLE_S = 86_400
+"""Consumers that were away for so long, with nothing pending, are removed."""
+
+_log = logging.getLogger(__name__)
+
+
+class Aggregator:
+    """One worker on all partitions."""
+
+    def __init__(
+        self,
+        backlog: Backlog,
+        *,
+        agree: Callable[[], None],
+        partitions: int,
+        claim_s: float,
+        now: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Set it up; it begins with what is pending for its consumer since an earlier life.
+
+        Args:
+            backlog: The streams, as this worker's consumer sees them.
+            agree: Checks that Redis holds what this process expects, until it once did.
+            partitions: How many there are.
+            claim_s: Idle time after which an entry is taken over from another worker.
+            now: Clock of the retention, Unix seconds.
+            monotonic: Clock of the claims, seconds.
+        """
+        self._backlog = backlog
+        self._agree = agree
+        self._has_groups = False
+        self._partitions = range(partitions)
+        self._claim_s = claim_s
+        self._now = now
+        self._monotonic = monotonic
+        self._cursors = dict.fromkeys(self._partitions, START)
+        self._claims: dict[int, bytes] = {}
+        self._claims_due = monotonic() + claim_s
+        self._dismissal_due = monotonic()
+        self._stopping = threading.Event()
+
+    def stop(self) -> None:
+        """Ask ``run`` to return after the step it is in. Safe in a signal handler's thread."""
+        self._stopping.set()
+
+    def run(self) -> None:
+        """Fold until stopped; faults of Redis are waited out.
+
+        Raises:
+            SettingsError: If Redis holds what other settings have made.
+        """
+        while not self._stopping.is_set():
+            try:
+                pause_s = 0.0 if self.run_once() else LINGER_S
+            except SettingsError:
+                raise
+            except MetricsError as error:
+                _log.error("cannot go on, trying again: %s", error)
+                self.recover(self._partitions)
+                pause_s = PAUSE_AFTER_ERROR_S
+            self._stopping.wait(pause_s)
+
+    def run_once(self) -> bool:
+        """Read what there is, and commit it.
+
+        Returns:
+            Whether there may be more to read at once.
+
+        Raises:
+            MetricsError: If Redis is away or not as it should be; nothing is lost by it.
+        """
+        self._agree()
+        if not self._has_groups:
+            self._backlog.create_groups(self._partitions)
+            self._has_groups = True
+        entries = self._read()
+        is_full = any(len(delivered) == ENTRIES_MAX for delivered in entries.values())
+        for number, claimed in self._claimed().items():
+            entries.setdefault(number, []).extend(claimed)
+        self._fold(entries)
+        self._dismiss_consumers()
+        return is_full or bool(self._claims)
+
+    def recover(self, partitions: Sequence[int]) -> None:
+        """Read again what is pending for this consumer: it may have got more than it knows."""
+        self._cursors.update(dict.fromkeys(partitions, START))
+
+    def _read(self) -> dict[int, list[Delivered]]:
+        found: dict[int, list[Delivered]] = {}
+        for number, entries in self._backlog.read(self._cursors, ENTRIES_MAX).items():
+            if isinstance(entries, MetricsError):
+                self._meet(number, entries)
+            elif entries:
+                found[number] = entries
+                if self._cursors[number] != NEW:
+                    self._cursors[number] = entries[-1].id
+            else:
+                self._cursors[number] = NEW
+        return found
+
+    def _claimed(self) -> dict[int, list[Delivered]]:
+        if not self._claims and self._monotonic() >= self._claims_due:
+            self._claims_due = self._monotonic() + self._claim_s / 2
+            self._claims = dict.fromkeys(self._partitions, START)
+        if not self._claims:
+            return {}
+        pages = self._backlog.claim(self._claims, ENTRIES_MAX, int(self._claim_s * 1000))
+        found: dict[int, list[Delivered]] = {}
+        for number, page in pages.items():
+            if isinstance(page, Page):
+                found[number] = list(page.entries)
+                self._claims[number] = page.cursor
+                if page.has_gaps:
+                    self.recover([number])
+            if isinstance(page, MetricsError) or page.cursor == START:
+                del self._claims[number]
+        return found
+
+    def _fold(self, entries: dict[int, list[Delivered]]) -> None:
+        commits = [
+            commit
+            for number, delivered in entries.items()
+            for chunk in _chunks(self._present(number, delivered))
+            for commit in self._commits_of(number, chunk)
+        ]
+        if not commits:
+            return
+        for commit, result in zip(commits, self._backlog.commit(commits, self._now()), strict=True):
+            if isinstance(result, StorageUnsoundError):
+                self._commit_singly(commit)
+            elif isinstance(result, MetricsError):
+                self._meet(commit.partition, result)
+            elif not result:
+                _log.warning("partition %d: other workers have the entries", commit.partition)
+                self.recover([commit.partition])
+
+    def _present(self, number: int, delivered: Sequence[Delivered]) -> list[Delivered]:
+        """Return the entries, each once, without those that somebody deleted."""
+        deleted = [entry for entry in delivered if entry.fields is None]
+        if deleted:
+            _log.error("partition %d: %d entries were deleted", number, len(deleted))
+            self._backlog.forget(number, deleted)
+        return list({entry.id: entry for entry in delivered if entry.fields is not None}.values())
+
+    def _commits_of(self, number: int, entries: Sequence[Delivered]) -> list[Commit]:
+        try:
+            return [Commit(number, entries, fold(entry.fields or () for entry in entries))]
+        except EntryUnreadableError as error:
+            if len(entries) == 1:
+                self._set_aside(number, entries[0], str(error))
+                return []
+            return [commit for entry in entries for commit in self._commits_of(number, [entry])]
+
+    def _commit_singly(self, commit: Commit) -> None:
+        """Commit each entry alone, to find those whose hash is not sound."""
+        for entry in commit.entries:
+            (single,) = self._commits_of(commit.partition, [entry])
+            (result,) = self._backlog.commit([single], self._now())
+            if isinstance(result, StorageUnsoundError):
+                self._set_aside(commit.partition, entry, str(result))
+            elif isinstance(result, MetricsError):
+                self._meet(commit.partition, result)
+
+    def _set_aside(self, number: int, entry: Delivered, reason: str) -> None:
+        """Leave an entry pending, to be claimed once more; bury it if that was often enough."""
+        if self._backlog.deliveries_of(number, entry) >= DELIVERIES_MAX:
+            self._backlog.bury(number, entry, reason)
+            _log.error("partition %d: buried entry %s: %s", number, entry.id.decode(), reason)
+        else:
+            _log.warning("partition %d: entry %s: %s", number, entry.id.decode(), reason)
+
+    def _meet(self, number: int, error: MetricsError) -> None:
+        """Do what helps against an error of one partition."""
+        self.recover([number])
+        if isinstance(error, GroupMissingError):
+            _log.error("partition %d: the consumer group is missing; creating it", number)
+            self._backlog.create_groups([number])
+        elif isinstance(error, StorageUnavailableError):
+            raise error
+        else:
+            _log.error("partition %d: %s", number, error)
+
+    def _dismiss_consumers(self) -> None:
+        if self._monotonic() >= self._dismissal_due:
+            self._dismissal_due = self._monotonic() + CONSUMER_IDLE_S
+            self._backlog.dismiss_consumers(self._partitions, CONSUMER_IDLE_S * 1000)
+
+
+def _chunks(entries: Sequence[Delivered]) -> Iterator[list[Delivered]]:
+    """Yield the entries in runs, each small enough for one commit."""
+    chunk: list[Delivered] = []
+    columns = 0
+    for entry in entries:
+        more = len(entry.fields or ()) // 2
+        if chunk and columns + more > COMMIT_COLUMNS_MAX:
+            yield chunk
+            chunk, columns = [], 0
+        chunk.append(entry)
+        columns += more
+    if chunk:
+        yield chunk
