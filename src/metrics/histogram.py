@@ -2,7 +2,7 @@
 
 Bucket ``i`` holds the values in ``(1.02**(i - 1), 1.02**i]``. One number in it, 1 % above its
 lower bound, stands for all of them, and is at most 0.02 / 2.02 = 0.99 % away from each. A bucket
-is only kept once it has a value: response times of an hour from 1 ms to 20 s need at most 500.
+is only kept once it has a value: response times from 1 ms to 19 s need at most 500.
 From a microsecond to a day (in ms) there are 1,272; no histogram with a 1 % bound for all of that
 has fewer than ln(8.64e10) / ln(1.01 / 0.99) = 1,259, so none of them is ever merged with another.
 
@@ -48,8 +48,9 @@ def buckets_of(values: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
     if values.size and values.min() >= _TINY:
         return np.ceil(np.log(values) / _LOG_GAMMA).astype(np.int64)
     tiny = values < _TINY
+    steps = np.where(tiny, values, 0.0) / _SMALLEST
     logs = np.log(np.where(tiny, 1.0, values)) / _LOG_GAMMA
-    return np.where(tiny, values / _SMALLEST + ZERO_BUCKET, np.ceil(logs)).astype(np.int64)
+    return np.where(tiny, steps + ZERO_BUCKET, np.ceil(logs)).astype(np.int64)
 
 
 def value_of(bucket: int) -> float:

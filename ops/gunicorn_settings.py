@@ -8,7 +8,7 @@ monkey.patch_all()
 import os  # noqa: E402
 
 bind = f"{os.environ.get('METRICS_HOST', '0.0.0.0')}:{os.environ.get('PORT', '8000')}"  # noqa: S104
-worker_class = "gevent"
+worker_class = "ops.http_worker.Worker"
 workers = int(os.environ.get("WEB_CONCURRENCY", "1"))
 worker_connections = 1000
 
@@ -16,8 +16,6 @@ worker_connections = 1000
 preload_app = False
 control_socket_disable = True
 
-# Clients keep their connection between batches; it is also the deadline of a request's headers.
-keepalive = 30
 # Every request is answered within 3 seconds, and honcho kills what is there after 5.
 graceful_timeout = 4
 

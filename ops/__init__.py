@@ -1,0 +1,1 @@
+"""What runs, deploys, measures and breaks the processes."""

@@ -1,0 +1,187 @@
+"""``ops/run``: Redis, if none is named, and the Procfile's processes under honcho."""
+
+import fcntl
+import http.client
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from time import monotonic, sleep
+from typing import NoReturn
+
+from metrics.connection import Connection, command
+from metrics.errors import MetricsError, SettingsError
+from metrics.layout import Layout
+from metrics.settings import Settings
+from ops.embedded_redis import EmbeddedRedis, find_server, is_free
+
+ROOT = Path(__file__).parent.parent
+SERVICES = {"collector": 0, "query": 100, "worker": 200}
+"""The Procfile's processes, and how far honcho puts their ports from the first."""
+
+REDIS_OFFSET = 300
+READY_TIMEOUT_S = 60.0
+STOP_TIMEOUT_S = 15.0
+
+
+def main(environ: Mapping[str, str]) -> int:
+    """Run until a signal comes or a process ends; return the exit status."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _interrupt)
+    try:
+        with _redis(environ) as (url, cli):
+            return _run({**environ, "REDIS_URL": url}, cli)
+    except KeyboardInterrupt:
+        return 0
+    except MetricsError as error:
+        print(f"ops/run: {error}", file=sys.stderr)
+        return 2
+
+
+def _interrupt(*_: object) -> NoReturn:
+    """Stop once: what cleans up must not be interrupted by those who press Ctrl-C again."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
+@contextmanager
+def _redis(environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Give the URL of a Redis that answers, and how redis-cli reaches it."""
+    if environ.get("REDIS_URL"):
+        settings = Settings.from_env(environ)
+        _check_ports(settings.port, SERVICES.values(), environ)
+        _check_redis(settings)
+        yield settings.redis_url, "redis-cli -u $REDIS_URL"
+        return
+    settings = Settings.from_env({**environ, "REDIS_URL": "redis://embedded"})
+    _check_ports(settings.port, [*SERVICES.values(), REDIS_OFFSET], environ)
+    with _data_folder(environ) as folder:
+        redis = EmbeddedRedis(find_server(), port=settings.port + REDIS_OFFSET, folder=folder)
+        try:
+            redis.start()
+            _check_redis(Settings.from_env({**environ, "REDIS_URL": redis.url}))
+            yield redis.url, redis.cli
+        finally:
+            redis.stop()
+
+
+def _check_ports(first: int, offsets: Iterable[int], environ: Mapping[str, str]) -> None:
+    host = environ.get("METRICS_HOST", "127.0.0.1")
+    taken = [first + offset for offset in offsets if not is_free(first + offset, host)]
+    if taken:
+        raise SettingsError(
+            f"port {', '.join(map(str, taken))} cannot be used; another base port is set with PORT"
+        )
+
+
+def _check_redis(settings: Settings) -> None:
+    connection = Connection.open(settings.redis_url, timeout_s=3.0, connections_max=1)
+    try:
+        connection.ask(command("PING"))
+        Layout(partitions=settings.partitions).agree(connection)
+    except SettingsError:
+        raise
+    except MetricsError as error:
+        raise SettingsError(f"REDIS_URL: {error}") from error
+    finally:
+        connection.close()
+
+
+@contextmanager
+def _data_folder(environ: Mapping[str, str]) -> Iterator[Path]:
+    """Give the folder of the append-only file, to this process alone."""
+    folder = Path(environ.get("METRICS_DATA_DIR") or "data").absolute()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / ".lock").open("w")
+    except OSError as error:
+        raise SettingsError(f"METRICS_DATA_DIR: cannot write to {folder}: {error}") from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise SettingsError(
+                f"METRICS_DATA_DIR: {folder} is in use by another ops/run"
+            ) from None
+        yield folder
+
+
+def _run(environ: Mapping[str, str], cli: str) -> int:
+    settings = Settings.from_env(environ)
+    host = environ.get("METRICS_HOST", "127.0.0.1")
+    honcho = subprocess.Popen(
+        [sys.executable, "-m", "honcho", "start", "--port", str(settings.port)],
+        cwd=ROOT,
+        env={
+            **environ,
+            "METRICS_HOST": host,
+            "PORT": str(settings.port),
+            "PYTHONUNBUFFERED": "1",
+            "PATH": os.pathsep.join([str(Path(sys.executable).parent), environ.get("PATH", "")]),
+        },
+        stdin=subprocess.DEVNULL,
+        # Ctrl-C is passed on below, once and in order.
+        start_new_session=True,
+    )
+    try:
+        _wait_until_ready(honcho, settings.port)
+        print(_welcome(settings.port, cli), flush=True)
+        status = honcho.wait()
+        print("ops/run: a process ended; its last lines are above", file=sys.stderr)
+        return status or 1
+    finally:
+        _stop(honcho)
+
+
+def _wait_until_ready(honcho: subprocess.Popen[bytes], port: int) -> None:
+    give_up = monotonic() + READY_TIMEOUT_S
+    waiting = {name: port + offset for name, offset in SERVICES.items()}
+    while waiting:
+        sleep(0.1)
+        waiting = {name: at for name, at in waiting.items() if not _is_ready(at)}
+        if honcho.poll() is not None:
+            raise SettingsError("a process did not start; its last lines are above")
+        if monotonic() > give_up:
+            raise SettingsError(f"not ready after {READY_TIMEOUT_S:.0f} s: {', '.join(waiting)}")
+
+
+def _is_ready(port: int) -> bool:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=1)
+    try:
+        connection.request("GET", "/readyz")
+        return connection.getresponse().status == http.client.OK
+    except OSError:
+        return False
+    finally:
+        connection.close()
+
+
+def _stop(honcho: subprocess.Popen[bytes]) -> None:
+    if honcho.poll() is None:
+        honcho.terminate()
+    try:
+        honcho.wait(STOP_TIMEOUT_S)
+    except subprocess.TimeoutExpired:
+        os.killpg(honcho.pid, signal.SIGKILL)
+        honcho.wait()
+
+
+def _welcome(port: int, cli: str) -> str:
+    now = datetime.now(UTC)
+    return f"""
+metrics is ready: collector http://localhost:{port}, query http://localhost:{port + 100}
+
+  curl localhost:{port}/messages -d '{{"key":"checkout.web-1","value":123.4}}'
+  curl localhost:{port + 100}/checkout.web-1/median/{now:%F}/{now.hour}
+
+Redis: {cli}. Stop with Ctrl-C.
+"""
+
+
+if __name__ == "__main__":
+    sys.exit(main(os.environ))

@@ -1,0 +1,70 @@
+"""Fixtures: real Redis servers of every version at hand, empty for each test."""
+
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from time import monotonic, sleep
+from typing import TypeVar
+
+import pytest
+
+from metrics.connection import Connection, command
+from ops.embedded_redis import EmbeddedRedis, carried_server, find_server, version_of
+
+T = TypeVar("T")
+
+SERVERS = {version_of(server)[:2]: server for server in (carried_server(), find_server())}
+"""The redis-servers to test with: the carried 6.2, and the machine's own where it has one."""
+
+
+def free_port() -> int:
+    """Return a port of 127.0.0.1 that nobody listens at."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_until(check: Callable[[], T], timeout_s: float = 10.0) -> T:
+    """Return what ``check`` returns once it is true.
+
+    Raises:
+        AssertionError: If that takes longer than ``timeout_s``, with what it returned last.
+    """
+    give_up = monotonic() + timeout_s
+    while not (found := check()):
+        assert monotonic() < give_up, f"waited {timeout_s} s; at last it was {found!r}"
+        sleep(0.02)
+    return found
+
+
+@pytest.fixture(
+    scope="session", params=SERVERS, ids=lambda version: f"redis-{version[0]}.{version[1]}"
+)
+def redis_server(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[EmbeddedRedis]:
+    """A redis-server of each version, for the whole session."""
+    server = EmbeddedRedis(
+        SERVERS[request.param], port=free_port(), folder=tmp_path_factory.mktemp("redis")
+    ).start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def connection(redis_server: EmbeddedRedis) -> Iterator[Connection]:
+    """The way to an empty Redis."""
+    connection = Connection.open(redis_server.url, timeout_s=5.0, connections_max=8)
+    connection.ask(command("CONFIG", "SET", "maxmemory", 0))
+    connection.ask(command("FLUSHALL"))
+    yield connection
+    connection.close()
+
+
+@pytest.fixture
+def own_redis(tmp_path: Path) -> Iterator[EmbeddedRedis]:
+    """A redis-server for a test that stops, starts or fills it."""
+    (tmp_path / "redis").mkdir()
+    server = EmbeddedRedis(find_server(), port=free_port(), folder=tmp_path / "redis").start()
+    yield server
+    server.stop()

@@ -1,0 +1,133 @@
+"""The histogram: mergeable, and within 1 % whatever the data."""
+
+import math
+import random
+
+import numpy as np
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from metrics.histogram import RELATIVE_ERROR, ZERO_BUCKET, Histogram, buckets_of, value_of
+
+SMALLEST = math.ulp(0.0)
+LARGEST = np.finfo(np.float64).max
+ANY_VALUE = st.floats(min_value=0, allow_nan=False, allow_infinity=False)
+SUBNORMAL = st.integers(min_value=0, max_value=2**52).map(lambda k: k * SMALLEST)
+TINY = st.integers(min_value=0, max_value=30_000).map(lambda k: k * SMALLEST)
+NEAR_A_BOUND = st.integers(-37_000, 35_000).map(lambda i: math.exp(i * math.log(1.02)))
+VALUES = st.lists(ANY_VALUE | SUBNORMAL | TINY | NEAR_A_BOUND, min_size=1, max_size=50)
+
+
+def histogram_of(values: list[float]) -> Histogram:
+    """Return the histogram of a list."""
+    return Histogram.of(np.asarray(values))
+
+
+def is_within_bound(estimate: float, true: float) -> bool:
+    """Tell whether an estimate keeps the promise, to the last bit."""
+    return abs(estimate - true) <= RELATIVE_ERROR * true
+
+
+@given(ANY_VALUE | SUBNORMAL | TINY | NEAR_A_BOUND)
+@example(0.0)
+@example(SMALLEST)
+@example(SMALLEST * 8191)
+@example(SMALLEST * 8192)
+@example(float(np.finfo(np.float64).tiny))
+@example(float(LARGEST))
+def test_the_number_of_a_bucket_is_within_the_bound_of_each_value_in_it(value: float) -> None:
+    """From zero through the subnormal numbers to the largest double."""
+    (bucket,) = buckets_of(np.asarray([value])).tolist()
+
+    assert is_within_bound(value_of(bucket), value) or value_of(bucket) == math.inf
+    assert is_within_bound(min(value_of(bucket), float(LARGEST)), value)
+
+
+@given(VALUES)
+def test_every_rank_is_within_the_bound(values: list[float]) -> None:
+    """Not only on data that is well distributed."""
+    histogram = histogram_of(values)
+
+    for rank, true in enumerate(sorted(values)):
+        assert is_within_bound(min(histogram.value_at(rank), float(LARGEST)), true)
+
+
+@given(VALUES, VALUES)
+def test_merging_is_commutative_and_gives_the_histogram_of_all(
+    some: list[float], others: list[float]
+) -> None:
+    """Whoever counts what, and in which order."""
+    one, other = histogram_of(some), histogram_of(others)
+
+    assert one.merged_with(other) == other.merged_with(one) == histogram_of(some + others)
+
+
+@given(VALUES, VALUES, VALUES)
+def test_merging_is_associative(a: list[float], b: list[float], c: list[float]) -> None:
+    """Any tree of merges ends the same."""
+    x, y, z = histogram_of(a), histogram_of(b), histogram_of(c)
+
+    assert x.merged_with(y).merged_with(z) == x.merged_with(y.merged_with(z))
+
+
+@given(st.lists(st.tuples(ANY_VALUE, st.integers(1, 5)), min_size=1, max_size=20))
+def test_a_weight_counts_a_value_several_times(weighted: list[tuple[float, int]]) -> None:
+    """As if it had been sent so often."""
+    values, weights = zip(*weighted, strict=True)
+    repeated = [value for value, weight in weighted for _ in range(weight)]
+
+    assert Histogram.of(np.asarray(values), np.asarray(weights)) == histogram_of(repeated)
+
+
+@given(st.lists(ANY_VALUE, min_size=2, max_size=50))
+def test_buckets_are_in_the_order_of_their_values(values: list[float]) -> None:
+    """So a quantile is found by walking them."""
+    buckets = buckets_of(np.sort(np.asarray(values)))
+
+    assert (np.diff(buckets) >= 0).all()
+    assert [bucket for bucket, _ in histogram_of(values)] == sorted(set(buckets.tolist()))
+
+
+def test_zero_has_a_bucket_of_its_own() -> None:
+    """It is counted, and read back exactly."""
+    histogram = histogram_of([0.0, 0.0, 1.0])
+
+    assert dict(histogram)[ZERO_BUCKET] == 2
+    assert histogram.value_at(1) == 0.0
+
+
+def test_a_bucket_may_be_computed_by_hand() -> None:
+    """Bucket i ends at 1.02**i: what docs and redis-cli show can be checked."""
+    assert buckets_of(np.asarray([1.0, 1.02, 1.03, 123.4])).tolist() == [0, 1, 2, 244]
+    assert value_of(244) == pytest.approx(1.02**244 * 2 / 2.02)
+
+
+def test_values_from_a_millisecond_to_19_seconds_need_at_most_500_buckets() -> None:
+    """Which with count, sum, min and max stay a listpack of 512 fields."""
+    values = np.exp(np.linspace(math.log(1.0), math.log(19_500.0), 1_000_000))
+
+    assert len(Histogram.of(values)) <= 500
+
+
+def test_a_lognormal_hour_needs_few_buckets() -> None:
+    """A million response times of 1 ms to some minutes."""
+    values = np.random.default_rng(1).lognormal(4, 1, 1_000_000)
+
+    assert len(Histogram.of(values)) <= 500
+
+
+def test_a_microsecond_to_a_day_is_kept_within_the_bound_too() -> None:
+    """No bucket is ever merged with another to save room."""
+    values = np.exp(np.linspace(math.log(1e-3), math.log(86_400_000.0), 100_000))
+    histogram = Histogram.of(values)
+
+    assert len(histogram) <= 1_273
+    for rank in random.Random(1).sample(range(values.size), 1000):
+        assert is_within_bound(histogram.value_at(rank), float(values[rank]))
+
+
+def test_a_rank_that_is_not_there_is_an_error() -> None:
+    """Never a number that nobody sent."""
+    with pytest.raises(IndexError, match="rank 2 of a histogram of 2 values"):
+        histogram_of([1.0, 2.0]).value_at(2)

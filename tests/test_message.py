@@ -1,0 +1,135 @@
+"""What a message may be."""
+
+import math
+
+import pytest
+
+from metrics.errors import InvalidMessageError
+from metrics.message import (
+    AcceptedTimes,
+    check_key,
+    check_value,
+    parse_value,
+    parse_weight,
+    shown,
+)
+
+NOW = 1795442400.0  # 2026-11-23T14:00:00Z
+TIMES = AcceptedTimes.around(NOW, retention_days=30)
+
+
+@pytest.mark.parametrize("key", ["a", "9", "checkout.web-1", "A_b:c.d-e", "x" * 128])
+def test_a_key_is_made_of_letters_digits_and_four_marks(key: str) -> None:
+    """Up to 128 of them, beginning with a letter or digit."""
+    assert check_key(key) == key
+
+
+@pytest.mark.parametrize(
+    "key", ["", "x" * 129, ".a", "-a", "a b", "a/b", "a*", "ä", "a{1}", "a\n", "a\x00", 5, None]
+)
+def test_what_is_no_key_is_refused(key: object) -> None:
+    """The error says what a key is, and shows what came."""
+    with pytest.raises(InvalidMessageError, match="key must be 1 to 128 characters") as caught:
+        check_key(key)
+
+    assert shown(key) in str(caught.value)
+
+
+@pytest.mark.parametrize("value", [0, 0.0, 5e-324, 1, 123.4, 1.7976931348623157e308, 10**300])
+def test_a_value_is_a_finite_number_from_0(value: float) -> None:
+    """Whatever its size."""
+    assert check_value(value) == float(value)
+
+
+def test_minus_zero_is_zero() -> None:
+    """It is not negative, and nothing shows its sign."""
+    assert math.copysign(1, check_value(-0.0)) == 1
+
+
+@pytest.mark.parametrize(
+    ("value", "rule"),
+    [
+        (math.nan, "value must be finite, got nan"),
+        (math.inf, "value must be finite, got inf"),
+        (-math.inf, "value must be finite, got -inf"),
+        (10**400, "value must be finite"),
+        (-1, "value must be 0 or more, got -1"),
+        (-5e-324, "value must be 0 or more"),
+        (True, "value must be a number, got True"),
+        ("5", "value must be a number, got '5'"),
+        (None, "value must be a number, got None"),
+        ([1], "value must be a number"),
+    ],
+)
+def test_what_is_no_value_is_refused_and_told_why(value: object, rule: str) -> None:
+    """The error names the rule that it breaks."""
+    with pytest.raises(InvalidMessageError) as caught:
+        check_value(value)
+
+    assert str(caught.value).startswith(rule)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("5", 5.0), ("123.4", 123.4), (".5", 0.5), ("1e3", 1000.0), ("+2", 2.0)]
+)
+def test_a_line_carries_a_decimal_number(text: str, value: float) -> None:
+    """As curl and StatsD clients write it."""
+    assert parse_value(text) == value
+
+
+@pytest.mark.parametrize("text", ["", "1_000", "٥", "0x10", "1,5", "five", "nan", "-inf", "1e999"])
+def test_a_line_with_anything_else_is_refused(text: str) -> None:
+    """Python would read some of these."""
+    with pytest.raises(InvalidMessageError, match="value must be"):
+        parse_value(text)
+
+
+@pytest.mark.parametrize(
+    ("rate", "weight"), [("1", 1), ("0.1", 10), ("0.5", 2), ("0.3", 3), ("0.000001", 1_000_000)]
+)
+def test_a_sampled_message_stands_for_one_over_its_rate(rate: str, weight: int) -> None:
+    """Rounded, since a count is whole."""
+    assert parse_weight(rate) == weight
+
+
+@pytest.mark.parametrize("rate", ["0", "-1", "1.1", "", "x", "nan", "1e-9"])
+def test_what_is_no_sample_rate_is_refused(rate: str) -> None:
+    """Nothing stands for no message, or for more than a million."""
+    with pytest.raises(InvalidMessageError, match=r"sample rate must be 0\.000001 to 1"):
+        parse_weight(rate)
+
+
+@pytest.mark.parametrize(
+    "timestamp",
+    [
+        NOW,
+        int(NOW),
+        "2026-11-23T14:00:00Z",
+        "2026-11-23t14:00:00z",
+        "2026-11-23T15:00:00+01:00",
+        "2026-11-23T14:00:00.000000000Z",
+        "2026-11-23 08:30:00-05:30",
+    ],
+)
+def test_a_timestamp_is_unix_seconds_or_rfc_3339(timestamp: object) -> None:
+    """With an offset, which makes it the same moment everywhere."""
+    assert TIMES.check(timestamp) == NOW
+
+
+@pytest.mark.parametrize(
+    "timestamp",
+    ["2026-11-23T14:00:00", "2026-11-23", "2026-W48-1T14:00:00Z", "now", "1795442400", True, {}],
+)
+def test_what_is_no_timestamp_is_refused(timestamp: object) -> None:
+    """A local time could be any hour."""
+    with pytest.raises(InvalidMessageError, match="timestamp must be Unix seconds"):
+        TIMES.check(timestamp)
+
+
+def test_timestamps_reach_from_the_retention_to_five_minutes_ahead() -> None:
+    """Neither into hours that expire at once, nor into hours to come."""
+    assert TIMES.check(NOW + 300) == NOW + 300
+    assert TIMES.check(NOW - 30 * 86400) == NOW - 30 * 86400
+    for timestamp in (NOW + 301, NOW - 30 * 86400 - 1, NOW * 1000, math.nan, 10**400, -math.inf):
+        with pytest.raises(InvalidMessageError, match="timestamp must lie between"):
+            TIMES.check(timestamp)
