@@ -38,10 +38,6 @@ class StorageUnavailableError(MetricsError):
         self.stored: Stored = stored
 
 
-class BacklogFullError(StorageUnavailableError):
-    """The backlog of a partition is at its limit; nothing is trimmed to make room."""
-
-
 class IdempotencyConflictError(MetricsError):
     """An idempotency key that was used for another batch."""
 

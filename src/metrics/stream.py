@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from metrics.connection import Argument, Call, Reply, Script, command, done
 from metrics.entry import Column, Entry, pack
 from metrics.errors import (
-    BacklogFullError,
     IdempotencyConflictError,
     MetricsError,
     StorageUnavailableError,
@@ -159,7 +158,7 @@ class Group:
         if result == -1 and mark is not None:
             return _conflict(mark)
         if result == -2:
-            return BacklogFullError(f"the backlog of partition {partition} is at its limit")
+            return StorageUnavailableError(f"the backlog of partition {partition} is at its limit")
         return None
 
 

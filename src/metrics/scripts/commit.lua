@@ -42,7 +42,7 @@ local function counted(text, more, key)
     return 0
   end
   local count = tonumber(text or 0) + tonumber(more)
-  if count > EXACT_MAX then
+  if count >= EXACT_MAX then
     unsound = key
   end
   return count

@@ -1,0 +1,138 @@
+"""The way to Redis: nothing is repeated, and every error is one of ours."""
+
+from collections.abc import Iterator
+from time import monotonic
+
+import pytest
+
+from metrics.connection import Call, Connection, Script, command, done
+from metrics.errors import (
+    GroupMissingError,
+    SettingsError,
+    StorageUnavailableError,
+    StorageUnsoundError,
+    UnexpectedReplyError,
+)
+from ops.embedded_redis import EmbeddedRedis
+from tests.conftest import free_port
+from tests.proxy import Proxy
+
+
+@pytest.fixture
+def proxy(redis_server: EmbeddedRedis) -> Iterator[Proxy]:
+    """A proxy in front of Redis."""
+    proxy = Proxy(redis_server.port).start()
+    yield proxy
+    proxy.close()
+
+
+def through(proxy: Proxy, timeout_s: float = 0.3) -> Connection:
+    """Return the way to Redis that leads through the proxy."""
+    return Connection.open(
+        f"redis://127.0.0.1:{proxy.port}", timeout_s=timeout_s, connections_max=2
+    )
+
+
+def stored_in(error: object) -> str:
+    """Return what an error says about what was sent."""
+    assert isinstance(error, StorageUnavailableError)
+    return error.stored
+
+
+def test_calls_go_out_together_and_each_has_its_reply(connection: Connection) -> None:
+    """An error of one leaves the others alone."""
+    replies = connection.execute(
+        [command("SET", "a", "1"), command("XLEN", "a"), command("INCR", "a"), command("NONSENSE")]
+    )
+
+    assert replies[0] == b"OK"
+    assert isinstance(replies[1], StorageUnsoundError)
+    assert replies[2] == 2
+    assert isinstance(replies[3], UnexpectedReplyError)
+
+
+def test_a_script_that_the_server_forgot_is_loaded_and_runs_once(connection: Connection) -> None:
+    """After SCRIPT FLUSH, a restart or a failover."""
+    text = "return redis.call('INCR', KEYS[1])"
+    script = Script(text, connection.ask(command("SCRIPT", "LOAD", text)).decode())
+    connection.ask(command("SCRIPT", "FLUSH"))
+
+    replies = connection.execute([script.call(["n"], []), script.call(["n"], [])])
+
+    assert replies == [1, 2]
+
+
+def test_a_lost_reply_is_unknown_and_nothing_is_sent_again(
+    connection: Connection, proxy: Proxy
+) -> None:
+    """The default of redis-py would have appended twice."""
+    away = through(proxy)
+    assert away.ask(command("PING")) == b"PONG"
+    proxy.set_mode("cut before reply")
+
+    (error,) = away.execute([command("RPUSH", "list", "x")])
+
+    assert stored_in(error) == "unknown"
+    proxy.set_mode("pass")
+    assert away.ask(command("LLEN", "list")) == 1
+
+
+def test_a_reply_that_comes_late_does_not_answer_the_next_call(
+    connection: Connection, proxy: Proxy
+) -> None:
+    """The connection on which a reply was awaited in vain is closed."""
+    away = through(proxy)
+    assert away.ask(command("PING")) == b"PONG"
+    proxy.set_mode("hang")
+    begun = monotonic()
+
+    (error,) = away.execute([command("ECHO", "first")])
+
+    assert stored_in(error) == "unknown"
+    assert monotonic() - begun < 2
+    proxy.set_mode("pass")
+    assert away.ask(command("ECHO", "second")) == b"second"
+
+
+def test_without_a_server_nothing_was_stored() -> None:
+    """The connection was refused, so nothing was sent."""
+    nobody = Connection.open(f"redis://127.0.0.1:{free_port()}", timeout_s=0.3, connections_max=1)
+
+    with pytest.raises(StorageUnavailableError, match="Redis is away") as caught:
+        nobody.ask(command("PING"))
+
+    assert caught.value.stored == "no"
+
+
+WRITING = Script.named("append").call(
+    ["metrics:{0}:stream", "metrics:{0}:audit", "metrics:{0}:backlog"],
+    [10, 900, 1, "", 1, 1, 1, "2026-11-23T14:a", "1.0"],
+)
+
+
+@pytest.mark.parametrize("call", [command("SET", "a", "1"), WRITING], ids=["command", "script"])
+@pytest.mark.parametrize(("setting", "value"), [("maxmemory", "1"), ("min-replicas-to-write", "1")])
+def test_a_write_that_is_refused_was_not_done(
+    connection: Connection, setting: str, value: str, call: Call
+) -> None:
+    """Out of memory, or too few replicas: on 6.2 the words come from within a script."""
+    connection.ask(command("CONFIG", "SET", setting, value))
+    try:
+        (error,) = connection.execute([call])
+    finally:
+        connection.ask(command("CONFIG", "SET", setting, "0"))
+
+    assert stored_in(error) == "no"
+    assert connection.ask(command("DBSIZE")) == 0
+
+
+def test_a_missing_group_is_an_error_of_its_own(connection: Connection) -> None:
+    """It can be mended."""
+    with pytest.raises(GroupMissingError):
+        done(connection.ask(command("XPENDING", "nothing", "nobody")))
+
+
+def test_a_url_that_is_none_is_a_wrong_setting() -> None:
+    """Told in one line."""
+    with pytest.raises(SettingsError, match="REDIS_URL cannot be used"):
+        Connection.open("redis://localhost:port", timeout_s=1, connections_max=1)

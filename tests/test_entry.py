@@ -1,0 +1,105 @@
+"""Entries: written by collectors, read by workers and by people."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from metrics.aggregate import Aggregate
+from metrics.entry import (
+    COLUMNS_MAX,
+    TEXT_LENGTH_MAX,
+    Column,
+    Entry,
+    fold,
+    pack,
+    read_key_hour,
+    read_values,
+    write_values,
+)
+from metrics.errors import EntryUnreadableError
+from metrics.hours import Hour
+
+ANY_VALUE = st.floats(min_value=0, allow_nan=False, allow_infinity=False)
+KEY_HOUR = "2026-11-23T14:checkout.web-1"
+
+
+def fields_of(entry: Entry) -> list[bytes]:
+    """Return an entry as Redis gives it back."""
+    return [text.encode() for column in entry.columns for text in (column.key_hour, column.text)]
+
+
+def test_a_column_is_legible() -> None:
+    """Comma-separated numbers, sampled ones with what they stand for."""
+    assert write_values([123.4, 98.1]) == "123.4,98.1"
+    assert write_values([123.4, 98.1], [1, 10]) == "123.4,98.1*10"
+
+
+@given(st.lists(st.tuples(ANY_VALUE, st.integers(1, 1_000_000)), min_size=1))
+def test_values_are_read_as_they_were_written(weighted: list[tuple[float, int]]) -> None:
+    """Each double comes back as the same double."""
+    values, weights = map(list, zip(*weighted, strict=True))
+
+    assert read_values([write_values(values).encode()]) == (values, None)
+    read, read_weights = read_values([write_values(values, weights).encode()])
+    assert read == values
+    assert read_weights == (weights if max(weights) > 1 else None)
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from("abc"), st.lists(ANY_VALUE, min_size=1, max_size=2000)),
+        min_size=1,
+        max_size=6,
+    )
+)
+def test_packing_loses_nothing_and_bounds_each_entry(
+    columns: list[tuple[str, list[float]]],
+) -> None:
+    """Columns of a key-hour are joined, long ones cut, and every message is still there."""
+    entries = pack(
+        Column(f"2026-11-23T14:{key}", write_values(values), len(values)) for key, values in columns
+    )
+
+    by_key: dict[bytes, list[float]] = {}
+    for key, values in columns:
+        by_key.setdefault(f"2026-11-23T14:{key}".encode(), []).extend(values)
+    folded = fold(fields_of(entry) for entry in entries)
+    assert folded.messages == sum(len(values) for _, values in columns)
+    assert folded.messages == sum(entry.messages for entry in entries)
+    assert folded.aggregates == {key: Aggregate.of(values) for key, values in by_key.items()}
+    for entry in entries:
+        assert sum(len(column.text) for column in entry.columns) <= TEXT_LENGTH_MAX
+
+
+def test_an_entry_has_a_bounded_number_of_columns() -> None:
+    """Many keys in one request are spread over several entries."""
+    entries = pack(Column(f"2026-11-23T14:key-{i}", "1.0", 1) for i in range(COLUMNS_MAX + 1))
+
+    assert [len(entry.columns) for entry in entries] == [COLUMNS_MAX, 1]
+
+
+def test_a_field_names_a_key_and_its_hour() -> None:
+    """A key may have colons of its own."""
+    assert read_key_hour(b"2026-11-23T14:a:b") == ("a:b", Hour.parse("2026-11-23T14"))
+
+
+@pytest.mark.parametrize(
+    "field", [b"", b"key", b"2026-11-23T14", b"2026-11-23T14:", b"2026-11-23T25:a", b"\xff:a"]
+)
+def test_another_field_is_unreadable(field: bytes) -> None:
+    """Entries that others wrote are not guessed at."""
+    with pytest.raises(EntryUnreadableError, match="a field is not hour:key"):
+        fold([[field, b"1.0"]])
+
+
+UNREADABLE = [
+    *(b"", b"x", b"1,,2", b"1,", b"-1", b"1,nan", b"1e999", b"true", b"1],[2", b"\xff"),
+    *(b"1*0", b"1*x", b"1*-1", b"*2", b"1*1.5", b"1*9999999999", b"1*2*3"),
+]
+
+
+@pytest.mark.parametrize("text", UNREADABLE)
+def test_other_values_are_unreadable(text: bytes) -> None:
+    """Nor are values that no collector accepts."""
+    with pytest.raises(EntryUnreadableError, match=r"values are|a sampled value"):
+        fold([[KEY_HOUR.encode(), text]])

@@ -1,0 +1,52 @@
+"""``metrics:layout``: written once, checked by all."""
+
+import pytest
+
+from metrics.connection import Connection, command
+from metrics.errors import LayoutError, StorageUnavailableError
+from metrics.layout import Layout
+from tests.conftest import free_port
+from tests.streams import hash_of
+
+
+def test_the_first_process_writes_the_layout_down(connection: Connection) -> None:
+    """What the numbers in Redis were made with."""
+    Layout(partitions=16).agree(connection)
+
+    assert hash_of(connection, "metrics:layout") == {
+        "partitions": "16",
+        "histogram_accuracy": "0.01",
+        "schema_version": "1",
+    }
+
+
+def test_a_process_that_differs_is_refused_and_told_in_what(connection: Connection) -> None:
+    """And what is written stays as it is."""
+    Layout(partitions=16).agree(connection)
+    Layout(partitions=16).agree(connection)
+
+    with pytest.raises(LayoutError, match="partitions is 32 here and 16 in Redis") as caught:
+        Layout(partitions=32).agree(connection)
+
+    assert "METRICS_PARTITIONS" in str(caught.value)
+    assert hash_of(connection, "metrics:layout")["partitions"] == "16"
+
+
+def test_numbers_of_another_version_are_refused(connection: Connection) -> None:
+    """An older program must not add to what a newer one has made."""
+    connection.ask(command("HSET", "metrics:layout", "schema_version", "2"))
+
+    with pytest.raises(LayoutError, match="schema_version is 1 here and 2 in Redis"):
+        Layout(partitions=16).agree(connection)
+
+
+def test_while_redis_is_away_nothing_is_agreed(connection: Connection) -> None:
+    """It is asked again at the next call."""
+    layout = Layout(partitions=16)
+    nobody = Connection.open(f"redis://127.0.0.1:{free_port()}", timeout_s=0.3, connections_max=1)
+
+    with pytest.raises(StorageUnavailableError):
+        layout.agree(nobody)
+    layout.agree(connection)
+
+    assert hash_of(connection, "metrics:layout")["partitions"] == "16"
