@@ -31,10 +31,10 @@ DISTRIBUTIONS = {
 def test_every_quantile_is_within_one_percent(values: list[float], q: float) -> None:
     """Of the exact one, interpolated between ranks as usual."""
     estimate = Aggregate.of(values).quantile(q)
-    # In long double, since the true one may be between two of the largest doubles.
+    # In long double: the true one may lie between two of the largest or of the smallest doubles.
     true = np.quantile(np.asarray(values, dtype=np.longdouble), q)
 
-    assert abs(estimate - true) <= 0.01 * true * (1 + 1e-12)
+    assert abs(estimate - true) <= 0.01 * true * (1 + 1e-12) + math.ulp(0.0)
 
 
 @pytest.mark.parametrize("draw", DISTRIBUTIONS.values(), ids=DISTRIBUTIONS)
@@ -86,6 +86,13 @@ def test_merging_gives_the_aggregate_of_all(some: list[float], others: list[floa
     assert merged.sum == pytest.approx(whole.sum, rel=1e-12)
     assert (merged.count, merged.min, merged.max) == (whole.count, whole.min, whole.max)
     assert merged.histogram == whole.histogram
+
+
+def test_minus_zero_is_zero() -> None:
+    """It is not negative, and nothing shows its sign."""
+    aggregate = Aggregate.of([-0.0])
+
+    assert [math.copysign(1, x) for x in (aggregate.sum, aggregate.min, aggregate.max)] == [1, 1, 1]
 
 
 def test_a_weight_counts_a_value_several_times() -> None:

@@ -41,11 +41,6 @@ def test_a_value_is_a_finite_number_from_0(value: float) -> None:
     assert check_value(value) == float(value)
 
 
-def test_minus_zero_is_zero() -> None:
-    """It is not negative, and nothing shows its sign."""
-    assert math.copysign(1, check_value(-0.0)) == 1
-
-
 @pytest.mark.parametrize(
     ("value", "rule"),
     [

@@ -41,7 +41,7 @@ class Aggregate:
             values: At least one; finite and >= 0.
             weights: How often each value counts; once, if not given.
         """
-        array = np.asarray(values, dtype=np.float64)
+        array = np.asarray(values, dtype=np.float64) + 0.0  # -0.0 becomes 0.0
         counts = None if weights is None else np.asarray(weights, dtype=np.int64)
         with np.errstate(over="ignore"):
             total = float(array.sum() if counts is None else (array * counts).sum())

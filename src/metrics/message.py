@@ -93,7 +93,7 @@ def check_value(value: object) -> float:
         raise InvalidMessageError(f"value must be finite, got {shown(value)}")
     if number < 0:
         raise InvalidMessageError(f"value must be 0 or more, got {shown(value)}")
-    return number + 0.0  # -0.0 becomes 0.0
+    return number
 
 
 def parse_value(text: str) -> float:
