@@ -17,8 +17,8 @@ from api.group_commit import SENDERS, GroupCommit
 from api.health import add_health
 from api.problems import Problem, add_problems
 from api.requests import mark_of, read_bytes
+from api.startup import start
 from metrics.connection import Connection
-from metrics.errors import StorageUnavailableError
 from metrics.layout import Layout
 from metrics.message import AcceptedTimes
 from metrics.settings import Settings
@@ -143,16 +143,9 @@ def get_app() -> falcon.App[Any, Any]:
     """Return the collector as the environment sets it up; for gunicorn.
 
     Raises:
-        SettingsError: If it cannot start with these settings.
+        SystemExit: If it cannot start with these settings.
     """
-    settings = Settings.from_env(os.environ)
-    connection = Connection.open(
-        settings.redis_url, timeout_s=REDIS_TIMEOUT_S, connections_max=SENDERS + 1
-    )
+    settings, connection = start(os.environ, timeout_s=REDIS_TIMEOUT_S, connections_max=SENDERS + 1)
     if not settings.write_tokens:
         _log.warning("METRICS_WRITE_TOKENS is not set: everybody who reaches this port may write")
-    try:
-        Layout(partitions=settings.partitions).agree(connection)
-    except StorageUnavailableError as error:
-        _log.warning("answering 503 until Redis is there: %s", error)
     return create_app(connection, settings)

@@ -13,8 +13,9 @@ import msgspec
 from api.access import Access
 from api.health import add_health
 from api.problems import Problem, add_problems
+from api.startup import start
 from metrics.connection import Connection
-from metrics.errors import InvalidMessageError, InvalidQueryError, StorageUnavailableError
+from metrics.errors import InvalidMessageError, InvalidQueryError
 from metrics.hours import Hour, parse_date, parse_hour_of_day
 from metrics.layout import Layout
 from metrics.message import check_key
@@ -133,16 +134,11 @@ def get_app() -> falcon.App[Any, Any]:
     """Return the query service as the environment sets it up; for gunicorn.
 
     Raises:
-        SettingsError: If it cannot start with these settings.
+        SystemExit: If it cannot start with these settings.
     """
-    settings = Settings.from_env(os.environ)
-    connection = Connection.open(
-        settings.redis_url, timeout_s=REDIS_TIMEOUT_S, connections_max=CONNECTIONS_MAX
+    settings, connection = start(
+        os.environ, timeout_s=REDIS_TIMEOUT_S, connections_max=CONNECTIONS_MAX
     )
     if not settings.read_tokens:
         _log.warning("METRICS_READ_TOKENS is not set: everybody who reaches this port may read")
-    try:
-        Layout(partitions=settings.partitions).agree(connection)
-    except StorageUnavailableError as error:
-        _log.warning("answering 503 until Redis is there: %s", error)
     return create_app(connection, settings)

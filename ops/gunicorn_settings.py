@@ -5,11 +5,13 @@ from gevent import monkey
 
 monkey.patch_all()
 
+import logging  # noqa: E402
 import os  # noqa: E402
+
+logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
 
 bind = f"{os.environ.get('METRICS_HOST', '0.0.0.0')}:{os.environ.get('PORT', '8000')}"  # noqa: S104
 worker_class = "ops.http_worker.Worker"
-workers = int(os.environ.get("WEB_CONCURRENCY", "1"))
 worker_connections = 1000
 
 # Connections to Redis belong to the process that made them.

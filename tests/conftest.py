@@ -3,7 +3,7 @@
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from time import monotonic, sleep
+from time import monotonic, sleep, time
 from typing import TypeVar
 
 import pytest
@@ -59,6 +59,12 @@ def connection(redis_server: EmbeddedRedis) -> Iterator[Connection]:
     connection.ask(command("FLUSHALL"))
     yield connection
     connection.close()
+
+
+@pytest.fixture
+def early_in_the_hour() -> None:
+    """Let a test that posts and asks for "now" find both in the same hour."""
+    wait_until(lambda: time() % 3600 < 3600 - 30, 40)
 
 
 @pytest.fixture

@@ -39,7 +39,7 @@ def main(environ: Mapping[str, str]) -> int:
         settings = Settings.from_env(environ)
         return serve(settings, environ)
     except SettingsError as error:
-        _log.critical("%s", error)
+        _log.critical("refusing to start: %s", error)
         return 2
 
 

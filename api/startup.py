@@ -1,0 +1,45 @@
+"""How both services start: settings, Redis, layout; or one clear line and no service."""
+
+import logging
+import sys
+from collections.abc import Mapping
+
+from metrics.connection import Connection
+from metrics.errors import SettingsError, StorageUnavailableError
+from metrics.layout import Layout
+from metrics.settings import Settings
+
+REFUSED_TO_START = 4
+"""Exit status that lets gunicorn stop, instead of starting the process again and again."""
+
+_log = logging.getLogger(__name__)
+
+
+def start(
+    environ: Mapping[str, str], *, timeout_s: float, connections_max: int
+) -> tuple[Settings, Connection]:
+    """Return the settings of a service and its way to Redis.
+
+    A Redis that is away is no reason not to start: requests are answered 503 until it is there.
+
+    Args:
+        environ: Variables of the process.
+        timeout_s: How long a reply of Redis may take.
+        connections_max: How many connections to it the process may have.
+
+    Raises:
+        SystemExit: If the settings cannot be used, or Redis holds what others have made.
+    """
+    try:
+        settings = Settings.from_env(environ)
+        connection = Connection.open(
+            settings.redis_url, timeout_s=timeout_s, connections_max=connections_max
+        )
+        try:
+            Layout(partitions=settings.partitions).agree(connection)
+        except StorageUnavailableError as error:
+            _log.warning("answering 503 until Redis is there: %s", error)
+    except SettingsError as error:
+        _log.critical("refusing to start: %s", error)
+        sys.exit(REFUSED_TO_START)
+    return settings, connection

@@ -1,0 +1,222 @@
+"""HTTP as it comes over the wire: cut short, drawn out, told twice; Falcon's client never does."""
+
+import contextlib
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from time import monotonic
+
+import pytest
+
+from api.requests import BODY_DEADLINE_S
+from metrics.connection import Connection, command
+from ops.embedded_redis import EmbeddedRedis, find_server
+from ops.http_worker import HEADERS_S, UNREAD_S
+from tests.conftest import free_port
+from tests.processes import Service
+from tests.test_processes import books_of_all
+
+HEAD = "POST /messages HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\n"
+
+
+@pytest.fixture(scope="module")
+def redis_of_module(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedRedis]:
+    """A Redis for all tests here."""
+    redis = EmbeddedRedis(
+        find_server(), port=free_port(), folder=tmp_path_factory.mktemp("redis")
+    ).start()
+    yield redis
+    redis.stop()
+
+
+@pytest.fixture(scope="module")
+def collector(
+    redis_of_module: EmbeddedRedis, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Service]:
+    """A collector process with a small limit on bodies."""
+    log: Path = tmp_path_factory.mktemp("collector") / "log"
+    service = Service("collector", redis_of_module.url, log, METRICS_MAX_BODY_BYTES="100000")
+    yield service.start()
+    service.kill()
+
+
+@pytest.fixture
+def redis(redis_of_module: EmbeddedRedis) -> Iterator[Connection]:
+    """A look at an empty Redis."""
+    connection = Connection.open(redis_of_module.url, timeout_s=5, connections_max=1)
+    connection.ask(command("FLUSHALL"))
+    yield connection
+    connection.close()
+
+
+def converse(service: Service, *parts: str | bytes, end: bool = False) -> bytes:
+    """Send bytes and return all that comes back until the service has nothing more to say."""
+    with socket.create_connection(("127.0.0.1", service.port), timeout=20) as connection:
+        for part in parts:
+            connection.sendall(part.encode() if isinstance(part, str) else part)
+        if end:
+            connection.shutdown(socket.SHUT_WR)
+        return read_answer(connection)
+
+
+def read_answer(connection: socket.socket) -> bytes:
+    """Return one answer, or what came of it until the connection was closed."""
+    answer = b""
+    with contextlib.suppress(ConnectionResetError):
+        while b"\r\n\r\n" not in answer or len(answer) < length_of(answer):
+            more = connection.recv(65536)
+            if not more:
+                break
+            answer += more
+    return answer
+
+
+def length_of(answer: bytes) -> int:
+    """Return how long an answer is whose head has come."""
+    head, _, _ = answer.partition(b"\r\n\r\n")
+    for line in head.split(b"\r\n"):
+        name, _, value = line.partition(b":")
+        if name.lower() == b"content-length":
+            return len(head) + 4 + int(value)
+    return len(head) + 4
+
+
+def status_of(answer: bytes) -> int:
+    """Return the status of an answer, 0 if there is none."""
+    return int(answer.split(b" ", 2)[1]) if answer.startswith(b"HTTP/1.1 ") else 0
+
+
+def test_a_body_that_is_cut_short_is_not_taken_for_the_whole(
+    collector: Service, redis: Connection
+) -> None:
+    """Its lines would be half accepted."""
+    answer = converse(collector, HEAD, "Content-Length: 100\r\n\r\n", "a,1\nb,2\n", end=True)
+
+    assert status_of(answer) == 400
+    assert redis.ask(command("DBSIZE")) == 0
+
+
+def test_a_chunked_body_is_read(collector: Service, redis: Connection) -> None:
+    """Some clients do not know the length beforehand."""
+    answer = converse(
+        collector, HEAD, "Transfer-Encoding: chunked\r\n\r\n", "4\r\na,1\n\r\n3\r\nb,2\r\n0\r\n\r\n"
+    )
+
+    assert status_of(answer) == 202
+    assert books_of_all(redis)["accepted"] == 2
+
+
+@pytest.mark.parametrize(
+    "chunks", ["4\r\na,1\n\r\n3\r\nb,", "4\r\na,1\n\r\n", "zz\r\na,1\n\r\n0\r\n\r\n"]
+)
+def test_a_chunked_body_that_is_cut_short_is_not_taken(
+    collector: Service, redis: Connection, chunks: str
+) -> None:
+    """Nor one that is no chunked body."""
+    answer = converse(collector, HEAD, "Transfer-Encoding: chunked\r\n\r\n", chunks, end=True)
+
+    assert status_of(answer) in (0, 400)
+    assert redis.ask(command("DBSIZE")) == 0
+
+
+def test_a_chunked_body_over_the_limit_is_refused(collector: Service, redis: Connection) -> None:
+    """Though nobody said how long it would be."""
+    chunk = "186a1\r\n" + "a,1\n" * 25_000 + "\n\r\n"
+    answer = converse(collector, HEAD, "Transfer-Encoding: chunked\r\n\r\n", chunk, "0\r\n\r\n")
+
+    assert status_of(answer) == 413
+    assert redis.ask(command("DBSIZE")) == 0
+
+
+def test_a_body_over_the_limit_is_refused_and_its_sender_reads_why(collector: Service) -> None:
+    """Whether it asks first, as curl does, or sends it all."""
+    answer = converse(collector, HEAD, "Content-Length: 3000000\r\n\r\n", "a" * 3_000_000)
+    assert status_of(answer) == 413
+    assert b"application/problem+json" in answer
+
+    answer = converse(collector, HEAD, "Expect: 100-continue\r\nContent-Length: 3000000\r\n\r\n")
+    assert status_of(answer) == 413
+
+
+def test_who_asks_whether_to_go_on_is_told_to(collector: Service) -> None:
+    """As curl does with large bodies."""
+    with socket.create_connection(("127.0.0.1", collector.port), timeout=5) as connection:
+        connection.sendall(f"{HEAD}Expect: 100-continue\r\nContent-Length: 3\r\n\r\n".encode())
+        assert status_of(read_answer(connection)) == 100
+        connection.sendall(b"a,1")
+        assert status_of(read_answer(connection)) == 202
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        "Content-Length: 3\r\nTransfer-Encoding: chunked\r\n",
+        "Content-Length: 3\r\nContent-Length: 4\r\n",
+        "Content-Length: 3\r\nContent-Length: 3\r\n",
+        "Content-Length: -3\r\n",
+        "Content-Length: 3_0\r\n",
+        "Content-Length: three\r\n",
+        "Transfer-Encoding: gzip, chunked\r\n",
+    ],
+)
+def test_a_length_that_can_be_read_in_two_ways_is_refused(
+    collector: Service, redis: Connection, headers: str
+) -> None:
+    """A proxy might read it in the other way."""
+    answer = converse(collector, HEAD, headers, "\r\n", "a,1")
+
+    assert status_of(answer) == 400
+    assert b"application/problem+json" in answer
+    assert redis.ask(command("DBSIZE")) == 0
+
+
+def test_what_is_no_http_is_a_bad_request(collector: Service) -> None:
+    """With a problem to read."""
+    for text in (
+        "nonsense\r\n\r\n",
+        "GET / HTTP/9.9\r\n\r\n",
+        "POST /messages HTTP/1.1\r\n:\r\n\r\n",
+    ):
+        answer = converse(collector, text)
+        assert status_of(answer) in (400, 404)
+
+
+def test_a_connection_is_kept_for_many_requests(collector: Service) -> None:
+    """After an error too, where what follows can be told from its body."""
+    with socket.create_connection(("127.0.0.1", collector.port), timeout=5) as connection:
+        for body, status in (("a,1", 202), ("a,-1", 400), ("a,2", 202), ("", 400), ("a,3", 202)):
+            connection.sendall(f"{HEAD}Content-Length: {len(body)}\r\n\r\n{body}".encode())
+            assert status_of(read_answer(connection)) == status
+
+
+def test_slow_clients_hold_nobody_up_and_are_sent_away(collector: Service) -> None:
+    """Headers that never end, bodies that never come, and connections that say nothing."""
+    begun = monotonic()
+    slow = {
+        "headers": HEAD,
+        "body": f"{HEAD}Content-Length: 100\r\n\r\na,1\n",
+        "refused body": f"{HEAD}Content-Length: 3000000\r\n\r\na,1\n",
+        "nothing": "",
+    }
+    connections = {name: [] for name in slow}
+    for name, text in slow.items():
+        for _ in range(50):
+            connection = socket.create_connection(("127.0.0.1", collector.port), timeout=30)
+            connection.sendall(text.encode())
+            connections[name].append(connection)
+
+    probe = monotonic()
+    assert status_of(converse(collector, HEAD, "Content-Length: 3\r\n\r\n", "a,1")) == 202
+    assert monotonic() - probe < 1
+
+    for name, status, longest_s in (
+        ("refused body", 413, UNREAD_S),
+        ("headers", 400, HEADERS_S),
+        ("body", 408, BODY_DEADLINE_S + UNREAD_S),
+    ):
+        for connection in connections[name]:
+            assert status_of(read_answer(connection)) == status
+            assert connection.recv(100) == b""
+        assert monotonic() - begun < longest_s + 3
+    for connection in [each for group in connections.values() for each in group]:
+        connection.close()

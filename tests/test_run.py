@@ -1,0 +1,406 @@
+"""``ops/run`` as a new user meets it: a clean clone, curl, redis-cli, Ctrl-C."""
+
+import math
+import os
+import random
+import re
+import shutil
+import signal
+import socket
+import statistics
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from time import monotonic
+
+import pytest
+
+from metrics.connection import Connection
+from ops.embedded_redis import EmbeddedRedis, is_free
+from ops.launch import REDIS_OFFSET, SERVICES
+from tests.conftest import free_port, wait_until
+from tests.processes import ROOT
+from tests.streams import hash_of
+
+pytestmark = pytest.mark.usefixtures("early_in_the_hour")
+
+INSTALL_TIMEOUT_S = 240.0
+SECOND_START_S = 15.0
+
+
+def environ(**more: str) -> dict[str, str]:
+    """Return the environment of somebody who has just cloned the repository."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not re.match(r"METRICS_|REDIS_URL|PORT$|PYTHON|VIRTUAL_ENV|PYTEST", name)
+    }
+    here = str(ROOT / ".venv" / "bin")
+    path = [folder for folder in kept["PATH"].split(os.pathsep) if folder != here]
+    return {**kept, "PATH": os.pathsep.join(path), **more}
+
+
+def free_base_port() -> int:
+    """Return a port that is free together with all that ops/run derives from it."""
+
+    def base() -> int:
+        port = free_port()
+        offsets = [*SERVICES.values(), REDIS_OFFSET]
+        fits = port + REDIS_OFFSET < 65536
+        return port if fits and all(is_free(port + offset) for offset in offsets) else 0
+
+    return wait_until(base)
+
+
+class Run:
+    """One ``ops/run``."""
+
+    def __init__(self, root: Path, **more: str) -> None:
+        self.port = int(more.setdefault("PORT", str(free_base_port())))
+        self._log = tempfile.NamedTemporaryFile(mode="w+")  # noqa: SIM115  (closed in kill)
+        self.process = subprocess.Popen(
+            [root / "ops" / "run"],
+            cwd=root.parent,
+            env=environ(**more),
+            stdin=subprocess.DEVNULL,
+            stdout=self._log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+    @property
+    def output(self) -> str:
+        """What it has printed so far."""
+        return Path(self._log.name).read_text("utf-8")
+
+    def wait_until_ready(self, timeout_s: float = SECOND_START_S) -> str:
+        """Wait for the lines that it prints when all is up, and return them."""
+
+        def is_ready() -> bool:
+            assert self.process.poll() is None, self.output
+            return "metrics is ready" in self.output and "Stop with Ctrl-C" in self.output
+
+        wait_until(is_ready, timeout_s)
+        return self.output[self.output.index("metrics is ready") :]
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """Stop it, and return its status."""
+        self.process.send_signal(number)
+        return self.process.wait(30)
+
+    def end(self) -> str:
+        """Wait until it ends by itself, and return what it has printed."""
+        assert self.process.wait(30) == 2
+        return self.output
+
+    def kill(self) -> None:
+        """Leave nothing of it."""
+        if self.process.poll() is None:
+            self.stop()
+        self._log.close()
+
+
+def curl(*arguments: str) -> str:
+    """Return what curl prints."""
+    done = subprocess.run(
+        ["curl", "--silent", "--show-error", *arguments], capture_output=True, text=True, check=True
+    )
+    return done.stdout
+
+
+def processes_in(root: Path) -> list[str]:
+    """Return the processes whose command, folder or environment names a folder."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            told = [
+                (process / "cmdline").read_bytes().decode(errors="replace"),
+                str((process / "cwd").readlink()),
+            ]
+        except OSError:
+            continue
+        if any(str(root) in text for text in told):
+            found.append(told[0].replace("\0", " "))
+    return found
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The files of the repository and nothing else, as ``git clone`` gives them."""
+    root = tmp_path_factory.mktemp("clone") / "metrics"
+    names = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.splitlines()
+    for name in names:
+        if (ROOT / name).exists():
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, root / name)
+    return root
+
+
+@pytest.fixture(scope="module")
+def old_redis(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A PATH on which redis-server is too old, so that the carried one is taken."""
+    folder = tmp_path_factory.mktemp("old")
+    server = folder / "redis-server"
+    server.write_text("#!/bin/sh\necho 'Redis server v=5.0.14 sha=00000000:0'\n", "utf-8")
+    server.chmod(0o755)
+    return f"{folder}{os.pathsep}{environ()['PATH']}"
+
+
+@pytest.fixture(scope="module")
+def installed(clone: Path, old_redis: str) -> Path:
+    """The clone after its first start, which has made ``.venv``."""
+    run = Run(clone, PATH=old_redis)
+    try:
+        run.wait_until_ready(INSTALL_TIMEOUT_S)
+        assert run.stop() == 0
+    finally:
+        run.kill()
+    return clone
+
+
+@pytest.fixture
+def running(installed: Path, old_redis: str, tmp_path: Path) -> Iterator[Run]:
+    """Everything up, with an empty data folder."""
+    run = Run(installed, PATH=old_redis, METRICS_DATA_DIR=str(tmp_path / "data"))
+    run.wait_until_ready()
+    yield run
+    run.kill()
+
+
+def test_the_lines_that_it_prints_work_as_pasted(running: Run) -> None:
+    """Both curl lines, and redis-cli."""
+    welcome = running.wait_until_ready()
+    post, get = re.findall(r"^  (curl .*)$", welcome, re.MULTILINE)
+    redis_cli = re.search(r"^Redis: (.*)\. Stop", welcome, re.MULTILINE)[1]
+
+    assert shell(post) == '{"accepted":1,"rejected":0}'
+    answer = wait_until(lambda: '"value":123.4,' in shell(get) and shell(get))
+    assert '"key":"checkout.web-1","stat":"median"' in answer
+    assert "metrics:layout" in shell(f"{redis_cli} keys 'metrics:layout'")
+
+
+def shell(line: str) -> str:
+    """Return what a line prints that is pasted into a shell."""
+    return subprocess.run(
+        ["/bin/sh", "-c", line], capture_output=True, text=True, check=True, env=environ()
+    ).stdout
+
+
+def test_every_form_of_a_body_is_counted_and_every_statistic_is_right(running: Run) -> None:
+    """From curl to curl, against what Python's own functions say."""
+    seeded = random.Random(7)
+    values = [round(seeded.lognormvariate(4, 1), 3) for _ in range(1007)]
+    rest = iter(values)
+    hour = datetime.now(UTC) - timedelta(hours=2)
+    stamp = f"{hour:%Y-%m-%dT%H}:30:00Z"
+    forms = {
+        "application/json": [
+            f'{{"key":"e2e","value":{next(rest)},"timestamp":"{stamp}"}}',
+            f'[{{"key":"e2e","value":{next(rest)},"timestamp":{hour.timestamp()}}}]',
+        ],
+        "application/x-ndjson": [
+            "\n".join(
+                f'{{"key":"e2e","value":{next(rest)},"timestamp":"{stamp}"}}' for _ in range(5)
+            )
+        ],
+    }
+    column = [next(rest) for _ in range(1000)]
+    stamps = ",".join(f'"{stamp}"' for _ in column)
+    forms["application/json"].append(f'{{"key":"e2e","values":{column},"timestamps":[{stamps}]}}')
+    collector, query = f"localhost:{running.port}", f"localhost:{running.port + 100}"
+    for content_type, bodies in forms.items():
+        for body in bodies:
+            answer = curl(
+                f"{collector}/messages",
+                "-H",
+                f"Content-Type: {content_type}",
+                "--data-binary",
+                body,
+            )
+            assert '"rejected":0' in answer
+    assert next(rest, None) is None
+
+    def ask(stat: str, key: str = "e2e", at: datetime = hour) -> str:
+        return curl(f"{query}/{key}/{stat}/{at:%Y-%m-%d}/{at.hour}")
+
+    wait_until(lambda: '"count":1007,"complete":true' in ask("count"))
+
+    def value(stat: str) -> float:
+        return float(re.search(r'"value":([0-9.e+-]+)', ask(stat))[1])
+
+    assert value("count") == len(values)
+    assert value("min") == min(values)
+    assert value("max") == max(values)
+    assert value("sum") == pytest.approx(math.fsum(values), rel=1e-12)
+    assert value("average") == pytest.approx(statistics.fmean(values), rel=1e-12)
+    assert value("median") == pytest.approx(statistics.median(values), rel=0.01)
+    percentiles = statistics.quantiles(values, n=1000, method="inclusive")
+    for stat, permille in (("p1", 10), ("p90", 900), ("p99", 990), ("p99.9", 999)):
+        assert value(stat) == pytest.approx(percentiles[permille - 1], rel=0.01)
+
+    # Those that carry no time belong to the hour in which they come.
+    now = datetime.now(UTC)
+    plain = [
+        ["-d", '["now",1]'],
+        ["-d", '[["now",2],{"key":"now","value":3}]'],
+        ["-d", '{"key":"now","values":[4,5]}'],
+        ["-d", "now,6"],
+        ["-d", "now:7|ms"],
+        ["-d", "key=now&value=8"],
+        ["-H", "Content-Type: text/plain", "--data-binary", "now,9\nnow:10|ms|@0.1"],
+    ]
+    for arguments in plain:
+        assert '"rejected":0' in curl(f"{collector}/messages", *arguments)
+    wait_until(lambda: '"count":19,' in ask("count", "now", now))
+    assert '"value":145.0,' in ask("sum", "now", now)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_stops_with_all_its_processes_and_the_numbers_are_there_again(
+    installed: Path, tmp_path: Path, number: signal.Signals
+) -> None:
+    """A second start takes seconds."""
+    folder = {"METRICS_DATA_DIR": str(tmp_path / "data")}
+    first = Run(installed, **folder)
+    try:
+        first.wait_until_ready()
+        at = datetime.now(UTC)
+        for value in (1, 2, 3):
+            curl(f"localhost:{first.port}/messages", "-d", f"kept,{value}")
+        assert processes_in(installed) != []
+        begun = monotonic()
+        assert first.stop(number) == 0
+        assert monotonic() - begun < 10
+        assert processes_in(installed) == []
+    finally:
+        first.kill()
+    second = Run(installed, **folder)
+    try:
+        begun = monotonic()
+        second.wait_until_ready()
+        assert monotonic() - begun < SECOND_START_S
+        query = f"localhost:{second.port + 100}/kept/sum/{at:%Y-%m-%d}/{at.hour}"
+        wait_until(lambda: '"value":6.0,"count":3' in curl(query))
+    finally:
+        second.kill()
+
+
+def test_with_a_redis_url_it_starts_no_redis(installed: Path, own_redis: EmbeddedRedis) -> None:
+    """The numbers go to the one that is named."""
+    run = Run(installed, REDIS_URL=own_redis.url)
+    try:
+        run.wait_until_ready()
+        assert is_free(run.port + REDIS_OFFSET)
+        assert curl(f"localhost:{run.port}/messages", "-d", "a,1") == '{"accepted":1,"rejected":0}'
+        redis = Connection.open(own_redis.url, timeout_s=5, connections_max=1)
+        assert hash_of(redis, "metrics:layout")["partitions"] == "16"
+        redis.close()
+    finally:
+        run.kill()
+
+
+def last_line(output: str) -> str:
+    """Return the last line, and check that there is no traceback above it."""
+    assert "Traceback" not in output
+    return output.strip().splitlines()[-1]
+
+
+def test_a_busy_port_is_one_clear_line(installed: Path, tmp_path: Path) -> None:
+    """It names the port, and how to take another."""
+    base = free_base_port()
+    with socket.create_server(("127.0.0.1", base + 100)):
+        run = Run(installed, PORT=str(base), METRICS_DATA_DIR=str(tmp_path))
+        line = last_line(run.end())
+
+    assert line == (
+        f"ops/run: port {base + 100} cannot be used; another base port is set with PORT"
+    )
+
+
+def test_a_folder_that_cannot_be_written_is_one_clear_line(installed: Path, tmp_path: Path) -> None:
+    """It names the folder and its variable."""
+    (tmp_path / "file").write_text("in the way", "utf-8")
+
+    line = last_line(Run(installed, METRICS_DATA_DIR=str(tmp_path / "file" / "data")).end())
+
+    assert line.startswith("ops/run: METRICS_DATA_DIR: cannot write to ")
+
+
+def test_an_unreachable_redis_is_one_clear_line(installed: Path) -> None:
+    """Within seconds."""
+    line = last_line(Run(installed, REDIS_URL=f"redis://127.0.0.1:{free_port()}").end())
+
+    assert line.startswith("ops/run: REDIS_URL: Redis is away: ")
+    assert "refused" in line
+
+
+def test_a_bad_setting_is_one_clear_line(installed: Path) -> None:
+    """It names the variable and what is allowed."""
+    line = last_line(Run(installed, METRICS_PARTITIONS="0").end())
+
+    assert line == ("ops/run: METRICS_PARTITIONS must be a whole number from 1 to 16384, got '0'")
+
+
+def test_another_number_of_partitions_is_one_clear_line(running: Run, installed: Path) -> None:
+    """Before any process is started."""
+    url = f"redis://127.0.0.1:{running.port + REDIS_OFFSET}/0"
+
+    line = last_line(Run(installed, REDIS_URL=url, METRICS_PARTITIONS="32").end())
+
+    assert line.startswith("ops/run: metrics:layout differs: partitions is 32 here and 16 in Redis")
+
+
+def test_a_data_folder_is_used_by_one_only(running: Run, installed: Path, tmp_path: Path) -> None:
+    """Two servers on one append-only file would spoil it."""
+    line = last_line(Run(installed, METRICS_DATA_DIR=str(tmp_path / "data")).end())
+
+    assert line.startswith("ops/run: METRICS_DATA_DIR: ")
+    assert line.endswith(" is in use by another ops/run")
+
+
+def test_a_process_that_dies_stops_the_rest(running: Run, installed: Path) -> None:
+    """Whoever supervises ops/run sees it, and starts it again."""
+    worker = next(
+        process
+        for process in Path("/proc").glob("[0-9]*")
+        if is_worker_of(process, running.port + SERVICES["worker"])
+    )
+    os.kill(int(worker.name), signal.SIGKILL)
+
+    assert running.process.wait(30) != 0
+    assert "ops/run: a process ended" in running.output
+    assert processes_in(installed) == []
+
+
+def is_worker_of(process: Path, port: int) -> bool:
+    """Tell whether a process is the worker with that port."""
+    try:
+        return (
+            b"\0workers\0" in (process / "cmdline").read_bytes()
+            and f"PORT={port}\0".encode() in (process / "environ").read_bytes()
+        )
+    except OSError:
+        return False
+
+
+def test_the_library_alone_needs_nothing_but_python(clone: Path, tmp_path: Path) -> None:
+    """``pip install .`` brings no Falcon, gevent, gunicorn or numpy into an app."""
+    venv = tmp_path / "venv"
+    subprocess.run(["python3", "-m", "venv", venv], env=environ(), check=True)
+    python = venv / "bin" / "python"
+    subprocess.run([python, "-m", "pip", "install", "--quiet", clone], env=environ(), check=True)
+    listed = subprocess.run(
+        [python, "-m", "pip", "list", "--format=freeze"], capture_output=True, text=True, check=True
+    )
+
+    names = {line.partition("==")[0] for line in listed.stdout.split()}
+    assert names - {"pip", "setuptools", "wheel"} == {"metrics"}
+    subprocess.run([python, "-c", "import metrics, metrics.hours, metrics.message"], check=True)
