@@ -123,6 +123,7 @@ def create_app(
         partitions=settings.partitions,
         backlog_limit_entries=settings.backlog_limit_entries,
         window_s=settings.dedupe_seconds,
+        replicas=settings.wait_replicas,
     )
     messages = Messages(
         group,

@@ -49,6 +49,7 @@ class GroupCommit:
         partitions: int,
         backlog_limit_entries: int,
         window_s: int,
+        replicas: int = 0,
     ) -> None:
         """Set it up; the senders start with the first request.
 
@@ -58,12 +59,14 @@ class GroupCommit:
             partitions: How many there are.
             backlog_limit_entries: How many entries a stream may hold.
             window_s: The dedupe window.
+            replicas: How many replicas must have a batch before it counts as stored.
         """
         self._connection = connection
         self._agree = agree
         self._partitions = partitions
         self._limit = backlog_limit_entries
         self._window_s = window_s
+        self._replicas = replicas
         self._waiting: deque[_Waiting] = deque()
         self._waiting_length = 0
         self._awake = Event()
@@ -161,7 +164,7 @@ class GroupCommit:
         calls = list(batches.calls)
         for registration in registrations:
             calls += registration.calls
-        replies = self._connection.execute(calls)
+        replies = self._connection.execute(calls, replicas=self._replicas)
         appended: list[MetricsError | None] = batches.settle(replies[: len(batches.calls)])
         at = len(batches.calls)
         arrivals = []

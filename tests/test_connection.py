@@ -1,6 +1,8 @@
 """The way to Redis: nothing is repeated, and every error is one of ours."""
 
+import signal
 from collections.abc import Iterator
+from pathlib import Path
 from time import monotonic
 
 import pytest
@@ -14,7 +16,7 @@ from metrics.errors import (
     UnexpectedReplyError,
 )
 from ops.embedded_redis import EmbeddedRedis
-from tests.conftest import free_port
+from tests.conftest import SERVERS, free_port, wait_until
 from tests.proxy import Proxy
 
 
@@ -124,6 +126,52 @@ def test_a_write_that_is_refused_was_not_done(
 
     assert stored_in(error) == "no"
     assert connection.ask(command("DBSIZE")) == 0
+
+
+@pytest.fixture
+def replica(
+    connection: Connection, redis_server: EmbeddedRedis, tmp_path: Path
+) -> Iterator[EmbeddedRedis]:
+    """A replica of the Redis that ``connection`` leads to."""
+    connection.ask(command("CONFIG", "SET", "repl-diskless-sync-delay", 0))
+    server = EmbeddedRedis(
+        SERVERS[max(SERVERS)],
+        port=free_port(),
+        folder=tmp_path,
+        options=("--replicaof", "127.0.0.1", str(redis_server.port)),
+    ).start()
+    look = Connection.open(server.url, timeout_s=5, connections_max=1)
+    wait_until(lambda: b"master_link_status:up" in look.ask(command("INFO", "replication")), 30)
+    look.close()
+    yield server
+    server.stop(signal.SIGKILL)
+
+
+def test_what_must_be_on_a_replica_is_there_when_the_reply_comes(
+    connection: Connection, replica: EmbeddedRedis
+) -> None:
+    """With a script that is not loaded yet, too: it is what runs last that is waited for."""
+    connection.ask(command("SCRIPT", "FLUSH"))
+    look = Connection.open(replica.url, timeout_s=5, connections_max=1)
+
+    assert connection.execute([WRITING], replicas=1) == [[1]]
+
+    assert look.ask(command("EXISTS", "metrics:{0}:stream")) == 1
+    look.close()
+
+
+def test_too_few_replicas_leave_a_write_unknown(
+    connection: Connection, replica: EmbeddedRedis
+) -> None:
+    """The master has it, and it may yet be lost."""
+    connection.execute([WRITING])
+    replica.process.send_signal(signal.SIGSTOP)
+
+    refused, error = connection.execute([command("NONSENSE"), WRITING], replicas=1)
+
+    assert isinstance(refused, UnexpectedReplyError)
+    assert stored_in(error) == "unknown"
+    assert "fewer than 1 replicas have it in time: 0" in str(error)
 
 
 def test_a_missing_group_is_an_error_of_its_own(connection: Connection) -> None:

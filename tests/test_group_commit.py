@@ -28,7 +28,7 @@ class SlowConnection:
         self.groups: list[Sequence[Call]] = []
         self.gates: list[Event] = []
 
-    def execute(self, calls: Sequence[Call]) -> list:
+    def execute(self, calls: Sequence[Call], *, replicas: int = 0) -> list:
         """Wait at the gate."""
         self.groups.append(calls)
         gate = Event()
@@ -163,7 +163,7 @@ def test_a_fault_of_ours_reaches_each_request_and_the_sender_lives(
     """A sender that died would leave all that come later waiting."""
     faults = [ZeroDivisionError("ours")] * SENDERS
 
-    def execute(calls: Sequence[Call]) -> list:
+    def execute(calls: Sequence[Call], *, replicas: int = 0) -> list:
         if faults:
             raise faults.pop()
         return connection.execute(calls)

@@ -1,10 +1,13 @@
 """``metrics:layout``: written once, checked by all."""
 
+from pathlib import Path
+
 import pytest
 
 from metrics.connection import Connection, command
 from metrics.errors import LayoutError, StorageUnavailableError
 from metrics.layout import Layout
+from ops.embedded_redis import EmbeddedRedis, find_server
 from tests.conftest import free_port
 from tests.streams import hash_of
 
@@ -50,3 +53,17 @@ def test_while_redis_is_away_nothing_is_agreed(connection: Connection) -> None:
     layout.agree(connection)
 
     assert hash_of(connection, "metrics:layout")["partitions"] == "16"
+
+
+def test_a_redis_cluster_is_refused(tmp_path: Path) -> None:
+    """Until the processes can tell its nodes apart."""
+    node = EmbeddedRedis(
+        find_server(), port=free_port(), folder=tmp_path, options=("--cluster-enabled", "yes")
+    ).start()
+    try:
+        cluster = Connection.open(node.url, timeout_s=5, connections_max=1)
+        with pytest.raises(LayoutError, match="must be a single Redis"):
+            Layout(partitions=16).agree(cluster)
+        cluster.close()
+    finally:
+        node.stop()

@@ -36,6 +36,9 @@ from metrics.errors import (
     UnexpectedReplyError,
 )
 
+WAIT_MS = 1000
+"""How long replicas may take to have what was written."""
+
 Argument = str | bytes | int | float
 Reply = Any
 """What Redis answered: bytes, int, None, or a list of these."""
@@ -125,17 +128,21 @@ class Connection:
             raise SettingsError(f"REDIS_URL cannot be used: {error}") from error
         return cls(pool)
 
-    def execute(self, calls: Sequence[Call]) -> list[Reply | MetricsError]:
+    def execute(self, calls: Sequence[Call], *, replicas: int = 0) -> list[Reply | MetricsError]:
         """Send all calls in one go and wait for their replies.
+
+        Args:
+            calls: What to send.
+            replicas: How many replicas must have what the calls write.
 
         Returns:
             For each call what Redis replied, or the error that it met.
         """
-        replies = self._exchange([call.arguments for call in calls])
+        replies = self._confirmed([call.arguments for call in calls], replicas)
         unknown = [i for i, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
         if unknown:
             self._load(calls[i].script for i in unknown)
-            again = self._exchange([calls[i].arguments for i in unknown])
+            again = self._confirmed([calls[i].arguments for i in unknown], replicas)
             for i, reply in zip(unknown, again, strict=True):
                 replies[i] = reply
         return [_ours(reply) for reply in replies]
@@ -155,6 +162,19 @@ class Connection:
     def _load(self, scripts: Iterable[Script | None]) -> None:
         texts = {script.text for script in scripts if script is not None}
         self._exchange([("SCRIPT", "LOAD", text) for text in texts])
+
+    def _confirmed(self, commands: Sequence[tuple[Argument, ...]], replicas: int) -> list[Reply]:
+        if not replicas:
+            return self._exchange(commands)
+        # On the connection of the writes: these are what WAIT counts the replicas of. It answers
+        # with their number when its time is up, too.
+        *replies, count = self._exchange([*commands, ("WAIT", replicas, WAIT_MS)])
+        if isinstance(count, int) and count >= replicas:
+            return replies
+        unconfirmed = StorageUnavailableError(
+            f"fewer than {replicas} replicas have it in time: {count}", stored="unknown"
+        )
+        return [reply if isinstance(reply, Exception) else unconfirmed for reply in replies]
 
     def _exchange(self, commands: Sequence[tuple[Argument, ...]]) -> list[Reply]:
         try:

@@ -27,11 +27,13 @@ class Layout:
         """Write the layout down if it is the first, else compare; only once it is agreed, no more.
 
         Raises:
-            LayoutError: If Redis holds numbers of another layout.
+            LayoutError: If Redis holds numbers of another layout, or is a cluster.
             StorageUnavailableError: If Redis is away; to be called again.
         """
         if self._agreed:
             return
+        if b"cluster_enabled:1" in connection.ask(command("INFO", "cluster")):
+            raise LayoutError("REDIS_URL names a Redis Cluster; it must be a single Redis")
         replies = connection.execute(
             [command("HSETNX", LAYOUT, name, value) for name, value in self.fields.items()]
             + [command("HMGET", LAYOUT, *self.fields)]
