@@ -1,6 +1,6 @@
 """gunicorn's gevent_pywsgi worker, with the deadlines and the strictness that it leaves out.
 
-It serves about a third more requests than gunicorn's other gevent worker (ops/bench/http_workers),
+It serves a fifth more requests than gunicorn's other gevent worker (ops/bench/http_workers.py),
 but waits for ever for a request that does not come, and passes requests on whose length is told
 twice.
 """

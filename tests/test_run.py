@@ -187,6 +187,30 @@ def test_the_lines_that_it_prints_work_as_pasted(running: Run) -> None:
     assert "metrics:layout" in shell(f"{redis_cli} keys 'metrics:layout'")
 
 
+def test_the_lines_of_the_readme_work_as_pasted(running: Run) -> None:
+    """With the ports of this run, and a redis-cli that may not be on the PATH."""
+    text = (ROOT / "README.md").read_text("utf-8")
+    redis_cli = re.search(r"^Redis: (.*) -p ", running.wait_until_ready(), re.MULTILINE)[1]
+    lines = re.findall(r"^(?:curl|redis-cli) .*$", text, re.MULTILINE)
+    posts = [line for line in lines if "/messages" in line]
+    gets = [line for line in lines if ":8100/" in line]
+    looks = [line for line in lines if line.startswith("redis-cli")]
+
+    def run(line: str) -> str:
+        for documented in (8000, 8100, 8300):
+            line = re.sub(rf"\b{documented}\b", str(documented - 8000 + running.port), line)
+        return shell(re.sub(r"^redis-cli", redis_cli, line))
+
+    assert len(posts) >= 6
+    for line in posts:
+        assert '"rejected":0' in run(line), line
+    assert len(gets) == 1
+    wait_until(lambda: all('"value":' in run(line) for line in gets))
+    assert len(looks) == 2
+    for line in looks:
+        assert "partitions" in run(line) or "metrics:layout" in run(line), line
+
+
 def shell(line: str) -> str:
     """Return what a line prints that is pasted into a shell."""
     return subprocess.run(
