@@ -37,6 +37,23 @@ def wait_until(check: Callable[[], T], timeout_s: float = 10.0) -> T:
     return found
 
 
+class Clock:
+    """A clock that goes when it is told to."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def __call__(self) -> float:
+        """Return the time."""
+        return self.seconds
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """The clock of the claims."""
+    return Clock()
+
+
 @pytest.fixture(
     scope="session", params=SERVERS, ids=lambda version: f"redis-{version[0]}.{version[1]}"
 )

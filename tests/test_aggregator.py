@@ -1,62 +1,18 @@
 """The aggregator: whatever happens to entries, groups and workers, each message counts once."""
 
-import logging
 import threading
-from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 
-from metrics.backlog import Backlog, Commit
+from metrics.backlog import Backlog
 from metrics.connection import Connection, command
-from metrics.errors import LayoutError, MetricsError, StorageUnavailableError
-from metrics.hours import Hour
+from metrics.errors import LayoutError
 from metrics.keyspace import GROUP, Partition
 from metrics.layout import Layout
-from tests.conftest import wait_until
+from tests.aggregators import HASH, PARTITIONS, STREAM, aggregator_of, drain
+from tests.conftest import Clock, wait_until
 from tests.streams import HOUR, append, assert_books_balance, batch, books_of, hash_of
-from workers.aggregator import DELIVERIES_MAX, ENTRIES_MAX, Aggregator
-
-PARTITIONS = 2
-STREAM = Partition(0).stream
-HASH = Partition(0).hour(f"{HOUR}:checkout.web-1")
-
-
-class Clock:
-    """A clock that goes when it is told to."""
-
-    def __init__(self) -> None:
-        self.seconds = 0.0
-
-    def __call__(self) -> float:
-        """Return the time."""
-        return self.seconds
-
-
-@pytest.fixture
-def clock() -> Clock:
-    """The clock of the claims."""
-    return Clock()
-
-
-def aggregator_of(
-    connection: Connection, clock: Clock, consumer: str = "worker-1", claim_s: float = 30.0
-) -> Aggregator:
-    """Return a worker on all partitions."""
-    layout = Layout(partitions=PARTITIONS)
-    return Aggregator(
-        Backlog(connection, consumer=consumer, retention_days=36500),
-        agree=lambda: layout.agree(connection),
-        partitions=PARTITIONS,
-        claim_s=claim_s,
-        now=lambda: float(Hour.parse(HOUR).end),
-        monotonic=clock,
-    )
-
-
-def drain(aggregator: Aggregator, rounds: int = 4) -> None:
-    """Let a worker do a few rounds, the first of which look for what is pending already."""
-    for _ in range(rounds):
-        aggregator.run_once()
+from workers.aggregator import DELIVERIES_MAX, ENTRIES_MAX
 
 
 def test_all_partitions_are_folded(connection: Connection, clock: Clock) -> None:
@@ -125,39 +81,6 @@ def test_entries_of_a_dead_worker_are_taken_over(connection: Connection, clock: 
         heir.run_once()
 
     assert hash_of(connection, HASH)["count"] == str(ENTRIES_MAX * 2 + 3)
-    assert_books_balance(connection)
-
-
-class StallingBacklog(Backlog):
-    """Stalls between reading and committing, while others go on."""
-
-    def __init__(self, connection: Connection, meanwhile: Callable[[], object]) -> None:
-        super().__init__(connection, consumer="zombie", retention_days=36500)
-        self._meanwhile = meanwhile
-
-    def commit(self, commits: Sequence[Commit], now: float) -> list[bool | MetricsError]:
-        """Commit after all that happened meanwhile."""
-        self._meanwhile()
-        return super().commit(commits, now)
-
-
-def test_a_commit_that_comes_too_late_is_refused(connection: Connection, clock: Clock) -> None:
-    """A worker that stalled past the claim finds its entries counted, and goes on."""
-    heir = aggregator_of(connection, clock, "heir", claim_s=0.0)
-    zombie = Aggregator(
-        StallingBacklog(connection, lambda: drain(heir)),
-        agree=lambda: None,
-        partitions=PARTITIONS,
-        claim_s=30.0,
-        monotonic=clock,
-    )
-    drain(zombie)
-    for value in (1.0, 2.0):
-        append(connection, batch([value]))
-        drain(zombie)
-
-    assert hash_of(connection, HASH)["count"] == "2"
-    assert hash_of(connection, HASH)["sum"] == "3"
     assert_books_balance(connection)
 
 
@@ -274,50 +197,6 @@ def test_workers_share_the_work(connection: Connection, clock: Clock) -> None:
     assert hash_of(connection, HASH)["count"] == "20"
 
 
-class Flaky:
-    """Stands in front of a connection, and loses what it is told to lose."""
-
-    def __init__(self, connection: Connection, faults: Iterator[str]) -> None:
-        self._connection = connection
-        self._faults = faults
-
-    def execute(self, calls: list) -> list:
-        """Lose the request, or the reply, or nothing."""
-        fault = next(self._faults, "")
-        if fault == "request":
-            return [StorageUnavailableError("lost", stored="unknown")] * len(calls)
-        replies = self._connection.execute(calls)
-        if fault == "reply":
-            return [StorageUnavailableError("lost", stored="unknown")] * len(calls)
-        return replies
-
-    def ask(self, call: object) -> object:
-        """Pass on."""
-        return self._connection.ask(call)
-
-
-@pytest.mark.parametrize("fault", ["request", "reply"])
-@pytest.mark.parametrize("at", range(12))
-def test_a_fault_at_any_step_loses_and_doubles_nothing(
-    connection: Connection, clock: Clock, fault: str, at: int
-) -> None:
-    """Whether Redis did what it was asked or not."""
-    flaky = Flaky(connection, iter([""] * at + [fault]))
-    aggregator = aggregator_of(flaky, clock)
-    for i in range(12):
-        append(connection, batch([float(i)]))
-        try:
-            aggregator.run_once()
-        except MetricsError:
-            aggregator.recover(range(PARTITIONS))
-
-    drain(aggregator)
-
-    assert hash_of(connection, HASH)["count"] == "12"
-    assert hash_of(connection, HASH)["sum"] == "66"
-    assert_books_balance(connection)
-
-
 def test_a_worker_stops_when_it_is_asked_to(connection: Connection) -> None:
     """After the step that it is in."""
     aggregator = aggregator_of(connection, Clock())
@@ -330,23 +209,6 @@ def test_a_worker_stops_when_it_is_asked_to(connection: Connection) -> None:
     thread.join(5)
 
     assert not thread.is_alive()
-
-
-def test_a_worker_waits_for_a_redis_that_is_away(
-    connection: Connection, caplog: pytest.LogCaptureFixture
-) -> None:
-    """And goes on where it was."""
-    flaky = Flaky(connection, iter(["request"] * 2))
-    aggregator = aggregator_of(flaky, Clock())
-    append(connection, batch())
-    thread = threading.Thread(target=aggregator.run)
-    with caplog.at_level(logging.ERROR):
-        thread.start()
-        wait_until(lambda: hash_of(connection, HASH).get("count") == "1")
-        aggregator.stop()
-        thread.join(5)
-
-    assert "cannot go on, trying again: lost" in caplog.text
 
 
 def test_a_worker_refuses_a_redis_of_another_layout(connection: Connection, clock: Clock) -> None:

@@ -13,8 +13,8 @@ from metrics.connection import Connection, command
 from ops.embedded_redis import EmbeddedRedis, find_server
 from ops.http_worker import HEADERS_S, UNREAD_S
 from tests.conftest import free_port
+from tests.load import books_of_all
 from tests.processes import Service
-from tests.test_processes import books_of_all
 
 HEAD = "POST /messages HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\n"
 
