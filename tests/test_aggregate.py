@@ -105,8 +105,11 @@ def test_a_weight_counts_a_value_several_times() -> None:
 
 def test_the_hash_of_something_else_is_not_read() -> None:
     """A hash that somebody made by hand is no aggregate."""
-    with pytest.raises(StorageUnsoundError, match="not the hash of a key-hour"):
-        Aggregate.from_hash({b"count": b"many"})
+    sound = {b"count": b"1", b"sum": b"1", b"min": b"1", b"max": b"1", b"b:0": b"1"}
+    assert Aggregate.from_hash(sound).count == 1
+    for change in ({b"count": b"many"}, {b"count": b"2"}, {b"sum": b"nan"}, {b"b:0": b"0"}):
+        with pytest.raises(StorageUnsoundError, match="not the hash of a key-hour"):
+            Aggregate.from_hash({**sound, **change})
 
 
 @pytest.mark.parametrize(

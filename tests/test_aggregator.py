@@ -217,3 +217,48 @@ def test_a_worker_refuses_a_redis_of_another_layout(connection: Connection, cloc
 
     with pytest.raises(LayoutError, match="partitions is 2 here and 3 in Redis"):
         aggregator_of(connection, clock).run()
+
+
+@pytest.mark.parametrize("name", [Partition(0).audit, Partition(0).keys])
+def test_books_that_are_not_sound_bury_nothing(
+    connection: Connection, clock: Clock, name: str
+) -> None:
+    """The entries are not to blame; they wait until it is mended."""
+    aggregator = aggregator_of(connection, clock, claim_s=0.0)
+    append(connection, batch())
+    connection.ask(command("DEL", name))
+    connection.ask(command("SET", name, "by hand"))
+    for _ in range(DELIVERIES_MAX * 3):
+        drain(aggregator)
+    assert connection.ask(command("XLEN", Partition(0).dead)) == 0
+
+    connection.ask(command("DEL", name))
+    drain(aggregator)
+
+    assert hash_of(connection, HASH)["count"] == "1"
+
+
+def test_a_commit_of_very_many_buckets_is_split(connection: Connection, clock: Clock) -> None:
+    """Redis 6.2 takes a million arguments at most."""
+    values = [10.0 ** (i / 20 - 300) for i in range(4_000)]
+    for i in range(30):
+        append(connection, batch(values, key=f"wide-{i}"))
+
+    drain(aggregator_of(connection, clock))
+
+    assert books_of(connection)["applied"] == 120_000
+    assert_books_balance(connection)
+
+
+def test_a_worker_starts_and_drains_while_redis_is_out_of_memory(
+    connection: Connection, clock: Clock
+) -> None:
+    """Only workers can free what collectors need."""
+    drain(aggregator_of(connection, clock))
+    append(connection, batch())
+    connection.ask(command("CONFIG", "SET", "maxmemory", 1))
+
+    drain(aggregator_of(connection, clock, "newcomer"))
+
+    connection.ask(command("CONFIG", "SET", "maxmemory", 0))
+    assert hash_of(connection, HASH)["count"] == "1"

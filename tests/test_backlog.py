@@ -299,3 +299,24 @@ def test_only_idle_consumers_with_nothing_pending_are_dismissed(connection: Conn
 
     names = [info[1] for info in connection.ask(command("XINFO", "CONSUMERS", STREAM, GROUP))]
     assert names == [b"holder"]
+
+
+def test_a_hash_may_have_any_number_of_buckets(connection: Connection) -> None:
+    """More than fit on Lua's stack at once."""
+    append(connection, batch([10.0 ** (i / 20 - 300) for i in range(12_000)]))
+    append(connection, batch([10.0 ** (i / 20 - 300) for i in range(12_000)]))
+    backlog = backlog_of(connection)
+
+    assert commit(backlog, read(backlog)) is True
+
+    assert hash_of(connection, HASH)["count"] == "24000"
+    assert connection.ask(command("HLEN", HASH)) == 12_004
+    assert_books_balance(connection)
+
+
+def test_another_group_on_a_stream_is_not_taken_for_ours(connection: Connection) -> None:
+    """Somebody may look at it with a group of their own."""
+    connection.ask(command("XGROUP", "CREATE", STREAM, "debug", "$", "MKSTREAM"))
+    append(connection, batch())
+
+    assert len(read(backlog_of(connection))) == 1

@@ -180,7 +180,22 @@ def test_a_missing_group_is_an_error_of_its_own(connection: Connection) -> None:
         done(connection.ask(command("XPENDING", "nothing", "nobody")))
 
 
-def test_a_url_that_is_none_is_a_wrong_setting() -> None:
-    """Told in one line."""
-    with pytest.raises(SettingsError, match="REDIS_URL cannot be used"):
-        Connection.open("redis://localhost:port", timeout_s=1, connections_max=1)
+@pytest.mark.parametrize(
+    "url",
+    ["redis://localhost:port", "redis://:s3/cret@h:6379", "redis://h/0?foo=1", "redis://h?db=x"],
+)
+def test_a_url_that_is_none_is_a_wrong_setting(url: str) -> None:
+    """Told in one line, without what may be a piece of a password."""
+    with pytest.raises(SettingsError, match="REDIS_URL cannot be used") as caught:
+        Connection.open(url, timeout_s=1, connections_max=1)
+
+    assert "s3" not in str(caught.value)
+
+
+def test_the_protocol_is_ours_whatever_the_url_says(redis_server: EmbeddedRedis) -> None:
+    """Replies have another shape in RESP3."""
+    way = Connection.open(f"{redis_server.url}?protocol=3", timeout_s=1, connections_max=1)
+    way.ask(command("HSET", "h", "a", "1"))
+
+    assert way.ask(command("HGETALL", "h")) == [b"a", b"1"]
+    way.close()

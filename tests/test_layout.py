@@ -6,7 +6,7 @@ import pytest
 
 from metrics.connection import Connection, command
 from metrics.errors import LayoutError, StorageUnavailableError
-from metrics.layout import Layout
+from metrics.layout import AGREED_S, Layout
 from ops.embedded_redis import EmbeddedRedis, find_server
 from tests.conftest import free_port
 from tests.streams import hash_of
@@ -50,6 +50,19 @@ def test_while_redis_is_away_nothing_is_agreed(connection: Connection) -> None:
 
     with pytest.raises(StorageUnavailableError):
         layout.agree(nobody)
+    layout.agree(connection)
+
+    assert hash_of(connection, "metrics:layout")["partitions"] == "16"
+
+
+def test_a_redis_that_was_emptied_gets_its_layout_again(connection: Connection) -> None:
+    """While a process runs, from time to time."""
+    now = [0.0]
+    layout = Layout(partitions=16, monotonic=lambda: now[0])
+    layout.agree(connection)
+    connection.ask(command("FLUSHALL"))
+    now[0] += AGREED_S
+
     layout.agree(connection)
 
     assert hash_of(connection, "metrics:layout")["partitions"] == "16"

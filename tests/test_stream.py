@@ -7,9 +7,8 @@ from metrics.entry import TEXT_LENGTH_MAX, Column
 from metrics.errors import (
     IdempotencyConflictError,
     StorageUnavailableError,
-    StorageUnsoundError,
 )
-from metrics.keyspace import Partition
+from metrics.keyspace import Partition, partition_of
 from metrics.stream import Batch, Mark, Registration
 from tests.streams import HOUR, append, assert_books_balance, batch, books_of, hash_of
 
@@ -158,7 +157,8 @@ def test_a_foreign_key_in_our_place_changes_nothing(connection: Connection, name
 
     (error,) = append(connection, batch(mark=MARK))
 
-    assert isinstance(error, StorageUnsoundError)
+    assert isinstance(error, StorageUnavailableError)
+    assert error.stored == "no"
     assert connection.ask(command("DBSIZE")) == 1
 
 
@@ -168,7 +168,8 @@ def test_books_that_are_no_numbers_change_nothing(connection: Connection) -> Non
 
     (error,) = append(connection, batch(mark=MARK))
 
-    assert isinstance(error, StorageUnsoundError)
+    assert isinstance(error, StorageUnavailableError)
+    assert error.stored == "no"
     assert connection.ask(command("DBSIZE")) == 1
 
 
@@ -199,3 +200,42 @@ def test_a_registration_counts_nothing_as_stored(connection: Connection) -> None
 
     assert append(connection, batch(mark=MARK)) == [None]
     assert books_of(connection)["accepted"] == 1
+
+
+def test_books_near_overflow_change_nothing(connection: Connection) -> None:
+    """An increment that fails after the append would leave it half done."""
+    connection.ask(command("HSET", Partition(0).audit, "appended", "9" * 19))
+
+    (error,) = append(connection, batch())
+
+    assert isinstance(error, StorageUnavailableError)
+    assert connection.ask(command("EXISTS", STREAM)) == 0
+
+
+def test_part_of_a_batch_in_an_unsound_partition_leaves_it_unknown(connection: Connection) -> None:
+    """The other part is stored."""
+    connection.ask(command("SET", Partition(3).audit, "by hand"))
+
+    (error,) = append(connection, Batch({0: batch().columns[0], 3: batch().columns[0]}))
+
+    assert isinstance(error, StorageUnavailableError)
+    assert error.stored == "unknown"
+
+
+def test_a_registration_is_refreshed_by_repetitions(connection: Connection) -> None:
+    """Marks are, and must not outlive it."""
+    register(connection, MARK, 1.0)
+    home = Partition(partition_of("batch-1", 16)).batch("batch-1")
+    connection.ask(command("EXPIRE", home, 5))
+
+    register(connection, MARK, 2.0)
+
+    assert connection.ask(command("TTL", home)) > 800
+
+
+def test_a_registration_that_somebody_made_by_hand_is_a_conflict(connection: Connection) -> None:
+    """And no fault that fails the whole group."""
+    home = Partition(partition_of("batch-1", 16)).batch("batch-1")
+    connection.ask(command("SET", home, "junk"))
+
+    assert isinstance(register(connection, MARK, 1.0), IdempotencyConflictError)

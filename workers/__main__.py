@@ -10,14 +10,15 @@ from collections.abc import Mapping
 
 from metrics.backlog import Backlog
 from metrics.connection import Connection, command
-from metrics.errors import MetricsError, SettingsError, StorageUnavailableError
+from metrics.errors import SettingsError, StorageUnavailableError
 from metrics.layout import Layout
 from metrics.settings import Settings
 from workers.aggregator import Aggregator
 from workers.health import HealthServer
 
 REDIS_TIMEOUT_S = 5.0
-STOP_SIGNALS = {signal.SIGTERM, signal.SIGINT}
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+SIGNAL_CHECK_S = 0.1
 
 _log = logging.getLogger("workers")
 
@@ -32,8 +33,6 @@ def consumer_name(environ: Mapping[str, str], port: int) -> str:
 
 def main(environ: Mapping[str, str]) -> int:
     """Run a worker until SIGTERM or SIGINT; return the exit status of the process."""
-    # Blocked in all threads, so that only the wait below takes them, between two steps.
-    signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     try:
         settings = Settings.from_env(environ)
@@ -76,20 +75,30 @@ def serve(settings: Settings, environ: Mapping[str, str]) -> int:
 
 
 def _run_until_signal(aggregator: Aggregator) -> int:
-    failures: list[MetricsError] = []
+    failures: list[BaseException] = []
 
     def run() -> None:
         try:
             aggregator.run()
-        except SettingsError as error:
+        except BaseException as error:  # noqa: BLE001  (raised again below)
             failures.append(error)
 
+    # In a thread of its own, since a handler may interrupt the main thread anywhere, even while
+    # it holds the lock that stopping takes.
     thread = threading.Thread(target=run, name="aggregator")
+    stopping = False
+
+    def ask_to_stop(*_: object) -> None:
+        nonlocal stopping
+        stopping = True
+
+    for number in STOP_SIGNALS:
+        signal.signal(number, ask_to_stop)
     thread.start()
-    while thread.is_alive():
-        if signal.sigtimedwait(STOP_SIGNALS, 0.5) is not None:
-            aggregator.stop()
-            thread.join()
+    while thread.is_alive() and not stopping:
+        thread.join(SIGNAL_CHECK_S)
+    aggregator.stop()
+    thread.join()
     if failures:
         raise failures[0]
     return 0

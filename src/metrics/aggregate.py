@@ -62,7 +62,7 @@ class Aggregate:
         """
         prefix = BUCKET_PREFIX.encode()
         try:
-            return cls(
+            aggregate = cls(
                 count=int(fields[b"count"]),
                 sum=float(fields[b"sum"]),
                 min=float(fields[b"min"]),
@@ -77,6 +77,13 @@ class Aggregate:
             )
         except (KeyError, ValueError) as error:
             raise StorageUnsoundError(f"not the hash of a key-hour: {error!r}") from error
+        if not (
+            0 < aggregate.count == aggregate.histogram.count
+            and 0 <= aggregate.min <= aggregate.max <= _LARGEST
+            and aggregate.sum <= _LARGEST
+        ):
+            raise StorageUnsoundError("not the hash of a key-hour: its numbers do not agree")
+        return aggregate
 
     @property
     def average(self) -> float:

@@ -94,7 +94,8 @@ class Backlog:
         missing = [
             command("XGROUP", "CREATE", name, GROUP, 0, "MKSTREAM")
             for name, groups in zip(streams, existing, strict=True)
-            if isinstance(groups, MetricsError) or not groups
+            if isinstance(groups, MetricsError)
+            or not any(GROUP.encode() in info for info in groups)
         ]
         for reply in self._connection.execute(missing) if missing else ():
             if not (isinstance(reply, MetricsError) and "BUSYGROUP" in str(reply)):

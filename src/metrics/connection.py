@@ -18,6 +18,8 @@ from redis.backoff import NoBackoff
 from redis.exceptions import (
     AuthenticationError,
     BusyLoadingError,
+    MasterDownError,
+    NoPermissionError,
     NoScriptError,
     OutOfMemoryError,
     ReadOnlyError,
@@ -49,6 +51,8 @@ Reply = Any
 _REFUSALS = (
     AuthenticationError,
     BusyLoadingError,
+    MasterDownError,
+    NoPermissionError,
     NoScriptError,
     OutOfMemoryError,
     ReadOnlyError,
@@ -124,8 +128,15 @@ class Connection:
                 socket_connect_timeout=timeout_s,
                 retry=Retry(NoBackoff(), 0),
             )
-        except ValueError as error:
-            raise SettingsError(f"REDIS_URL cannot be used: {error}") from error
+            # What the URL says wins over the arguments above; this must stand.
+            pool.connection_kwargs["protocol"] = 2
+            pool.connection_class(**pool.connection_kwargs)
+        except (ValueError, TypeError):
+            # Not told why: the reason may quote a piece of the password.
+            raise SettingsError(
+                "REDIS_URL cannot be used; it must be like redis://user:password@host:6379/0, "
+                "with special characters of the password percent-encoded"
+            ) from None
         return cls(pool)
 
     def execute(self, calls: Sequence[Call], *, replicas: int = 0) -> list[Reply | MetricsError]:

@@ -163,6 +163,11 @@ class Folded:
     aggregates: Mapping[bytes, Aggregate]
     messages: int
 
+    @property
+    def buckets(self) -> int:
+        """Number of buckets of all aggregates."""
+        return sum(len(aggregate.histogram) for aggregate in self.aggregates.values())
+
 
 def fold(entries: Iterable[Sequence[bytes]]) -> Folded:
     """Fold entries, each a flat sequence of fields and values, into one aggregate per key-hour.

@@ -1,11 +1,18 @@
 """``metrics:layout``: what the numbers in Redis were made with, written once, checked by all."""
 
-from metrics.connection import Connection, command, done
+import math
+import time
+from collections.abc import Callable
+
+from metrics.connection import Connection, command
 from metrics.errors import LayoutError
 from metrics.histogram import RELATIVE_ERROR
 from metrics.keyspace import LAYOUT
 
 SCHEMA_VERSION = 1
+
+AGREED_S = 10.0
+"""How long an agreement holds: somebody may empty Redis, or put another in its place."""
 
 
 class Layout:
@@ -15,30 +22,32 @@ class Layout:
         fields: As in the hash ``metrics:layout``.
     """
 
-    def __init__(self, *, partitions: int) -> None:
+    def __init__(self, *, partitions: int, monotonic: Callable[[], float] = time.monotonic) -> None:
         self.fields = {
             "partitions": str(partitions),
             "histogram_accuracy": str(RELATIVE_ERROR),
             "schema_version": str(SCHEMA_VERSION),
         }
-        self._agreed = False
+        self._monotonic = monotonic
+        self._agreed_until = -math.inf
 
     def agree(self, connection: Connection) -> None:
-        """Write the layout down if it is the first, else compare; only once it is agreed, no more.
+        """Write the layout down if it is the first, else compare; not again for a while.
 
         Raises:
             LayoutError: If Redis holds numbers of another layout, or is a cluster.
             StorageUnavailableError: If Redis is away; to be called again.
         """
-        if self._agreed:
+        if self._monotonic() < self._agreed_until:
             return
         if b"cluster_enabled:1" in connection.ask(command("INFO", "cluster")):
             raise LayoutError("REDIS_URL names a Redis Cluster; it must be a single Redis")
-        replies = connection.execute(
-            [command("HSETNX", LAYOUT, name, value) for name, value in self.fields.items()]
-            + [command("HMGET", LAYOUT, *self.fields)]
-        )
-        found = [done(reply) for reply in replies][-1]
+        found = connection.ask(command("HMGET", LAYOUT, *self.fields))
+        if None in found:
+            # Only then, since a Redis that is out of memory allows no such write, and must drain.
+            for name, value in self.fields.items():
+                connection.ask(command("HSETNX", LAYOUT, name, value))
+            found = connection.ask(command("HMGET", LAYOUT, *self.fields))
         differences = [
             f"{name} is {value} here and {kept.decode()} in Redis"
             for (name, value), kept in zip(self.fields.items(), found, strict=True)
@@ -49,4 +58,4 @@ class Layout:
                 f"{LAYOUT} differs: {'; '.join(differences)}. Set what Redis has "
                 "(METRICS_PARTITIONS for partitions), or use another Redis."
             )
-        self._agreed = True
+        self._agreed_until = self._monotonic() + AGREED_S

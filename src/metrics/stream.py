@@ -9,7 +9,7 @@ from metrics.errors import (
     IdempotencyConflictError,
     MetricsError,
     StorageUnavailableError,
-    Stored,
+    StorageUnsoundError,
 )
 from metrics.keyspace import Partition, partition_of
 
@@ -60,11 +60,14 @@ class Registration:
             window_s: The dedupe window.
         """
         self._mark = mark
+        self._arrival = arrival
         home = Partition(partition_of(mark.name, partitions)).batch(mark.name)
         text = f"{mark.digest} {arrival!r}"
         self.calls: list[Call] = [
             command("SET", home, text, "NX", "EX", window_s),
             command("GET", home),
+            # A repetition refreshes the marks, and they must not outlive this.
+            command("EXPIRE", home, window_s),
         ]
 
     def settle(self, replies: Sequence[Reply | MetricsError]) -> float | MetricsError:
@@ -73,11 +76,11 @@ class Registration:
             if isinstance(reply, MetricsError):
                 # Of the batch itself nothing is stored yet.
                 return StorageUnavailableError(str(reply), stored="no")
-        text: bytes = done(replies[-1])
-        digest, _, arrival = text.decode().partition(" ")
-        if digest != self._mark.digest:
-            return _conflict(self._mark)
-        return float(arrival)
+        text: bytes | None = done(replies[1])
+        if text is None:  # it expired just now
+            return self._arrival
+        digest, _, arrival = text.decode(errors="replace").partition(" ")
+        return float(arrival) if digest == self._mark.digest else _conflict(self._mark)
 
 
 @dataclass(slots=True)
@@ -170,9 +173,15 @@ def _worst(errors: Sequence[MetricsError], partitions: int) -> MetricsError | No
     """Return one error for a batch of which some partitions failed."""
     if not errors:
         return None
-    away = [error for error in errors if isinstance(error, StorageUnavailableError)]
-    if len(away) < len(errors):
-        return next(error for error in errors if not isinstance(error, StorageUnavailableError))
-    nothing = len(away) == partitions and all(error.stored == "no" for error in away)
-    stored: Stored = "no" if nothing else "unknown"
-    return StorageUnavailableError(str(away[0]), stored=stored)
+    for error in errors:
+        if isinstance(error, IdempotencyConflictError):
+            return error
+    is_nothing_stored = len(errors) == partitions and all(map(_is_not_stored, errors))
+    return StorageUnavailableError(str(errors[0]), stored="no" if is_nothing_stored else "unknown")
+
+
+def _is_not_stored(error: MetricsError) -> bool:
+    # The script looks at all that it will touch before it writes.
+    if isinstance(error, StorageUnsoundError):
+        return True
+    return isinstance(error, StorageUnavailableError) and error.stored == "no"

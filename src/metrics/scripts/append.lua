@@ -15,12 +15,12 @@ local limit, window = tonumber(ARGV[1]), ARGV[2]
 
 local length = redis.call('XLEN', stream)
 for _, count in ipairs(redis.call('HMGET', audit, 'appended', 'accepted')) do
-  if count and not string.find(count, '^%d+$') then
+  if count and (#count > 15 or not string.find(count, '^%d+$')) then
     return redis.error_reply('UNSOUND ' .. audit)
   end
 end
 for _, count in ipairs(redis.call('HVALS', backlog)) do
-  if not string.find(count, '^%d+$') then
+  if #count > 15 or not string.find(count, '^%d+$') then
     return redis.error_reply('UNSOUND ' .. backlog)
   end
 end

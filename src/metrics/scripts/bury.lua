@@ -15,7 +15,7 @@ if #redis.call('XPENDING', stream, group, id, id, 1, consumer) == 0 then
 end
 redis.call('XLEN', dead)
 for _, count in ipairs(redis.call('HMGET', audit, 'dead', 'dead_messages')) do
-  if count and not string.find(count, '^%d+$') then
+  if count and (#count > 15 or not string.find(count, '^%d+$')) then
     return redis.error_reply('UNSOUND ' .. audit)
   end
 end

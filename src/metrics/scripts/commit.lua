@@ -17,6 +17,8 @@ local stream, audit, backlog, keys = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local group, consumer, messages, oldest = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local LARGEST = 1.7976931348623157e308
 local EXACT_MAX = 9007199254740992
+-- More values than this do not fit on Lua's stack at once.
+local UNPACK_MAX = 4000
 
 local at = 5
 local function take()
@@ -33,6 +35,32 @@ local function written(number)
     end
   end
   return string.format('%.17g', number)
+end
+
+-- A wrong type is found here, by name, and not by a command that fails between two writes.
+local function require_type(key, wanted)
+  local found = redis.call('TYPE', key).ok
+  if found ~= wanted and found ~= 'none' then
+    return redis.error_reply('UNSOUND ' .. key)
+  end
+end
+
+local function hmget(key, names)
+  local values = {}
+  for from = 1, #names, UNPACK_MAX do
+    local to = math.min(from + UNPACK_MAX - 1, #names)
+    for i, value in ipairs(redis.call('HMGET', key, unpack(names, from, to))) do
+      values[from + i - 1] = value
+    end
+  end
+  return values
+end
+
+local function hset(key, fields)
+  for from = 1, #fields, UNPACK_MAX do
+    local to = math.min(from + UNPACK_MAX - 1, #fields)
+    redis.call('HSET', key, unpack(fields, from, to))
+  end
 end
 
 local unsound
@@ -58,10 +86,15 @@ for _, id in ipairs(ids) do
   end
 end
 
+for i = 2, #KEYS do
+  local refusal = require_type(KEYS[i], i == 4 and 'zset' or 'hash')
+  if refusal then
+    return refusal
+  end
+end
 local books = redis.call('HMGET', audit, 'committed', 'applied')
 counted(books[1], #ids, audit)
 counted(books[2], messages, audit)
-redis.call('ZCARD', keys)
 
 local hours = {}
 for _ = 1, tonumber(take()) do
@@ -82,7 +115,7 @@ for i = 5, #KEYS do
   for b = 1, tonumber(take()) do
     names[4 + b], added[b] = take(), take()
   end
-  local now = redis.call('HMGET', KEYS[i], unpack(names))
+  local now = hmget(KEYS[i], names)
   if now[1] then
     local sums, mins, maxs = tonumber(now[2]), tonumber(now[3]), tonumber(now[4])
     if not (sums and mins and maxs) then
@@ -107,7 +140,7 @@ redis.call('XACK', stream, group, unpack(ids))
 redis.call('XDEL', stream, unpack(ids))
 for i = 5, #KEYS do
   local hash = hashes[i]
-  redis.call('HSET', KEYS[i], unpack(hash.fields))
+  hset(KEYS[i], hash.fields)
   redis.call('EXPIREAT', KEYS[i], hash.expires)
   redis.call('ZADD', keys, 'GT', hash.hour, hash.key)
 end
