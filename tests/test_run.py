@@ -303,6 +303,13 @@ def test_a_process_that_dies_stops_the_rest(running: Run, installed: Path) -> No
     assert processes_in(installed) == []
 
 
+def test_a_killed_run_leaves_no_process(running: Run, installed: Path) -> None:
+    """Not even what it started in sessions of their own."""
+    running.process.kill()
+
+    wait_until(lambda: processes_in(installed) == [], 30)
+
+
 def test_the_library_alone_needs_nothing_but_python(clone: Path, tmp_path: Path) -> None:
     """``pip install .`` brings no Falcon, gevent, gunicorn or numpy into an app."""
     venv = tmp_path / "venv"
