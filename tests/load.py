@@ -1,5 +1,6 @@
 """Clients that repeat until they have an answer, and the books that must agree with them."""
 
+import http.client
 import json
 import threading
 
@@ -49,7 +50,7 @@ class Load:
     def _is_taken(self, body: str, idempotency_key: str) -> bool:
         try:
             return self._collector.post(body, Idempotency_Key=idempotency_key).status == 202
-        except OSError:
+        except (OSError, http.client.HTTPException):  # an answer that was cut off is none
             return False
 
 
