@@ -71,10 +71,11 @@ class Messages:
         """
         grant = self._access.grant(req)
         body = read_bytes(req, self._body_max_bytes)
-        deadline = monotonic() + ANSWER_DEADLINE_S
         mark = mark_of(req, grant.owner, body)
         arrival = self._now()
         draft = self._draft(req, body, grant, arrival)
+        # From here on, so that a body that took long to read still has its time for Redis.
+        deadline = monotonic() + ANSWER_DEADLINE_S
         if mark is not None:
             first = self._group.register(mark, arrival, deadline)
             if first != arrival:
