@@ -1,13 +1,10 @@
 """``metrics:layout``: written once, checked by all."""
 
-from pathlib import Path
-
 import pytest
 
 from metrics.connection import Connection, command
 from metrics.errors import LayoutError, StorageUnavailableError
 from metrics.layout import AGREED_S, Layout
-from ops.embedded_redis import EmbeddedRedis, find_server
 from tests.conftest import free_port
 from tests.streams import hash_of
 
@@ -68,15 +65,12 @@ def test_a_redis_that_was_emptied_gets_its_layout_again(connection: Connection) 
     assert hash_of(connection, "metrics:layout")["partitions"] == "16"
 
 
-def test_a_redis_cluster_is_refused(tmp_path: Path) -> None:
-    """Until the processes can tell its nodes apart."""
-    node = EmbeddedRedis(
-        find_server(), port=free_port(), folder=tmp_path, options=("--cluster-enabled", "yes")
-    ).start()
-    try:
-        cluster = Connection.open(node.url, timeout_s=5, connections_max=1)
-        with pytest.raises(LayoutError, match="must be a single Redis"):
-            Layout(partitions=16).agree(cluster)
-        cluster.close()
-    finally:
-        node.stop()
+def test_who_has_agreed_goes_on_while_the_layout_is_away(connection: Connection) -> None:
+    """In a cluster it may be only its node that is."""
+    now = [0.0]
+    layout = Layout(partitions=16, monotonic=lambda: now[0])
+    layout.agree(connection)
+    now[0] += AGREED_S
+    nobody = Connection.open(f"redis://127.0.0.1:{free_port()}", timeout_s=0.3, connections_max=1)
+
+    layout.agree(nobody)

@@ -5,11 +5,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from metrics.aggregate import BUCKET_PREFIX, Aggregate
-from metrics.connection import Argument, Call, Connection, Reply, Script, command, done
+from metrics.connection import Call, Connection, Script, command, done
 from metrics.entry import Folded, read_key_hour
 from metrics.errors import MetricsError
 from metrics.hours import Hour
 from metrics.keyspace import GROUP, Partition
+from metrics.node import Argument, Reply
 
 NEW = b">"
 """Cursor of a read: entries that no consumer has got yet."""
@@ -90,9 +91,11 @@ class Backlog:
             MetricsError: If Redis did not do it.
         """
         streams = [Partition(number).stream for number in partitions]
-        existing = self._connection.execute([command("XINFO", "GROUPS", name) for name in streams])
+        existing = self._connection.execute(
+            [command("XINFO", "GROUPS", name, key=name) for name in streams]
+        )
         missing = [
-            command("XGROUP", "CREATE", name, GROUP, 0, "MKSTREAM")
+            command("XGROUP", "CREATE", name, GROUP, 0, "MKSTREAM", key=name)
             for name, groups in zip(streams, existing, strict=True)
             if isinstance(groups, MetricsError)
             or not any(GROUP.encode() in info for info in groups)
@@ -115,6 +118,7 @@ class Backlog:
                 command(
                     *("XREADGROUP", "GROUP", GROUP, self._consumer, "COUNT", entries_max),
                     *("STREAMS", Partition(number).stream, cursor),
+                    key=Partition(number).stream,
                 )
                 for number, cursor in cursors.items()
             ]

@@ -1,62 +1,55 @@
 """The way to Redis: calls go out together, each comes back as a reply or as an error of ours.
 
-Nothing is ever repeated here: a call whose reply is lost may have been done, and says so
-(``stored="unknown"``). Only a script that the server does not know yet is sent again, since it
-certainly did not run.
+One Redis and a Redis Cluster are spoken to alike. A call goes to the node that has its key, all
+nodes get theirs at once, and an error of one concerns its calls alone.
+
+Nothing is ever repeated here that may have been done: a call whose reply is lost says so
+(``stored="unknown"``). Only what a node certainly did not do is sent again: to the node that it
+names (MOVED, ASK), a little later (TRYAGAIN), or after a script that it does not know yet.
 """
 
 import hashlib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
-from typing import Any, Self
+from time import sleep
+from typing import Self
 
-import redis
-from redis.backoff import NoBackoff
 from redis.exceptions import (
-    AuthenticationError,
-    BusyLoadingError,
-    MasterDownError,
-    NoPermissionError,
+    AskError,
+    ClusterDownError,
+    MovedError,
     NoScriptError,
-    OutOfMemoryError,
-    ReadOnlyError,
     RedisError,
-    ResponseError,
+    TryAgainError,
 )
-from redis.retry import Retry
 
 from metrics.errors import (
     GroupMissingError,
     MetricsError,
-    SettingsError,
     StorageUnavailableError,
     StorageUnsoundError,
-    Stored,
     UnexpectedReplyError,
 )
+from metrics.node import REFUSALS, Argument, Command, Node, Reply
+from metrics.topology import Topology
 
 WAIT_MS = 1000
 """How long replicas may take to have what was written."""
 
-Argument = str | bytes | int | float
-Reply = Any
-"""What Redis answered: bytes, int, None, or a list of these."""
+TURNS_MAX = 6
+"""How often a call may be sent that no node did: a slot that moves needs two or three."""
+
+TRY_AGAIN_S = 0.02
+"""Pause before a call is sent again whose keys are just being moved."""
 
 # A server that answers one of these did not do the command, and may do it later. What redis-py
 # has no class for is known by its words, and Redis 6.2 says where in a script it met an error
 # before it says which, so they may stand anywhere.
-_REFUSALS = (
-    AuthenticationError,
-    BusyLoadingError,
-    MasterDownError,
-    NoPermissionError,
-    NoScriptError,
-    OutOfMemoryError,
-    ReadOnlyError,
-)
+_REFUSALS = (*REFUSALS, AskError, TryAgainError, ClusterDownError)
 _REFUSED = re.compile(
     r"\b(OOM command not allowed|MISCONF|READONLY|NOREPLICAS|MASTERDOWN|BUSY Redis|NOPERM)"
 )
@@ -78,8 +71,8 @@ class Script:
         return cls(text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
 
     def call(self, keys: Sequence[str], arguments: Sequence[Argument]) -> "Call":
-        """Return the call that runs this script."""
-        return Call(("EVALSHA", self.sha1, len(keys), *keys, *arguments), self)
+        """Return the call that runs this script; its keys are all in one slot."""
+        return Call(("EVALSHA", self.sha1, len(keys), *keys, *arguments), keys[0], self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,74 +81,71 @@ class Call:
 
     Attributes:
         arguments: The command and its arguments.
+        key: A key that says which node to send it to; None if any will do.
         script: The script that it runs, if it runs one.
     """
 
-    arguments: tuple[Argument, ...]
+    arguments: Command
+    key: str | None = None
     script: Script | None = None
 
 
-def command(*arguments: Argument) -> Call:
-    """Return the call of a plain command."""
-    return Call(arguments)
+def command(*arguments: Argument, key: str | None = None) -> Call:
+    """Return the call of a plain command; its key is the first argument, if not named."""
+    if key is None and len(arguments) > 1:
+        key = str(arguments[1])
+    return Call(arguments, key)
+
+
+@dataclass(frozen=True, slots=True)
+class _Route:
+    """Where a call goes next, and what must be said there before it."""
+
+    node: Node
+    asking: bool = False
+    loading: bool = False
 
 
 class Connection:
-    """A pool of connections to one Redis. Safe for threads and greenlets."""
+    """The way to one Redis or to a Redis Cluster. Safe for threads and greenlets."""
 
-    def __init__(self, pool: redis.ConnectionPool) -> None:
-        self._pool = pool
+    def __init__(self, topology: Topology) -> None:
+        self._topology = topology
 
     @classmethod
     def open(cls, url: str, *, timeout_s: float, connections_max: int) -> Self:
-        """Return the way to the Redis at ``url``; connects when first used.
+        """Return the way to the Redis at ``url``, or to the cluster that it is a node of.
+
+        Connects when first used.
 
         Args:
             url: ``redis://``, ``rediss://`` or ``unix://``.
             timeout_s: How long a connection, and then each reply, may take.
-            connections_max: How many calls may be under way at once; more wait for their turn.
+            connections_max: How many calls may be under way at once to a node; more wait.
 
         Raises:
             SettingsError: If the URL is none.
         """
-        try:
-            pool = redis.BlockingConnectionPool.from_url(
-                url,
-                protocol=2,
-                max_connections=connections_max,
-                timeout=timeout_s,
-                socket_timeout=timeout_s,
-                socket_connect_timeout=timeout_s,
-                retry=Retry(NoBackoff(), 0),
-            )
-            # What the URL says wins over the arguments above; this must stand.
-            pool.connection_kwargs["protocol"] = 2
-            pool.connection_class(**pool.connection_kwargs)
-        except (ValueError, TypeError):
-            # Not told why: the reason may quote a piece of the password.
-            raise SettingsError(
-                "REDIS_URL cannot be used; it must be like redis://user:password@host:6379/0, "
-                "with special characters of the password percent-encoded"
-            ) from None
-        return cls(pool)
+        return cls(Topology(Node.at(url, timeout_s=timeout_s, connections_max=connections_max)))
 
     def execute(self, calls: Sequence[Call], *, replicas: int = 0) -> list[Reply | MetricsError]:
-        """Send all calls in one go and wait for their replies.
+        """Send all calls, to each node in one go, and wait for their replies.
 
         Args:
             calls: What to send.
-            replicas: How many replicas must have what the calls write.
+            replicas: How many replicas of its node must have what a call writes.
 
         Returns:
             For each call what Redis replied, or the error that it met.
         """
-        replies = self._confirmed([call.arguments for call in calls], replicas)
-        unknown = [i for i, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
-        if unknown:
-            self._load(calls[i].script for i in unknown)
-            again = self._confirmed([calls[i].arguments for i in unknown], replicas)
-            for i, reply in zip(unknown, again, strict=True):
-                replies[i] = reply
+        self._topology.freshen()
+        replies: list[Reply] = [None] * len(calls)
+        routes = dict(self._routes(calls, range(len(calls)), replies))
+        for _ in range(TURNS_MAX):
+            self._send(calls, routes, replicas, replies)
+            routes = self._routes_again(calls, routes, replies)
+            if not routes:
+                break
         return [_ours(reply) for reply in replies]
 
     def ask(self, call: Call) -> Reply:
@@ -166,52 +156,101 @@ class Connection:
         """
         return done(self.execute([call])[0])
 
+    def node_name_of(self, key: str) -> str:
+        """Return the name of the node that a key is on, as far as is known; it may change."""
+        try:
+            host, port = self._topology.node_of(key).address
+        except StorageUnavailableError:
+            return ""
+        return f"{host}:{port}"
+
     def close(self) -> None:
         """Close all connections."""
-        self._pool.disconnect()
+        self._topology.close()
 
-    def _load(self, scripts: Iterable[Script | None]) -> None:
-        texts = {script.text for script in scripts if script is not None}
-        self._exchange([("SCRIPT", "LOAD", text) for text in texts])
+    def _routes(
+        self, calls: Sequence[Call], indexes: Sequence[int], replies: list[Reply]
+    ) -> Iterator[tuple[int, _Route]]:
+        for i in indexes:
+            try:
+                yield i, _Route(self._topology.node_of(calls[i].key))
+            except StorageUnavailableError as error:
+                replies[i] = error
 
-    def _confirmed(self, commands: Sequence[tuple[Argument, ...]], replicas: int) -> list[Reply]:
-        if not replicas:
-            return self._exchange(commands)
-        # On the connection of the writes: these are what WAIT counts the replicas of. It answers
-        # with their number when its time is up, too.
-        *replies, count = self._exchange([*commands, ("WAIT", replicas, WAIT_MS)])
-        if isinstance(count, int) and count >= replicas:
-            return replies
-        unconfirmed = StorageUnavailableError(
-            f"fewer than {replicas} replicas have it in time: {count}", stored="unknown"
-        )
-        return [reply if isinstance(reply, Exception) else unconfirmed for reply in replies]
+    def _routes_again(
+        self, calls: Sequence[Call], routes: Mapping[int, _Route], replies: list[Reply]
+    ) -> dict[int, _Route]:
+        """Return the routes of the calls that were certainly not done, and may be done now."""
+        again: dict[int, _Route] = {}
+        trying = []
+        for i, route in routes.items():
+            reply = replies[i]
+            if isinstance(reply, MovedError):
+                address = (reply.host, reply.port)
+                again[i] = _Route(self._topology.moved(reply.slot_id, address, route.node))
+            elif isinstance(reply, AskError):
+                node = self._topology.node_at((reply.host, reply.port), route.node)
+                again[i] = _Route(node, asking=True)
+            elif isinstance(reply, NoScriptError) and not route.loading:
+                again[i] = _Route(route.node, route.asking, loading=True)
+            elif isinstance(reply, TryAgainError):
+                trying.append(i)
+            elif isinstance(reply, ClusterDownError):
+                self._topology.doubt()
+        if trying:
+            sleep(TRY_AGAIN_S)
+            again.update(self._routes(calls, trying, replies))
+        return again
 
-    def _exchange(self, commands: Sequence[tuple[Argument, ...]]) -> list[Reply]:
-        try:
-            connection = self._pool.get_connection()
-        except (RedisError, OSError) as error:
-            return [_away(error, "no")] * len(commands)
-        replies: list[Reply] = []
-        try:
-            packed = connection.pack_commands(commands)  # type: ignore[no-untyped-call]
-            connection.send_packed_command(packed)  # type: ignore[no-untyped-call]
-            for _ in commands:
-                try:
-                    replies.append(connection.read_response(disconnect_on_error=False))
-                except (ResponseError, *_REFUSALS) as error:
-                    replies.append(error)
-        except (RedisError, OSError) as error:
-            lost = _away(error, "unknown")
-            replies += [lost] * (len(commands) - len(replies))
-            connection.disconnect()  # type: ignore[no-untyped-call]
-        except BaseException:
-            # Killed while it waited: a late reply must never answer the next call.
-            connection.disconnect()  # type: ignore[no-untyped-call]
-            raise
-        finally:
-            self._pool.release(connection)
-        return replies
+    def _send(
+        self,
+        calls: Sequence[Call],
+        routes: Mapping[int, _Route],
+        replicas: int,
+        replies: list[Reply],
+    ) -> None:
+        by_node: dict[Node, list[int]] = {}
+        for i, route in routes.items():
+            by_node.setdefault(route.node, []).append(i)
+        with ExitStack() as stack:
+            exchanges = []
+            for node, indexes in by_node.items():
+                commands, places = _commands(calls, routes, indexes, replicas)
+                exchange = stack.enter_context(node.begin(commands))
+                exchanges.append((exchange, indexes, places))
+            for exchange, indexes, places in exchanges:
+                found = exchange.replies()
+                confirmed = _confirmed(found[-1], replicas)
+                for i, place in zip(indexes, places, strict=True):
+                    reply = found[place]
+                    replies[i] = reply if isinstance(reply, Exception) else confirmed or reply
+
+
+def _commands(
+    calls: Sequence[Call], routes: Mapping[int, _Route], indexes: Sequence[int], replicas: int
+) -> tuple[list[Command], list[int]]:
+    """Return what to send to a node, and the place in it of each call."""
+    scripts = {calls[i].script for i in indexes if routes[i].loading}
+    commands: list[Command] = [("SCRIPT", "LOAD", script.text) for script in scripts if script]
+    places = []
+    for i in indexes:
+        if routes[i].asking:
+            commands.append(("ASKING",))
+        places.append(len(commands))
+        commands.append(calls[i].arguments)
+    if replicas:
+        # On the connection of the writes: these are what WAIT counts the replicas of.
+        commands.append(("WAIT", replicas, WAIT_MS))
+    return commands, places
+
+
+def _confirmed(count: Reply, replicas: int) -> StorageUnavailableError | None:
+    """Return what is wrong if too few replicas have it; WAIT tells when its time is up, too."""
+    if not replicas or (isinstance(count, int) and count >= replicas):
+        return None
+    return StorageUnavailableError(
+        f"fewer than {replicas} replicas have it in time: {count}", stored="unknown"
+    )
 
 
 def done(reply: Reply | MetricsError) -> Reply:
@@ -223,12 +262,6 @@ def done(reply: Reply | MetricsError) -> Reply:
     if isinstance(reply, MetricsError):
         raise reply
     return reply
-
-
-def _away(error: Exception, stored: Stored) -> StorageUnavailableError:
-    unavailable = StorageUnavailableError(f"Redis is away: {error}", stored=stored)
-    unavailable.__cause__ = error
-    return unavailable
 
 
 def _ours(reply: Reply) -> Reply | MetricsError:

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 
 from metrics.connection import Connection, command
-from metrics.errors import LayoutError
+from metrics.errors import LayoutError, StorageUnavailableError
 from metrics.histogram import RELATIVE_ERROR
 from metrics.keyspace import LAYOUT
 
@@ -34,14 +34,23 @@ class Layout:
     def agree(self, connection: Connection) -> None:
         """Write the layout down if it is the first, else compare; not again for a while.
 
+        Who has agreed once goes on while Redis cannot be asked: in a cluster it may be only the
+        node of the layout that is away, and the others have their work to do.
+
         Raises:
-            LayoutError: If Redis holds numbers of another layout, or is a cluster.
-            StorageUnavailableError: If Redis is away; to be called again.
+            LayoutError: If Redis holds numbers of another layout.
+            StorageUnavailableError: If Redis is away and was never asked; to be called again.
         """
         if self._monotonic() < self._agreed_until:
             return
-        if b"cluster_enabled:1" in connection.ask(command("INFO", "cluster")):
-            raise LayoutError("REDIS_URL names a Redis Cluster; it must be a single Redis")
+        try:
+            self._compare(connection)
+        except StorageUnavailableError:
+            if self._agreed_until == -math.inf:
+                raise
+        self._agreed_until = self._monotonic() + AGREED_S
+
+    def _compare(self, connection: Connection) -> None:
         found = connection.ask(command("HMGET", LAYOUT, *self.fields))
         if None in found:
             # Only then, since a Redis that is out of memory allows no such write, and must drain.
@@ -58,4 +67,3 @@ class Layout:
                 f"{LAYOUT} differs: {'; '.join(differences)}. Set what Redis has "
                 "(METRICS_PARTITIONS for partitions), or use another Redis."
             )
-        self._agreed_until = self._monotonic() + AGREED_S

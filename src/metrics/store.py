@@ -23,7 +23,7 @@ class KeyHour:
 
 
 class Store:
-    """Reads key-hours; one round trip each, whatever the number of messages."""
+    """Reads key-hours; two round trips each, whatever the number of messages."""
 
     def __init__(self, connection: Connection, *, partitions: int) -> None:
         self._connection = connection
@@ -38,17 +38,18 @@ class Store:
             StorageUnsoundError: If its hash is not one of ours.
         """
         partition = Partition(partition_of(key, self._partitions))
-        # The backlog first: what it no longer holds, the hash read after it does.
-        length, entries, fields = (
+        # The backlog first, and its answer awaited: what it no longer holds, the hash that is read
+        # after it does, wherever a slot that moves has them meanwhile.
+        length, entries = (
             done(reply)
             for reply in self._connection.execute(
                 [
                     command("XLEN", partition.stream),
                     command("HGET", partition.backlog, str(hour)),
-                    command("HGETALL", partition.hour(key_hour(key, hour))),
                 ]
             )
         )
+        fields = self._connection.ask(command("HGETALL", partition.hour(key_hour(key, hour))))
         if not fields:
             raise NoDataError(f"no messages of {key} in {hour} UTC")
         return KeyHour(

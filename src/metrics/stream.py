@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from metrics.connection import Argument, Call, Reply, Script, command, done
+from metrics.connection import Call, Script, command, done
 from metrics.entry import Column, Entry, pack
 from metrics.errors import (
     IdempotencyConflictError,
@@ -12,6 +12,7 @@ from metrics.errors import (
     StorageUnsoundError,
 )
 from metrics.keyspace import Partition, partition_of
+from metrics.node import Argument, Reply
 
 _APPEND = Script.named("append")
 

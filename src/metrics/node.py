@@ -1,0 +1,258 @@
+"""One redis-server: commands go out together, each comes back as a reply or as an error.
+
+Nothing is ever sent again here. A command whose reply is lost may have been done, and says so
+(``stored="unknown"``).
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from threading import Lock
+from types import TracebackType
+from typing import Any, Self
+
+import redis
+from redis.backoff import NoBackoff
+from redis.exceptions import (
+    AuthenticationError,
+    BusyLoadingError,
+    MasterDownError,
+    NoPermissionError,
+    NoScriptError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+)
+from redis.retry import Retry
+
+from metrics.errors import SettingsError, StorageUnavailableError, Stored
+
+Argument = str | bytes | int | float
+Command = tuple[Argument, ...]
+Reply = Any
+"""What Redis answered: bytes, int, None, or a list of these; or an exception in its place."""
+
+REFUSALS = (
+    AuthenticationError,
+    BusyLoadingError,
+    MasterDownError,
+    NoPermissionError,
+    NoScriptError,
+    OutOfMemoryError,
+    ReadOnlyError,
+)
+"""Answers of a server that did not do the command, and may do it later."""
+
+INQUIRY_S = 0.3
+"""How long a node that failed may take to show that it is well again, before it is used."""
+
+INQUIRY_PAUSE_S = 0.5
+"""How long a node that did not show it is left alone: those who wait for others wait for it too."""
+
+
+class Exchange:
+    """Commands that are under way to a node; leaving it unread gives its connection up."""
+
+    def __init__(self, node: "Node", commands: Sequence[Command]) -> None:
+        self._node = node
+        self._commands = commands
+        self._failure: StorageUnavailableError | None = None
+        self._connection: Any = None
+
+    def __enter__(self) -> Self:
+        """Send the commands."""
+        try:
+            self._connection = self._node.connect()
+        except StorageUnavailableError as error:
+            self._failure = error
+            return self
+        try:
+            self._connection.send_packed_command(self._connection.pack_commands(self._commands))
+        except (RedisError, OSError) as error:
+            self._fail(error)
+        except BaseException:
+            self._give_up()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Let the connection go; one with replies to come is closed, as they answer nobody."""
+        if self._connection is not None:
+            self._give_up()
+
+    def replies(self) -> list[Reply]:
+        """Wait for the replies, one for each command; errors stand in their places."""
+        replies: list[Reply] = []
+        try:
+            while self._failure is None and len(replies) < len(self._commands):
+                try:
+                    replies.append(self._connection.read_response(disconnect_on_error=False))
+                except (ResponseError, *REFUSALS) as error:
+                    replies.append(error)
+        except (RedisError, OSError) as error:
+            self._fail(error)
+        replies += [self._failure] * (len(self._commands) - len(replies))
+        if self._connection is not None:
+            self._node.release(self._connection)
+            self._connection = None
+        return replies
+
+    def _fail(self, error: Exception) -> None:
+        self._failure = self._node.failed(error, "unknown")
+        self._give_up()
+
+    def _give_up(self) -> None:
+        self._connection.disconnect()
+        self._node.release(self._connection)
+        self._connection = None
+
+
+class Node:
+    """A redis-server, and the connections to it. Safe for threads and greenlets.
+
+    A node that failed must answer a short inquiry before it is used again. So a node that does
+    not answer holds nobody up for longer than that, and those who ask several nodes go on.
+    """
+
+    def __init__(
+        self,
+        pool: Any,  # noqa: ANN401  (a redis.BlockingConnectionPool, which is only half typed)
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._pool = pool
+        self._monotonic = monotonic
+        self._inquiring = Lock()
+        self._failure: Exception | None = None
+        self._inquiry_due = 0.0
+
+    @classmethod
+    def at(cls, url: str, *, timeout_s: float, connections_max: int) -> Self:
+        """Return the node at ``url``; connects when first used.
+
+        Args:
+            url: ``redis://``, ``rediss://`` or ``unix://``.
+            timeout_s: How long a connection, and then each reply, may take.
+            connections_max: How many connections there may be; who needs one more waits.
+
+        Raises:
+            SettingsError: If the URL is none.
+        """
+        try:
+            pool = redis.BlockingConnectionPool.from_url(
+                url,
+                protocol=2,
+                max_connections=connections_max,
+                timeout=timeout_s,
+                socket_timeout=timeout_s,
+                socket_connect_timeout=timeout_s,
+                retry=Retry(NoBackoff(), 0),
+            )
+            # What the URL says wins over the arguments above; this must stand.
+            pool.connection_kwargs["protocol"] = 2
+            pool.connection_class(**pool.connection_kwargs)
+        except (ValueError, TypeError):
+            # Not told why: the reason may quote a piece of the password.
+            raise SettingsError(
+                "REDIS_URL cannot be used; it must be like redis://user:password@host:6379/0, "
+                "with special characters of the password percent-encoded"
+            ) from None
+        return cls(pool)
+
+    def beside(self, address: tuple[str, int]) -> "Node":
+        """Return the node at another address of the same cluster, reached in the same way."""
+        host, port = address
+        pool = type(self._pool)(
+            connection_class=self._pool.connection_class,
+            max_connections=self._pool.max_connections,
+            timeout=self._pool.timeout,
+            **{**self._pool.connection_kwargs, "host": host, "port": port},
+        )
+        return Node(pool, monotonic=self._monotonic)
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port; a unix socket's path, and 0."""
+        kwargs = self._pool.connection_kwargs
+        return str(kwargs.get("host") or kwargs.get("path")), int(kwargs.get("port") or 0)
+
+    @property
+    def is_well(self) -> bool:
+        """Whether nothing has failed since it last answered."""
+        return self._failure is None
+
+    def begin(self, commands: Sequence[Command]) -> Exchange:
+        """Return an exchange, which sends the commands when it is entered."""
+        return Exchange(self, commands)
+
+    def inquire(self, *command: Argument) -> Reply:
+        """Ask one thing, quickly or not at all, on a connection of its own.
+
+        Returns:
+            The reply, or the exception that stands in its place.
+        """
+        kwargs = {
+            **self._pool.connection_kwargs,
+            "socket_timeout": INQUIRY_S,
+            "socket_connect_timeout": INQUIRY_S,
+        }
+        connection = self._pool.connection_class(**kwargs)
+        try:
+            connection.connect()
+            connection.send_command(*command)
+            return connection.read_response()
+        except (RedisError, OSError) as error:
+            return error
+        finally:
+            connection.disconnect()
+
+    def connect(self) -> Any:  # noqa: ANN401  (redis-py has no one type for it)
+        """Return a connection of the pool.
+
+        Raises:
+            StorageUnavailableError: If there is none; nothing was sent then.
+        """
+        if not self.is_well:
+            self._see_whether_it_is_well()
+        try:
+            return self._pool.get_connection()
+        except (RedisError, OSError) as error:
+            raise self.failed(error, "no") from error
+
+    def release(self, connection: Any) -> None:  # noqa: ANN401
+        """Put a connection back into the pool."""
+        self._pool.release(connection)
+
+    def failed(self, error: Exception, stored: Stored) -> StorageUnavailableError:
+        """Note a failure, and return it as an error of ours."""
+        self._failure = error
+        return _away(error, stored)
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._pool.disconnect()
+
+    def _see_whether_it_is_well(self) -> None:
+        with self._inquiring:
+            failure = self._failure
+            if failure is None:
+                return
+            if self._monotonic() >= self._inquiry_due:
+                reply = self.inquire("PING")
+                if not isinstance(reply, RedisError | OSError) or isinstance(reply, ResponseError):
+                    self._failure = None
+                    return
+                self._failure = failure = reply
+                self._inquiry_due = self._monotonic() + INQUIRY_PAUSE_S
+            raise _away(failure, "no")
+
+
+def _away(error: Exception, stored: Stored) -> StorageUnavailableError:
+    unavailable = StorageUnavailableError(f"Redis is away: {error}", stored=stored)
+    unavailable.__cause__ = error
+    return unavailable

@@ -1,0 +1,133 @@
+"""Which node has which slot: one Redis has them all, the masters of a Redis Cluster share them.
+
+Nobody has to say which of the two it is: the first node that answers ``CLUSTER SLOTS`` does. The
+map is asked for again when a node fails, when one says that a slot has moved, and when a slot has
+no node; between two questions some time must pass.
+
+Source:
+    Redis Cluster specification, "Client and server roles in the Redis Cluster protocol".
+"""
+
+import time
+from collections.abc import Callable
+from threading import Lock
+
+from redis.crc import key_slot
+from redis.exceptions import ResponseError
+
+from metrics.errors import StorageUnavailableError
+from metrics.node import Node, Reply
+
+SLOTS = 16384
+ASKED_AGAIN_S = 0.25
+"""The least time between two questions; a failover takes seconds."""
+
+
+class Topology:
+    """The nodes, and which of them has which slot. Safe for threads and greenlets."""
+
+    def __init__(self, seed: Node, *, monotonic: Callable[[], float] = time.monotonic) -> None:
+        """Begin with one node; the others are asked of it.
+
+        Args:
+            seed: The node that ``REDIS_URL`` names: any of a cluster, or the only one.
+            monotonic: Clock of the questions, in seconds.
+        """
+        self._seed = seed
+        self._monotonic = monotonic
+        self._nodes = {seed.address: seed}
+        self._owners: list[Node | None] | None = None
+        self._masters = [seed]
+        self._is_stale = True
+        self._ask_due = 0.0
+        self._asking = Lock()
+
+    def freshen(self) -> None:
+        """Ask for the map if there is a reason to; who asks at the same time goes on without."""
+        if not (self._is_stale or (self._owners and not self._is_well())):
+            return
+        if self._monotonic() >= self._ask_due and self._asking.acquire(blocking=False):
+            try:
+                self._ask()
+                self._ask_due = self._monotonic() + ASKED_AGAIN_S
+            finally:
+                self._asking.release()
+
+    def node_of(self, key: str | None) -> Node:
+        """Return the node that has a key; one that is well if there is no key.
+
+        Raises:
+            StorageUnavailableError: If no node has it.
+        """
+        if self._owners is None:
+            return self._seed
+        if key is None:
+            return self._by_health()[0]
+        slot = key_slot(key.encode())
+        node = self._owners[slot]
+        if node is None:
+            self._is_stale = True
+            raise StorageUnavailableError(f"no node of the Redis Cluster has slot {slot}")
+        return node
+
+    def moved(self, slot: int, address: tuple[str, int], told_by: Node) -> Node:
+        """Note what a node said of a slot that it has no more; return the node that has it."""
+        self._is_stale = True
+        node = self.node_at(address, told_by)
+        if self._owners is not None:
+            self._owners[slot] = node
+            self._masters = list({*self._masters, node})
+        return node
+
+    def node_at(self, address: tuple[str, int], told_by: Node) -> Node:
+        """Return the node at an address, which may leave out the host of who told it."""
+        host, port = address
+        whole = (host or told_by.address[0], port)
+        if whole not in self._nodes:
+            self._nodes[whole] = self._seed.beside(whole)
+        return self._nodes[whole]
+
+    def doubt(self) -> None:
+        """Let the map be asked for again: a node refused what it should have done."""
+        self._is_stale = True
+
+    def close(self) -> None:
+        """Close the connections to all nodes."""
+        for node in self._nodes.values():
+            node.close()
+
+    def _is_well(self) -> bool:
+        return all(node.is_well for node in self._masters)
+
+    def _by_health(self) -> list[Node]:
+        """Return the nodes in the order in which to ask them: masters first, if they are well."""
+        masters = self._masters
+        return sorted(
+            self._nodes.values(), key=lambda node: (not node.is_well, node not in masters)
+        )
+
+    def _ask(self) -> None:
+        for node in self._by_health():
+            reply = node.inquire("CLUSTER", "SLOTS")
+            if isinstance(reply, ResponseError) and self._owners is None:
+                # "This instance has cluster support disabled", or a proxy that knows no clusters.
+                self._is_stale = False
+                return
+            if isinstance(reply, list) and reply:
+                self._learn(reply, node)
+                return
+
+    def _learn(self, ranges: list[Reply], told_by: Node) -> None:
+        owners: list[Node | None] = [None] * SLOTS
+        named = {self._seed.address}
+        for first, last, *nodes in ranges:
+            for host, port, *_ in nodes:
+                named.add(self.node_at(((host or b"").decode(), port), told_by).address)
+            host, port, *_ = nodes[0]
+            master = self.node_at(((host or b"").decode(), port), told_by)
+            owners[first : last + 1] = [master] * (last + 1 - first)
+        self._owners = owners
+        self._masters = list({node for node in owners if node})
+        self._is_stale = None in owners
+        for address in self._nodes.keys() - named:
+            self._nodes.pop(address).close()
