@@ -5,7 +5,7 @@ import os
 import time
 from collections.abc import Callable
 from time import monotonic
-from typing import Any
+from typing import Any, Protocol
 
 import falcon
 import msgspec
@@ -13,16 +13,19 @@ import msgspec
 from api.access import Access, Grant
 from api.bodies import read_body
 from api.draft import Draft, shown_errors
-from api.group_commit import SENDERS, GroupCommit
+from api.group_commit import GroupCommit
 from api.health import add_health
-from api.problems import Problem, add_problems
+from api.lane import SENDERS
+from api.problems import Problem, add_problems, unavailable
 from api.requests import mark_of, read_bytes
 from api.startup import start
 from metrics.connection import Connection
+from metrics.errors import PartlyStoredError
+from metrics.keyspace import partition_of
 from metrics.layout import Layout
 from metrics.message import AcceptedTimes
 from metrics.settings import Settings
-from metrics.stream import Batch
+from metrics.stream import Batch, Mark
 
 ANSWER_DEADLINE_S = 2.0
 """How long a request waits for Redis before it is answered 503."""
@@ -32,12 +35,22 @@ REDIS_TIMEOUT_S = 1.5
 _log = logging.getLogger(__name__)
 
 
+class Group(Protocol):
+    """What registers and appends batches; see ``GroupCommit``."""
+
+    def register(self, mark: Mark, arrival: float, deadline: float) -> float:
+        """Return when the first request under an idempotency key came, in Unix seconds."""
+
+    def append(self, batch: Batch, deadline: float) -> None:
+        """Append a batch; when this returns, Redis has it."""
+
+
 class Messages:
     """``/messages``: takes what apps measured."""
 
     def __init__(
         self,
-        group: GroupCommit,
+        group: Group,
         *,
         access: Access,
         partitions: int,
@@ -80,8 +93,12 @@ class Messages:
             first = self._group.register(mark, arrival, deadline)
             if first != arrival:
                 # Read as the first time: the same hours, the same messages good and bad.
-                draft = self._draft(req, body, grant, first)
-        self._group.append(Batch(draft.columns(self._partitions), mark), deadline)
+                arrival = first
+                draft = self._draft(req, body, grant, arrival)
+        try:
+            self._group.append(Batch(draft.columns(self._partitions), mark), deadline)
+        except PartlyStoredError as error:
+            raise self._partly_stored(req, body, grant, arrival, error) from error
         answer: dict[str, object] = {"accepted": draft.accepted, "rejected": draft.rejected}
         if draft.errors:
             answer["errors"] = shown_errors(draft.errors)
@@ -89,12 +106,7 @@ class Messages:
         resp.data = msgspec.json.encode(answer)
 
     def _draft(self, req: falcon.Request, body: bytes, grant: Grant, arrival: float) -> Draft:
-        draft = Draft(
-            arrival=arrival,
-            times=AcceptedTimes.around(arrival, self._retention_days),
-            may_write=grant.covers,
-        )
-        read_body(req.content_type, body, draft)
+        draft = self._read(req, body, grant, arrival, None)
         if draft.accepted:
             return draft
         forbidden = draft.rejected > 0 and draft.forbidden == draft.rejected
@@ -106,9 +118,55 @@ class Messages:
             errors=shown_errors(draft.errors),
         )
 
+    def _partly_stored(
+        self,
+        req: falcon.Request,
+        body: bytes,
+        grant: Grant,
+        arrival: float,
+        error: PartlyStoredError,
+    ) -> Problem:
+        """Return the answer that tells the messages that are stored from those that are not."""
+
+        def is_left_out(key: str) -> bool:
+            return partition_of(key, self._partitions) in error.partitions
+
+        # Read once more, as it is rare: what is well keeps no index of each message.
+        draft = self._read(req, body, grant, arrival, is_left_out)
+        return unavailable(
+            f"{draft.left_out} of {draft.accepted + draft.left_out} good messages are not stored, "
+            f"or may not be: {error}. Send the same body again under the same Idempotency-Key.",
+            stored=error.stored,
+            accepted=draft.accepted,
+            rejected=draft.rejected,
+            retryable=draft.left_out,
+            errors=shown_errors(draft.errors),
+        )
+
+    def _read(
+        self,
+        req: falcon.Request,
+        body: bytes,
+        grant: Grant,
+        arrival: float,
+        is_left_out: Callable[[str], bool] | None,
+    ) -> Draft:
+        draft = Draft(
+            arrival=arrival,
+            times=AcceptedTimes.around(arrival, self._retention_days),
+            may_write=grant.covers,
+            is_left_out=is_left_out,
+        )
+        read_body(req.content_type, body, draft)
+        return draft
+
 
 def create_app(
-    connection: Connection, settings: Settings, *, now: Callable[[], float] = time.time
+    connection: Connection,
+    settings: Settings,
+    *,
+    now: Callable[[], float] = time.time,
+    group: Group | None = None,
 ) -> falcon.App[Any, Any]:
     """Return the collector as a WSGI app.
 
@@ -116,9 +174,10 @@ def create_app(
         connection: The way to Redis.
         settings: Of the process.
         now: Clock that gives a message its hour, in Unix seconds.
+        group: What appends the batches; a group commit, if not given.
     """
     layout = Layout(partitions=settings.partitions)
-    group = GroupCommit(
+    group = group or GroupCommit(
         connection,
         agree=lambda: layout.agree(connection),
         partitions=settings.partitions,

@@ -18,11 +18,13 @@ class Rejection:
 
     Attributes:
         index: Its place in the request, from 0.
-        detail: The rule it breaks, for its sender.
+        detail: The rule it breaks, for its sender; or what keeps it from being stored now.
+        retryable: Whether it is good, and may be sent again.
     """
 
     index: int
     detail: str
+    retryable: bool = False
 
 
 @dataclass(slots=True)
@@ -38,12 +40,18 @@ class Draft:
         accepted: How many were good so far.
         rejected: How many were bad so far.
         forbidden: How many of those only because their sender may not write their key.
+        left_out: How many were good and are not to be taken now.
         errors: What was wrong with the first of them.
         times: The timestamps that are taken.
     """
 
     def __init__(
-        self, *, arrival: float, times: AcceptedTimes, may_write: Callable[[str], bool]
+        self,
+        *,
+        arrival: float,
+        times: AcceptedTimes,
+        may_write: Callable[[str], bool],
+        is_left_out: Callable[[str], bool] | None = None,
     ) -> None:
         """Begin.
 
@@ -51,14 +59,18 @@ class Draft:
             arrival: When the request came, in Unix seconds: the time of messages without one.
             times: The timestamps that are taken.
             may_write: Tells whether the sender may write a key.
+            is_left_out: Tells whether the messages of a key are not to be taken now; none, if
+                not given.
         """
         self.accepted = 0
         self.rejected = 0
         self.forbidden = 0
+        self.left_out = 0
         self.errors: list[Rejection] = []
         self.times = times
         self._arrival_hour = Hour.of(arrival)
         self._may_write = may_write
+        self._is_left_out = is_left_out
         self._columns: dict[tuple[str, Hour], _Values] = {}
 
     def add(self, key: object, value: object, timestamp: object = None, weight: int = 1) -> None:
@@ -81,6 +93,9 @@ class Draft:
             self.forbidden += 1
             self.reject(f"this token may not write the key {name}")
             return
+        if self._is_left_out is not None and self._is_left_out(name):
+            self._leave_out()
+            return
         column = self._columns.setdefault((name, hour), _Values([]))
         if weight != 1 and column.weights is None:
             column.weights = [1] * len(column.values)
@@ -97,14 +112,14 @@ class Draft:
             column.weights += [1] * len(values)
         self.accepted += len(values)
 
-    def may_write(self, key: str) -> bool:
-        """Tell whether the sender may write a key."""
-        return self._may_write(key)
+    def takes(self, key: str) -> bool:
+        """Tell whether the messages of a key are taken."""
+        return self._may_write(key) and not (self._is_left_out and self._is_left_out(key))
 
     def reject(self, detail: str, messages: int = 1) -> None:
         """Count messages as bad, all for the same reason."""
         for _ in range(min(messages, ERRORS_SHOWN_MAX - len(self.errors))):
-            self.errors.append(Rejection(self.accepted + self.rejected, detail))
+            self.errors.append(Rejection(self._index, detail))
             self.rejected += 1
             messages -= 1
         self.rejected += messages
@@ -119,10 +134,23 @@ class Draft:
             )
         return found
 
+    @property
+    def _index(self) -> int:
+        return self.accepted + self.rejected + self.left_out
+
+    def _leave_out(self) -> None:
+        if len(self.errors) < ERRORS_SHOWN_MAX:
+            self.errors.append(Rejection(self._index, "not stored; send it again", retryable=True))
+        self.left_out += 1
+
     def _hour_of(self, timestamp: object) -> Hour:
         return self._arrival_hour if timestamp is None else Hour.of(self.times.check(timestamp))
 
 
 def shown_errors(errors: Sequence[Rejection]) -> list[dict[str, object]]:
     """Return rejections as they stand in an answer."""
-    return [{"index": error.index, "detail": error.detail} for error in errors]
+    return [
+        {"index": error.index, "detail": error.detail}
+        | ({"retryable": True} if error.retryable else {})
+        for error in errors
+    ]

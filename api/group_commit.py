@@ -1,41 +1,21 @@
-"""Group commit: requests that wait at the same time go to Redis together.
+"""Group commit: requests that wait at the same time go to Redis together, a lane for each node.
 
-A few senders take turns. While one waits for Redis, what arrives is collected, and the next
-sender takes all of it in one round trip. So no request has a round trip of its own, and the
-busier a process is, the less each message costs. An append that is slow or fails concerns the
-requests in it, no others.
+A node of a Redis Cluster that is slow or away holds up its own lane. A batch whose messages are
+on several nodes waits in the lane of each, and is stored when all have their part.
 """
 
-from collections import deque
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from time import monotonic
 from typing import cast
 
-import gevent
-from gevent.event import AsyncResult, Event
-
+from api.lane import Lane
 from metrics.connection import Connection
-from metrics.errors import MetricsError, StorageUnavailableError, Stored
-from metrics.stream import Batch, Group, Mark, Registration
+from metrics.errors import StorageUnavailableError
+from metrics.keyspace import Partition
+from metrics.stream import Appender, Batch, Failures, Mark, Registration, failure_of
 
-SENDERS = 4
-"""Round trips that may be under way at once, each on a connection of its own."""
-
-GROUP_LENGTH_MAX = 4 * 1024 * 1024
-"""How much text one group may have; more waits for the next."""
-
-WAITING_LENGTH_MAX = 64 * 1024 * 1024
-"""How much text may wait; a request that comes on top of it is sent away."""
-
-
-@dataclass(slots=True, eq=False)
-class _Waiting:
-    """A request's part of the next group."""
-
-    item: Batch | Registration
-    length: int
-    outcome: AsyncResult = field(default_factory=AsyncResult)
+REGISTER_S = 0.5
+"""How long a registration may take. A request goes on without one: its home may be away alone."""
 
 
 class GroupCommit:
@@ -51,10 +31,10 @@ class GroupCommit:
         window_s: int,
         replicas: int = 0,
     ) -> None:
-        """Set it up; the senders start with the first request.
+        """Set it up; connects with the first request.
 
         Args:
-            connection: The way to Redis, with room for ``SENDERS``.
+            connection: The way to Redis, with room for ``lane.SENDERS`` to each node.
             agree: Checks that Redis holds what this process expects, until it once did.
             partitions: How many there are.
             backlog_limit_entries: How many entries a stream may hold.
@@ -62,18 +42,22 @@ class GroupCommit:
             replicas: How many replicas must have a batch before it counts as stored.
         """
         self._connection = connection
-        self._agree = agree
         self._partitions = partitions
-        self._limit = backlog_limit_entries
         self._window_s = window_s
-        self._replicas = replicas
-        self._waiting: deque[_Waiting] = deque()
-        self._waiting_length = 0
-        self._awake = Event()
-        self._senders: list[gevent.Greenlet] = []
+        self._send = Appender(
+            connection,
+            agree=agree,
+            backlog_limit_entries=backlog_limit_entries,
+            window_s=window_s,
+            replicas=replicas,
+        ).send
+        self._lanes: dict[str, Lane] = {}
 
     def register(self, mark: Mark, arrival: float, deadline: float) -> float:
         """Return when the first request under an idempotency key came, in Unix seconds.
+
+        It is this one's arrival if the home of the key cannot be asked: each partition has marks
+        of its own, so that its messages count once even so.
 
         Args:
             mark: The batch's.
@@ -82,12 +66,16 @@ class GroupCommit:
 
         Raises:
             IdempotencyConflictError: If it had another body.
-            StorageUnavailableError: If Redis did not answer in time.
         """
         registration = Registration(
             mark, arrival, partitions=self._partitions, window_s=self._window_s
         )
-        return cast("float", self._outcome_of(_Waiting(registration, 0), deadline))
+        deadline = min(deadline, monotonic() + REGISTER_S)
+        try:
+            lane = self._lane_of(registration.home)
+            return cast("float", lane.outcome_of(lane.join(registration, 0), deadline))
+        except StorageUnavailableError:
+            return arrival
 
     def append(self, batch: Batch, deadline: float) -> None:
         """Append a batch; when this returns, Redis has it.
@@ -97,88 +85,40 @@ class GroupCommit:
             deadline: Until when to wait, on the monotonic clock.
 
         Raises:
+            PartlyStoredError: If some nodes have their part of it.
             MetricsError: If Redis does not have it, or may not.
         """
-        length = sum(len(c.text) for columns in batch.columns.values() for c in columns)
-        self._outcome_of(_Waiting(batch, length), deadline)
-
-    def _outcome_of(self, waiting: _Waiting, deadline: float) -> object:
-        if self._waiting_length + waiting.length > WAITING_LENGTH_MAX:
-            raise StorageUnavailableError("Too many messages are waiting for Redis.")
-        self._start_senders()
-        self._waiting.append(waiting)
-        self._waiting_length += waiting.length
-        self._awake.set()
-        try:
-            outcome = waiting.outcome.get(timeout=max(0.0, deadline - monotonic()))
-        except gevent.Timeout:
-            raise self._late(waiting) from None
-        if isinstance(outcome, Exception):
-            raise outcome
-        return outcome
-
-    def _late(self, waiting: _Waiting) -> StorageUnavailableError:
-        if waiting in self._waiting:
-            self._waiting.remove(waiting)
-            self._waiting_length -= waiting.length
-            return StorageUnavailableError("Redis does not answer.", stored="no")
-        stored: Stored = "no" if isinstance(waiting.item, Registration) else "unknown"
-        return StorageUnavailableError("Redis does not answer.", stored=stored)
-
-    def _start_senders(self) -> None:
-        if not self._senders:
-            self._senders = [gevent.spawn(self._send_forever) for _ in range(SENDERS)]
-
-    def _send_forever(self) -> None:
-        while True:
-            self._awake.wait()
-            group = self._take()
-            if not group:
-                self._awake.clear()
-                continue
+        failures: Failures = {}
+        waiting = []
+        for lane, part in self._parts(batch):
             try:
-                outcomes = self._send([waiting.item for waiting in group])
-            except Exception as error:  # noqa: BLE001  (each request raises it for itself)
-                outcomes = [error] * len(group)
-            for waiting, outcome in zip(group, outcomes, strict=True):
-                waiting.outcome.set(outcome)
+                waiting.append((lane, part, lane.join(part, _length_of(part))))
+            except StorageUnavailableError as error:
+                failures |= dict.fromkeys(part.columns, error)
+        for lane, part, one in waiting:
+            try:
+                failures |= cast("Failures", lane.outcome_of(one, deadline))
+            except StorageUnavailableError as error:
+                failures |= dict.fromkeys(part.columns, error)
+        failure = failure_of(batch, failures)
+        if failure is not None:
+            raise failure
 
-    def _take(self) -> list[_Waiting]:
-        group: list[_Waiting] = []
-        length = 0
-        while self._waiting and (not group or length < GROUP_LENGTH_MAX):
-            waiting = self._waiting.popleft()
-            length += waiting.length
-            group.append(waiting)
-        self._waiting_length -= length
-        return group
+    def _parts(self, batch: Batch) -> list[tuple[Lane, Batch]]:
+        """Return the parts of a batch by the lanes of their nodes."""
+        parts: dict[Lane, Batch] = {}
+        for partition, columns in batch.columns.items():
+            lane = self._lane_of(partition)
+            parts.setdefault(lane, Batch({}, batch.mark)).columns[partition] = columns
+        return list(parts.items())
 
-    def _send(self, items: Sequence[Batch | Registration]) -> list[object]:
-        self._agree()
-        batches = Group(
-            [item for item in items if isinstance(item, Batch)],
-            backlog_limit_entries=self._limit,
-            window_s=self._window_s,
-        )
-        registrations = [item for item in items if isinstance(item, Registration)]
-        calls = list(batches.calls)
-        for registration in registrations:
-            calls += registration.calls
-        replies = self._connection.execute(calls, replicas=self._replicas)
-        appended: list[MetricsError | None] = batches.settle(replies[: len(batches.calls)])
-        at = len(batches.calls)
-        arrivals = []
-        for registration in registrations:
-            end = at + len(registration.calls)
-            arrivals.append(registration.settle(replies[at:end]))
-            at = end
-        return _in_order(items, appended, arrivals)
+    def _lane_of(self, partition: int) -> Lane:
+        name = self._connection.node_name_of(Partition(partition).stream)
+        lane = self._lanes.get(name)
+        if lane is None:
+            lane = self._lanes[name] = Lane(self._send)
+        return lane
 
 
-def _in_order(
-    items: Sequence[Batch | Registration],
-    appended: Sequence[object],
-    arrivals: Sequence[object],
-) -> list[object]:
-    of_batches, of_registrations = iter(appended), iter(arrivals)
-    return [next(of_batches if isinstance(item, Batch) else of_registrations) for item in items]
+def _length_of(batch: Batch) -> int:
+    return sum(len(column.text) for columns in batch.columns.values() for column in columns)

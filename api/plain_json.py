@@ -37,7 +37,7 @@ def read(body: bytes, draft: Draft) -> bool:
     except (msgspec.ValidationError, msgspec.DecodeError):
         return False
     for key, values in columns.items():
-        if not (values and is_key(key) and draft.may_write(key) and min(values) >= 0):
+        if not (values and is_key(key) and draft.takes(key) and min(values) >= 0):
             return False
     for key, values in columns.items():
         draft.add_checked(key, values)

@@ -1,12 +1,13 @@
 """What tests of the streams share: batches, appends, and a look at what Redis holds."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 
-from metrics.connection import Connection, command
+from metrics.books import Books, read_books
+from metrics.connection import Connection, command, done
 from metrics.entry import Column, write_values
 from metrics.errors import MetricsError
-from metrics.keyspace import Partition
-from metrics.stream import Batch, Group, Mark
+from metrics.stream import Batch, Group, Mark, failure_of
 
 HOUR = "2026-11-23T14"
 
@@ -27,7 +28,8 @@ def batch(
 def append(connection: Connection, *batches: Batch, limit: int = 1000) -> list[MetricsError | None]:
     """Append batches as a collector does."""
     group = Group(batches, backlog_limit_entries=limit, window_s=900)
-    return group.settle(connection.execute(group.calls))
+    settled = group.settle(connection.execute(group.calls))
+    return [failure_of(each, failures) for each, failures in zip(batches, settled, strict=True)]
 
 
 def hash_of(connection: Connection, name: str) -> dict[str, str]:
@@ -37,20 +39,17 @@ def hash_of(connection: Connection, name: str) -> dict[str, str]:
 
 
 def books_of(connection: Connection, partition: int = 0) -> dict[str, int]:
-    """Return the audit of a partition, with the length of its stream."""
-    books = dict.fromkeys(
-        ("appended", "committed", "dead", "accepted", "applied", "dead_messages"), 0
-    )
-    books |= {
-        name: int(value) for name, value in hash_of(connection, Partition(partition).audit).items()
-    }
-    books["length"] = connection.ask(command("XLEN", Partition(partition).stream))
+    """Return the books of a partition by the names of their counts."""
+    books = asdict(_books_in(connection, partition))
+    del books["partition"]
     return books
 
 
 def assert_books_balance(connection: Connection, partition: int = 0) -> None:
     """Check the equations of design.md, section 6."""
-    books = books_of(connection, partition)
-    assert books["appended"] == books["committed"] + books["dead"] + books["length"], books
-    if books["length"] == 0:
-        assert books["accepted"] == books["applied"] + books["dead_messages"], books
+    books = _books_in(connection, partition)
+    assert books.balance, books
+
+
+def _books_in(connection: Connection, partition: int) -> Books:
+    return done(read_books(connection, [partition])[partition])

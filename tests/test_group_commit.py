@@ -7,8 +7,9 @@ import gevent
 import pytest
 from gevent.event import Event
 
-from api import group_commit
-from api.group_commit import SENDERS, GroupCommit
+from api import lane
+from api.group_commit import GroupCommit
+from api.lane import SENDERS
 from metrics.connection import Call, Connection
 from metrics.errors import IdempotencyConflictError, MetricsError, StorageUnavailableError
 from metrics.stream import Batch, Mark
@@ -35,6 +36,10 @@ class SlowConnection:
         self.gates.append(gate)
         gate.wait()
         return self._execute(calls)
+
+    def node_name_of(self, key: str) -> str:
+        """Return the name of the only node."""
+        return "redis"
 
 
 Spawn = Callable[..., gevent.Greenlet]
@@ -217,7 +222,7 @@ def test_a_request_that_waited_too_long_for_redis_is_unknown(
 
 def test_what_waits_is_bounded(connection: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
     """A process must not fill its memory while Redis is away."""
-    monkeypatch.setattr(group_commit, "WAITING_LENGTH_MAX", 10)
+    monkeypatch.setattr(lane, "WAITING_LENGTH_MAX", 10)
     group = group_of(connection)
 
     with pytest.raises(StorageUnavailableError, match="Too many messages are waiting") as caught:
@@ -231,7 +236,7 @@ def test_a_group_is_bounded(
     connection: Connection, spawn: Spawn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """More waits for the next."""
-    monkeypatch.setattr(group_commit, "GROUP_LENGTH_MAX", 10)
+    monkeypatch.setattr(lane, "GROUP_LENGTH_MAX", 10)
     slow = SlowConnection(connection.execute)
     group = group_of(slow)
     occupy(spawn, group, slow)

@@ -159,10 +159,9 @@ class Connection:
     def node_name_of(self, key: str) -> str:
         """Return the name of the node that a key is on, as far as is known; it may change."""
         try:
-            host, port = self._topology.node_of(key).address
+            return self._topology.node_of(key).name
         except StorageUnavailableError:
             return ""
-        return f"{host}:{port}"
 
     def close(self) -> None:
         """Close all connections."""

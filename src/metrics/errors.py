@@ -38,6 +38,20 @@ class StorageUnavailableError(MetricsError):
         self.stored: Stored = stored
 
 
+class PartlyStoredError(StorageUnavailableError):
+    """Some partitions of a batch have their messages, others could not take theirs.
+
+    Sent again under the same idempotency key, only the rest counts.
+
+    Attributes:
+        partitions: Those whose messages are not stored, or may not be.
+    """
+
+    def __init__(self, detail: str, partitions: frozenset[int]) -> None:
+        super().__init__(detail, stored="unknown")
+        self.partitions = partitions
+
+
 class IdempotencyConflictError(MetricsError):
     """An idempotency key that was used for another batch."""
 

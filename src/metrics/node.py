@@ -29,6 +29,9 @@ from metrics.errors import SettingsError, StorageUnavailableError, Stored
 
 Argument = str | bytes | int | float
 Command = tuple[Argument, ...]
+Address = tuple[str, int]
+"""Host and port; the path of a unix socket, and 0."""
+
 Reply = Any
 """What Redis answered: bytes, int, None, or a list of these; or an exception in its place."""
 
@@ -117,6 +120,10 @@ class Node:
 
     A node that failed must answer a short inquiry before it is used again. So a node that does
     not answer holds nobody up for longer than that, and those who ask several nodes go on.
+
+    Attributes:
+        address: Where it is.
+        name: The same as text.
     """
 
     def __init__(
@@ -126,6 +133,12 @@ class Node:
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._pool = pool
+        kwargs = pool.connection_kwargs
+        self.address: Address = (
+            str(kwargs.get("host") or kwargs.get("path")),
+            kwargs.get("port") or 0,
+        )
+        self.name = ":".join(map(str, self.address))
         self._monotonic = monotonic
         self._inquiring = Lock()
         self._failure: Exception | None = None
@@ -164,7 +177,7 @@ class Node:
             ) from None
         return cls(pool)
 
-    def beside(self, address: tuple[str, int]) -> "Node":
+    def beside(self, address: Address) -> "Node":
         """Return the node at another address of the same cluster, reached in the same way."""
         host, port = address
         pool = type(self._pool)(
@@ -174,12 +187,6 @@ class Node:
             **{**self._pool.connection_kwargs, "host": host, "port": port},
         )
         return Node(pool, monotonic=self._monotonic)
-
-    @property
-    def address(self) -> tuple[str, int]:
-        """Host and port; a unix socket's path, and 0."""
-        kwargs = self._pool.connection_kwargs
-        return str(kwargs.get("host") or kwargs.get("path")), int(kwargs.get("port") or 0)
 
     @property
     def is_well(self) -> bool:

@@ -1,13 +1,15 @@
 """The collector's side of the streams: batches are registered and appended, each at most once."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 
-from metrics.connection import Call, Script, command, done
+from metrics.connection import Call, Connection, Script, command, done
 from metrics.entry import Column, Entry, pack
 from metrics.errors import (
     IdempotencyConflictError,
     MetricsError,
+    PartlyStoredError,
     StorageUnavailableError,
     StorageUnsoundError,
 )
@@ -43,12 +45,20 @@ class Batch:
     mark: Mark | None = None
 
 
+Failures = dict[int, MetricsError]
+"""Partition -> what kept it from taking its part of a batch."""
+
+
 class Registration:
     """The first use of an idempotency key: which body came under it, and when.
 
     Partitions keep marks of their own; but a second body under the same key may touch others than
     the first did. So each key also has a home, where its first body is written down before
     anything is appended. Nothing counts as stored because of it.
+
+    Attributes:
+        home: The partition of the key.
+        calls: What to send.
     """
 
     def __init__(self, mark: Mark, arrival: float, *, partitions: int, window_s: int) -> None:
@@ -62,7 +72,8 @@ class Registration:
         """
         self._mark = mark
         self._arrival = arrival
-        home = Partition(partition_of(mark.name, partitions)).batch(mark.name)
+        self.home = partition_of(mark.name, partitions)
+        home = Partition(self.home).batch(mark.name)
         text = f"{mark.digest} {arrival!r}"
         self.calls: list[Call] = [
             command("SET", home, text, "NX", "EX", window_s),
@@ -122,9 +133,9 @@ class Group:
             self._call(Partition(number), group) for number, group in self._partitions.items()
         ]
 
-    def settle(self, replies: Sequence[Reply | MetricsError]) -> list[MetricsError | None]:
-        """Return for each batch what kept it from being stored, or None."""
-        failures: list[list[MetricsError]] = [[] for _ in self._batches]
+    def settle(self, replies: Sequence[Reply | MetricsError]) -> list[Failures]:
+        """Return for each batch the partitions that did not take its messages, and why."""
+        failures: list[Failures] = [{} for _ in self._batches]
         for (number, group), reply in zip(self._partitions.items(), replies, strict=True):
             members = [[i] for i, _, _ in group.marked]
             if group.unmarked:
@@ -134,11 +145,8 @@ class Group:
                 for i in indexes:
                     error = self._error(number, i, result)
                     if error is not None:
-                        failures[i].append(error)
-        return [
-            _worst(errors, len(batch.columns))
-            for errors, batch in zip(failures, self._batches, strict=True)
-        ]
+                        failures[i][number] = error
+        return failures
 
     def _call(self, partition: Partition, group: _PartitionGroup) -> Call:
         names = [partition.stream, partition.audit, partition.backlog]
@@ -166,19 +174,74 @@ class Group:
         return None
 
 
+class Appender:
+    """Sends batches and registrations to Redis together; each has an outcome of its own."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        *,
+        agree: Callable[[], None],
+        backlog_limit_entries: int,
+        window_s: int,
+        replicas: int = 0,
+    ) -> None:
+        """Set it up.
+
+        Args:
+            connection: The way to Redis.
+            agree: Checks that Redis holds what this process expects, until it once did.
+            backlog_limit_entries: How many entries a stream may hold.
+            window_s: The dedupe window.
+            replicas: How many replicas must have a batch before it counts as stored.
+        """
+        self._connection = connection
+        self._agree = agree
+        self._limit = backlog_limit_entries
+        self._window_s = window_s
+        self._replicas = replicas
+
+    def send(self, items: Sequence[Batch | Registration]) -> list[Failures | float | MetricsError]:
+        """Send all items in one go, and wait for Redis.
+
+        Returns:
+            For each batch its failures, for each registration what it settles to.
+
+        Raises:
+            MetricsError: If Redis is not what this process expects; nothing is stored then.
+        """
+        self._agree()
+        group = Group(
+            [item for item in items if isinstance(item, Batch)],
+            backlog_limit_entries=self._limit,
+            window_s=self._window_s,
+        )
+        registrations = [item for item in items if isinstance(item, Registration)]
+        calls = [*group.calls, *(call for each in registrations for call in each.calls)]
+        replies = iter(self._connection.execute(calls, replicas=self._replicas))
+        failures = iter(group.settle(list(islice(replies, len(group.calls)))))
+        arrivals = iter(
+            [each.settle(list(islice(replies, len(each.calls)))) for each in registrations]
+        )
+        return [next(failures) if isinstance(item, Batch) else next(arrivals) for item in items]
+
+
 def _conflict(mark: Mark) -> IdempotencyConflictError:
     return IdempotencyConflictError(f"Idempotency-Key {mark.name!r} was used for another body")
 
 
-def _worst(errors: Sequence[MetricsError], partitions: int) -> MetricsError | None:
-    """Return one error for a batch of which some partitions failed."""
-    if not errors:
-        return None
-    for error in errors:
+def failure_of(batch: Batch, failures: Failures) -> MetricsError | None:
+    """Return one error for a batch that some partitions did not take, None if all did."""
+    for error in failures.values():
         if isinstance(error, IdempotencyConflictError):
             return error
-    is_nothing_stored = len(errors) == partitions and all(map(_is_not_stored, errors))
-    return StorageUnavailableError(str(errors[0]), stored="no" if is_nothing_stored else "unknown")
+    if not failures:
+        return None
+    detail = str(next(iter(failures.values())))
+    if len(failures) < len(batch.columns):
+        return PartlyStoredError(detail, frozenset(failures))
+    is_nothing_stored = all(map(_is_not_stored, failures.values()))
+    return StorageUnavailableError(detail, stored="no" if is_nothing_stored else "unknown")
 
 
 def _is_not_stored(error: MetricsError) -> bool:

@@ -16,7 +16,7 @@ from redis.crc import key_slot
 from redis.exceptions import ResponseError
 
 from metrics.errors import StorageUnavailableError
-from metrics.node import Node, Reply
+from metrics.node import Address, Node, Reply
 
 SLOTS = 16384
 ASKED_AGAIN_S = 0.25
@@ -70,7 +70,7 @@ class Topology:
             raise StorageUnavailableError(f"no node of the Redis Cluster has slot {slot}")
         return node
 
-    def moved(self, slot: int, address: tuple[str, int], told_by: Node) -> Node:
+    def moved(self, slot: int, address: Address, told_by: Node) -> Node:
         """Note what a node said of a slot that it has no more; return the node that has it."""
         self._is_stale = True
         node = self.node_at(address, told_by)
@@ -79,7 +79,7 @@ class Topology:
             self._masters = list({*self._masters, node})
         return node
 
-    def node_at(self, address: tuple[str, int], told_by: Node) -> Node:
+    def node_at(self, address: Address, told_by: Node) -> Node:
         """Return the node at an address, which may leave out the host of who told it."""
         host, port = address
         whole = (host or told_by.address[0], port)
