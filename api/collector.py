@@ -4,6 +4,7 @@ import logging
 import os
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from time import monotonic
 from typing import Any, Protocol
 
@@ -84,29 +85,29 @@ class Messages:
         """
         grant = self._access.grant(req)
         body = read_bytes(req, self._body_max_bytes)
-        mark = mark_of(req, grant.owner, body)
+        post = _Post(req.content_type, body, grant, mark_of(req, grant.owner, body))
         arrival = self._now()
-        draft = self._draft(req, body, grant, arrival)
+        draft = self._draft(post, arrival)
         # From here on, so that a body that took long to read still has its time for Redis.
         deadline = monotonic() + ANSWER_DEADLINE_S
-        if mark is not None:
-            first = self._group.register(mark, arrival, deadline)
+        if post.mark is not None:
+            first = self._group.register(post.mark, arrival, deadline)
             if first != arrival:
                 # Read as the first time: the same hours, the same messages good and bad.
                 arrival = first
-                draft = self._draft(req, body, grant, arrival)
+                draft = self._draft(post, arrival)
         try:
-            self._group.append(Batch(draft.columns(self._partitions), mark), deadline)
+            self._group.append(Batch(draft.columns(self._partitions), post.mark), deadline)
         except PartlyStoredError as error:
-            raise self._partly_stored(req, body, grant, arrival, error) from error
+            raise self._partly_stored(post, arrival, error) from error
         answer: dict[str, object] = {"accepted": draft.accepted, "rejected": draft.rejected}
         if draft.errors:
             answer["errors"] = shown_errors(draft.errors)
         resp.status = falcon.HTTP_202
         resp.data = msgspec.json.encode(answer)
 
-    def _draft(self, req: falcon.Request, body: bytes, grant: Grant, arrival: float) -> Draft:
-        draft = self._read(req, body, grant, arrival, None)
+    def _draft(self, post: "_Post", arrival: float) -> Draft:
+        draft = self._read(post, arrival)
         if draft.accepted:
             return draft
         forbidden = draft.rejected > 0 and draft.forbidden == draft.rejected
@@ -118,24 +119,16 @@ class Messages:
             errors=shown_errors(draft.errors),
         )
 
-    def _partly_stored(
-        self,
-        req: falcon.Request,
-        body: bytes,
-        grant: Grant,
-        arrival: float,
-        error: PartlyStoredError,
-    ) -> Problem:
+    def _partly_stored(self, post: "_Post", arrival: float, error: PartlyStoredError) -> Problem:
         """Return the answer that tells the messages that are stored from those that are not."""
-
-        def is_left_out(key: str) -> bool:
-            return partition_of(key, self._partitions) in error.partitions
-
         # Read once more, as it is rare: what is well keeps no index of each message.
-        draft = self._read(req, body, grant, arrival, is_left_out)
+        draft = self._read(
+            post, arrival, lambda key: partition_of(key, self._partitions) in error.partitions
+        )
+        again = "the same body under the same Idempotency-Key" if post.mark else "those messages"
         return unavailable(
             f"{draft.left_out} of {draft.accepted + draft.left_out} good messages are not stored, "
-            f"or may not be: {error}. Send the same body again under the same Idempotency-Key.",
+            f"or may not be: {error}. Send {again} again.",
             stored=error.stored,
             accepted=draft.accepted,
             rejected=draft.rejected,
@@ -144,21 +137,26 @@ class Messages:
         )
 
     def _read(
-        self,
-        req: falcon.Request,
-        body: bytes,
-        grant: Grant,
-        arrival: float,
-        is_left_out: Callable[[str], bool] | None,
+        self, post: "_Post", arrival: float, is_left_out: Callable[[str], bool] | None = None
     ) -> Draft:
         draft = Draft(
             arrival=arrival,
             times=AcceptedTimes.around(arrival, self._retention_days),
-            may_write=grant.covers,
+            may_write=post.grant.covers,
             is_left_out=is_left_out,
         )
-        read_body(req.content_type, body, draft)
+        read_body(post.content_type, post.body, draft)
         return draft
+
+
+@dataclass(frozen=True, slots=True)
+class _Post:
+    """What came with a request."""
+
+    content_type: str | None
+    body: bytes
+    grant: Grant
+    mark: Mark | None
 
 
 def create_app(

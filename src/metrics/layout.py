@@ -41,13 +41,21 @@ class Layout:
             LayoutError: If Redis holds numbers of another layout.
             StorageUnavailableError: If Redis is away and was never asked; to be called again.
         """
-        if self._monotonic() < self._agreed_until:
+        now = self._monotonic()
+        if now < self._agreed_until:
             return
+        has_agreed = self._agreed_until > -math.inf
+        if has_agreed:
+            # One asks again; who comes meanwhile goes on, as the answer may take long.
+            self._agreed_until = now + AGREED_S
         try:
             self._compare(connection)
         except StorageUnavailableError:
-            if self._agreed_until == -math.inf:
+            if not has_agreed:
                 raise
+        except LayoutError:
+            self._agreed_until = -math.inf
+            raise
         self._agreed_until = self._monotonic() + AGREED_S
 
     def _compare(self, connection: Connection) -> None:

@@ -49,7 +49,7 @@ REFUSALS = (
 INQUIRY_S = 0.3
 """How long a node that failed may take to show that it is well again, before it is used."""
 
-INQUIRY_PAUSE_S = 0.5
+INQUIRY_PAUSE_S = 1.0
 """How long a node that did not show it is left alone: those who wait for others wait for it too."""
 
 

@@ -1,0 +1,343 @@
+"""Which node gets a call: any node tells it, MOVED and ASK correct it."""
+
+from collections.abc import Sequence
+from typing import Any, Self
+
+import pytest
+from redis.crc import key_slot
+from redis.exceptions import (
+    AskError,
+    ClusterDownError,
+    MovedError,
+    NoScriptError,
+    ResponseError,
+    TryAgainError,
+)
+from redis.exceptions import (
+    ConnectionError as RedisConnectionError,
+)
+
+from metrics.connection import TURNS_MAX, Connection, Script, command
+from metrics.errors import StorageUnavailableError
+from metrics.node import Address, Command, Node, Reply
+from metrics.topology import ASKED_AGAIN_S, SLOTS, Topology
+from tests.conftest import Clock
+
+KEY = "metrics:{7}:stream"
+SLOT = key_slot(KEY.encode())
+ALONE = ResponseError("This instance has cluster support disabled")
+ASKING = ("ASKING",)
+
+
+class FakeNode(Node):
+    """A node whose answers a test writes down.
+
+    Attributes:
+        cluster: All nodes of the test by address; ``beside`` finds them there.
+        sent: What was sent to it.
+        answers: What it answers to the next commands, in turn; afterwards its own name.
+        slots: What it answers when it is asked for the slots.
+        asked: How often it was.
+    """
+
+    def __init__(self, port: int, cluster: dict[Address, "FakeNode"]) -> None:
+        self.address = ("node", port)
+        self.name = f"node:{port}"
+        self.cluster = cluster
+        self.sent: list[Command] = []
+        self.answers: list[Reply] = []
+        self.slots: Reply = RedisConnectionError("nobody there")
+        self.asked = 0
+        self.failing = False
+        cluster[self.address] = self
+
+    @property
+    def is_well(self) -> bool:
+        """Whether the test has not let it fail."""
+        return not self.failing
+
+    def beside(self, address: Address) -> "FakeNode":
+        """Return another node of the test."""
+        return self.cluster[address]
+
+    def inquire(self, *command: object) -> Reply:
+        """Answer CLUSTER SLOTS."""
+        assert command == ("CLUSTER", "SLOTS")
+        self.asked += 1
+        return RedisConnectionError("away") if self.failing else self.slots
+
+    def begin(self, commands: Sequence[Command]) -> Any:  # noqa: ANN401
+        """Take commands."""
+        return FakeExchange(self, commands)
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
+class FakeExchange:
+    """Answers from what the test has written down."""
+
+    def __init__(self, node: FakeNode, commands: Sequence[Command]) -> None:
+        self._node = node
+        self._commands = commands
+
+    def __enter__(self) -> Self:
+        self._node.sent += self._commands
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Do nothing."""
+
+    def replies(self) -> list[Reply]:
+        """Answer each command."""
+        if self._node.failing:
+            return [StorageUnavailableError("away")] * len(self._commands)
+        return [
+            self._node.answers.pop(0)
+            if self._node.answers and command != ASKING
+            else self._node.name
+            for command in self._commands
+        ]
+
+
+class Cluster:
+    """Three masters; the third has the slot of KEY."""
+
+    def __init__(self, clock: Clock) -> None:
+        nodes: dict[Address, FakeNode] = {}
+        self.first, self.second, self.third = (FakeNode(port, nodes) for port in (1, 2, 3))
+        self.added = FakeNode(4, nodes)
+        self.tell({self.first: (0, 99), self.second: (100, 199), self.third: (200, SLOTS - 1)})
+        self.topology = Topology(self.first, monotonic=clock)
+        self.connection = Connection(self.topology)
+
+    def tell(self, ranges: dict[FakeNode, tuple[int, int]]) -> None:
+        """Let every node answer with these owners."""
+        slots = [
+            [first, last, [b"", node.address[1], b"id"]] for node, (first, last) in ranges.items()
+        ]
+        for node in self.first.cluster.values():
+            node.slots = slots
+
+
+@pytest.fixture
+def cluster(clock: Clock) -> Cluster:
+    """A cluster that was not asked yet."""
+    return Cluster(clock)
+
+
+READ = command("XLEN", KEY)
+
+
+def test_a_single_redis_gets_everything(clock: Clock) -> None:
+    """It says that it is no cluster, once."""
+    node = FakeNode(1, {})
+    node.slots = ALONE
+    connection = Connection(Topology(node, monotonic=clock))
+
+    for _ in range(3):
+        clock.seconds += 10
+        assert connection.ask(READ) == "node:1"
+
+    assert node.asked == 1
+
+
+def test_a_redis_that_is_away_is_asked_again_what_it_is(clock: Clock, cluster: Cluster) -> None:
+    """Until it answers; it gets what is sent meanwhile."""
+    cluster.first.failing = True
+    with pytest.raises(StorageUnavailableError):
+        cluster.connection.ask(READ)
+    cluster.first.failing = False
+    clock.seconds += ASKED_AGAIN_S
+
+    assert cluster.connection.ask(READ) == "node:3"
+
+
+def test_each_call_goes_to_the_node_of_its_key_and_replies_keep_their_order(
+    cluster: Cluster,
+) -> None:
+    """Whichever node has the keys."""
+    other = next(f"k{i}" for i in range(10_000) if key_slot(f"k{i}".encode()) < 100)
+    keys = [KEY, other, "metrics:{7}:audit"]
+
+    replies = cluster.connection.execute([command("XLEN", key) for key in keys])
+
+    assert replies == ["node:3", "node:1", "node:3"]
+    assert cluster.third.sent == [("XLEN", KEY), ("XLEN", "metrics:{7}:audit")]
+
+
+def test_a_slot_that_nobody_has_is_unavailable_and_asked_for_again(
+    clock: Clock, cluster: Cluster
+) -> None:
+    """Nothing was sent, so nothing is stored."""
+    cluster.tell({cluster.first: (0, 99)})
+
+    (error,) = cluster.connection.execute([READ])
+
+    assert isinstance(error, StorageUnavailableError)
+    assert error.stored == "no"
+    assert f"no node of the Redis Cluster has slot {SLOT}" in str(error)
+    cluster.tell({cluster.second: (0, SLOTS - 1)})
+    clock.seconds += ASKED_AGAIN_S
+    assert cluster.connection.ask(READ) == "node:2"
+
+
+def test_a_call_follows_moved_and_the_next_goes_there_at_once(cluster: Cluster) -> None:
+    """Even to a node that was added later."""
+    cluster.third.answers = [MovedError(f"{SLOT} :4")]
+
+    assert cluster.connection.ask(READ) == "node:4"
+    assert cluster.connection.ask(READ) == "node:4"
+
+    assert len(cluster.third.sent) == 1
+
+
+def test_moved_lets_the_map_be_asked_for_again(clock: Clock, cluster: Cluster) -> None:
+    """Other slots have probably moved, too."""
+    cluster.connection.ask(READ)
+    cluster.third.answers = [MovedError(f"{SLOT} :4")]
+    cluster.connection.ask(READ)
+    cluster.tell({cluster.second: (0, SLOTS - 1)})
+    clock.seconds += ASKED_AGAIN_S
+
+    assert cluster.connection.ask(READ) == "node:2"
+
+
+def test_a_call_follows_ask_with_asking_and_for_this_time_only(cluster: Cluster) -> None:
+    """The slot is still the other's."""
+    cluster.third.answers = [AskError(f"{SLOT} :2")]
+
+    assert cluster.connection.ask(READ) == "node:2"
+    assert cluster.connection.ask(READ) == "node:3"
+
+    assert cluster.second.sent == [ASKING, READ.arguments]
+
+
+def test_a_call_whose_keys_are_just_being_moved_is_tried_again_for_a_while(
+    cluster: Cluster,
+) -> None:
+    """Then it was certainly not done."""
+    cluster.third.answers = [TryAgainError("TRYAGAIN")] * 2
+    assert cluster.connection.ask(READ) == "node:3"
+
+    cluster.third.answers = [TryAgainError("TRYAGAIN")] * 100
+    (error,) = cluster.connection.execute([READ])
+
+    assert isinstance(error, StorageUnavailableError)
+    assert error.stored == "no"
+    assert len(cluster.third.sent) == 3 + TURNS_MAX
+
+
+def test_nodes_that_send_a_call_to_each_other_do_not_keep_it_for_ever(cluster: Cluster) -> None:
+    """It was certainly not done."""
+    cluster.third.answers = [MovedError(f"{SLOT} :2")] * 100
+    cluster.second.answers = [MovedError(f"{SLOT} :3")] * 100
+
+    (error,) = cluster.connection.execute([READ])
+
+    assert isinstance(error, StorageUnavailableError)
+    assert error.stored == "no"
+
+
+def test_a_script_that_a_node_does_not_know_is_loaded_there(cluster: Cluster) -> None:
+    """Where it was sent by ASK, too: ASKING stands right before the call."""
+    script = Script("return 1", "sha")
+    cluster.third.answers = [AskError(f"{SLOT} :2")]
+    cluster.second.answers = [NoScriptError("NOSCRIPT")]
+
+    assert cluster.connection.ask(script.call([KEY], [])) == "node:2"
+
+    call = ("EVALSHA", "sha", 1, KEY)
+    assert cluster.second.sent == [ASKING, call, ("SCRIPT", "LOAD", "return 1"), ASKING, call]
+
+
+def test_a_cluster_that_is_down_did_nothing_and_is_asked_again(
+    clock: Clock, cluster: Cluster
+) -> None:
+    """Somebody else may have the slot by now."""
+    cluster.third.answers = [ClusterDownError("CLUSTERDOWN Hash slot not served")]
+
+    (error,) = cluster.connection.execute([READ])
+
+    assert isinstance(error, StorageUnavailableError)
+    assert error.stored == "no"
+    cluster.tell({cluster.second: (0, SLOTS - 1)})
+    clock.seconds += ASKED_AGAIN_S
+    assert cluster.connection.ask(READ) == "node:2"
+
+
+def test_the_others_answer_while_one_node_is_away(clock: Clock, cluster: Cluster) -> None:
+    """And the map is asked of them, until somebody has the slots of that node."""
+    other = next(f"k{i}" for i in range(10_000) if key_slot(f"k{i}".encode()) < 100)
+    cluster.connection.ask(READ)
+    cluster.third.failing = True
+
+    error, reply = cluster.connection.execute([READ, command("GET", other)])
+
+    assert isinstance(error, StorageUnavailableError)
+    assert reply == "node:1"
+    cluster.tell({cluster.first: (0, 199), cluster.added: (200, SLOTS - 1)})
+    clock.seconds += ASKED_AGAIN_S
+    assert cluster.connection.ask(READ) == "node:4"
+
+
+def test_the_node_that_was_named_at_first_may_go(clock: Clock, cluster: Cluster) -> None:
+    """Any other node tells the map as well."""
+    cluster.connection.ask(READ)
+    cluster.first.failing = True
+    cluster.tell({cluster.second: (0, SLOTS - 1)})
+    clock.seconds += ASKED_AGAIN_S
+
+    assert cluster.connection.ask(READ) == "node:2"
+
+
+def test_between_two_questions_some_time_passes(clock: Clock, cluster: Cluster) -> None:
+    """However many calls there are while a node is away."""
+    cluster.connection.ask(READ)
+    cluster.third.failing = True
+    before = cluster.first.asked
+    for _ in range(100):
+        clock.seconds += ASKED_AGAIN_S / 10
+        cluster.connection.execute([READ])
+
+    assert cluster.first.asked - before <= 11
+
+
+def test_a_call_without_a_key_goes_to_a_node_that_is_well(cluster: Cluster) -> None:
+    """So that a probe says whether any part of Redis is reached."""
+    cluster.connection.ask(READ)
+    cluster.first.failing = True
+
+    assert cluster.connection.ask(command("PING")) in ("node:2", "node:3")
+
+
+def test_replicas_are_waited_for_once_on_each_node(cluster: Cluster) -> None:
+    """On the connection of the writes, after the last of them."""
+    keys = [f"metrics:{{{i}}}:stream" for i in range(16)]
+    cluster.tell({cluster.first: (0, 8000), cluster.second: (8001, SLOTS - 1)})
+    for node in (cluster.first, cluster.second):
+        node.answers = []
+        node.name = 1  # type: ignore[assignment]
+
+    replies = cluster.connection.execute([command("SET", key, 1) for key in keys], replicas=1)
+
+    assert replies == [1] * 16
+    for node in (cluster.first, cluster.second):
+        assert [sent[0] for sent in node.sent].count("WAIT") == 1
+        assert node.sent[-1][0] == "WAIT"
+
+
+def test_too_few_replicas_of_one_node_leave_only_its_writes_unknown(cluster: Cluster) -> None:
+    """The others are stored."""
+    cluster.tell({cluster.first: (0, SLOT - 1), cluster.second: (SLOT, SLOTS - 1)})
+    other = next(f"k{i}" for i in range(10_000) if key_slot(f"k{i}".encode()) < SLOT)
+    cluster.first.answers = ["OK", 1]
+    cluster.second.answers = ["OK", 0]
+
+    confirmed, unconfirmed = cluster.connection.execute(
+        [command("SET", other, 1), command("SET", KEY, 1)], replicas=1
+    )
+
+    assert confirmed == "OK"
+    assert isinstance(unconfirmed, StorageUnavailableError)
+    assert unconfirmed.stored == "unknown"
