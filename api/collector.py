@@ -14,6 +14,7 @@ import msgspec
 from api.access import Access, Grant
 from api.bodies import read_body
 from api.draft import Draft, shown_errors
+from api.exposition import Answers, add_exposition
 from api.group_commit import GroupCommit
 from api.health import add_health
 from api.lane import SENDERS
@@ -85,7 +86,8 @@ class Messages:
         """
         grant = self._access.grant(req)
         body = read_bytes(req, self._body_max_bytes)
-        post = _Post(req.content_type, body, grant, mark_of(req, grant.owner, body))
+        mark = mark_of(req, grant.owner, body)
+        post = _Post(req.content_type, body, grant, mark, req.context)
         arrival = self._now()
         draft = self._draft(post, arrival)
         # From here on, so that a body that took long to read still has its time for Redis.
@@ -100,6 +102,7 @@ class Messages:
             self._group.append(Batch(draft.columns(self._partitions), post.mark), deadline)
         except PartlyStoredError as error:
             raise self._partly_stored(post, arrival, error) from error
+        post.tell(draft)
         answer: dict[str, object] = {"accepted": draft.accepted, "rejected": draft.rejected}
         if draft.errors:
             answer["errors"] = shown_errors(draft.errors)
@@ -110,6 +113,7 @@ class Messages:
         draft = self._read(post, arrival)
         if draft.accepted:
             return draft
+        post.tell(draft)
         forbidden = draft.rejected > 0 and draft.forbidden == draft.rejected
         raise Problem(
             falcon.HTTP_403 if forbidden else falcon.HTTP_400,
@@ -125,6 +129,7 @@ class Messages:
         draft = self._read(
             post, arrival, lambda key: partition_of(key, self._partitions) in error.partitions
         )
+        post.tell(draft)
         again = "the same body under the same Idempotency-Key" if post.mark else "those messages"
         return unavailable(
             f"{draft.left_out} of {draft.accepted + draft.left_out} good messages are not stored, "
@@ -157,6 +162,11 @@ class _Post:
     body: bytes
     grant: Grant
     mark: Mark | None
+    context: Any
+
+    def tell(self, draft: Draft) -> None:
+        """Say what became of its messages, for those who count."""
+        self.context.accepted, self.context.rejected = draft.accepted, draft.rejected
 
 
 def create_app(
@@ -194,6 +204,7 @@ def create_app(
     app = falcon.App()
     add_problems(app)
     add_health(app, connection, layout)
+    add_exposition(app, Answers("collector", of=messages, outcomes=("accepted", "rejected")))
     app.add_route("/messages", messages)
     return app
 

@@ -1,4 +1,4 @@
-"""The query service: ``GET /<key>/<stat>/<date>/<hour>`` answers from one hash."""
+"""The query service: ``GET /<key>/<stat>/<date>/<hour>`` answers from one hash; and the books."""
 
 import hashlib
 import logging
@@ -11,6 +11,8 @@ import falcon
 import msgspec
 
 from api.access import Access
+from api.audit import AllBooks, Audit
+from api.exposition import Answers, BooksSeries, add_exposition
 from api.health import add_health
 from api.problems import Problem, add_problems
 from api.startup import start
@@ -117,15 +119,20 @@ def create_app(
         now: Clock by which an hour is over, in Unix seconds.
     """
     layout = Layout(partitions=settings.partitions)
+    access = Access(settings.read_tokens)
+
+    def agree() -> None:
+        layout.agree(connection)
+
     statistics = Statistics(
-        Store(connection, partitions=settings.partitions),
-        access=Access(settings.read_tokens),
-        agree=lambda: layout.agree(connection),
-        now=now,
+        Store(connection, partitions=settings.partitions), access=access, agree=agree, now=now
     )
+    all_books = AllBooks(connection, agree=agree, partitions=settings.partitions)
     app = falcon.App()
     add_problems(app)
     add_health(app, connection, layout)
+    add_exposition(app, Answers("query", of=statistics), BooksSeries(all_books))
+    app.add_route("/audit", Audit(all_books, access=access))
     app.add_route("/{key}/{stat}/{date}/{hour}", statistics)
     return app
 

@@ -12,7 +12,8 @@ from metrics.layout import Layout
 from tests.aggregators import HASH, PARTITIONS, STREAM, aggregator_of, drain
 from tests.conftest import Clock, wait_until
 from tests.streams import HOUR, append, assert_books_balance, batch, books_of, hash_of
-from workers.aggregator import DELIVERIES_MAX, ENTRIES_MAX
+from workers.aggregator import DELIVERIES_MAX, ENTRIES_MAX, Aggregator
+from workers.counters import Counters
 
 
 def test_all_partitions_are_folded(connection: Connection, clock: Clock) -> None:
@@ -26,6 +27,27 @@ def test_all_partitions_are_folded(connection: Connection, clock: Clock) -> None
     assert hash_of(connection, Partition(1).hour(f"{HOUR}:checkout.web-1"))["count"] == "1"
     for partition in range(PARTITIONS):
         assert_books_balance(connection, partition)
+
+
+def test_a_worker_counts_what_it_does(connection: Connection, clock: Clock) -> None:
+    """Beside the books, which count what all workers do."""
+    counters = Counters()
+    aggregator = Aggregator(
+        Backlog(connection, consumer="worker-1", retention_days=36500),
+        agree=lambda: None,
+        partitions=PARTITIONS,
+        claim_s=0.0,
+        counters=counters,
+    )
+    append(connection, batch([1.0, 2.0]), batch([3.0], partition=1))
+    connection.ask(command("XADD", STREAM, "*", "not", "ours"))
+    while books_of(connection)["length"]:
+        aggregator.run_once()
+
+    assert (counters.commits, counters.entries_committed, counters.messages_committed) == (2, 2, 3)
+    assert counters.commits_refused == 0
+    assert counters.entries_buried == 1
+    assert counters.entries_claimed >= 1
 
 
 def test_more_than_one_read_is_drained_without_a_pause(

@@ -9,10 +9,13 @@ import pytest
 from metrics.backlog import Backlog, Commit
 from metrics.connection import Connection
 from metrics.errors import MetricsError, StorageUnavailableError
+from metrics.keyspace import Partition
 from tests.aggregators import HASH, PARTITIONS, aggregator_of, drain
+from tests.away import PartlyAway
 from tests.conftest import Clock, wait_until
-from tests.streams import append, assert_books_balance, batch, hash_of
+from tests.streams import HOUR, append, assert_books_balance, batch, hash_of
 from workers.aggregator import Aggregator
+from workers.counters import Counters
 
 
 class StallingBacklog(Backlog):
@@ -31,11 +34,13 @@ class StallingBacklog(Backlog):
 def test_a_commit_that_comes_too_late_is_refused(connection: Connection, clock: Clock) -> None:
     """A worker that stalled past the claim finds its entries counted, and goes on."""
     heir = aggregator_of(connection, clock, "heir", claim_s=0.0)
+    counters = Counters()
     zombie = Aggregator(
         StallingBacklog(connection, lambda: drain(heir)),
         agree=lambda: None,
         partitions=PARTITIONS,
         claim_s=30.0,
+        counters=counters,
         monotonic=clock,
     )
     drain(zombie)
@@ -45,6 +50,7 @@ def test_a_commit_that_comes_too_late_is_refused(connection: Connection, clock: 
 
     assert hash_of(connection, HASH)["count"] == "2"
     assert hash_of(connection, HASH)["sum"] == "3"
+    assert counters.commits_refused == 2
     assert_books_balance(connection)
 
 
@@ -68,6 +74,51 @@ class Flaky:
     def ask(self, call: object) -> object:
         """Pass on."""
         return self._connection.ask(call)
+
+
+def test_partitions_that_are_away_stop_no_other(
+    connection: Connection, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """From the first round on; they go on as soon as they are back, with nothing lost."""
+    partly = PartlyAway(connection, [0])
+    aggregator = aggregator_of(partly, clock)
+    append(connection, batch([1.0]), batch([2.0], partition=1))
+    drain(aggregator)
+    assert hash_of(connection, Partition(1).hour(f"{HOUR}:checkout.web-1"))["count"] == "1"
+    assert hash_of(connection, HASH) == {}
+
+    partly.away = {1}
+    append(connection, batch([3.0]), batch([4.0], partition=1))
+    drain(aggregator)
+    assert hash_of(connection, HASH)["count"] == "2"
+
+    partly.away = set()
+    drain(aggregator)
+    assert hash_of(connection, Partition(1).hour(f"{HOUR}:checkout.web-1"))["count"] == "2"
+    for partition in range(PARTITIONS):
+        assert_books_balance(connection, partition)
+
+
+def test_a_worker_says_once_which_partitions_are_away(
+    connection: Connection, caplog: pytest.LogCaptureFixture
+) -> None:
+    """And once that they are back."""
+    partly = PartlyAway(connection, [1])
+    aggregator = aggregator_of(partly, Clock())
+    thread = threading.Thread(target=aggregator.run)
+    caplog.set_level(logging.INFO)
+    thread.start()
+    try:
+        wait_until(lambda: "partitions 1 cannot go on, trying again: away" in caplog.text)
+        append(connection, batch())
+        wait_until(lambda: hash_of(connection, HASH).get("count") == "1")
+        partly.away = set()
+        wait_until(lambda: "going on" in caplog.text)
+    finally:
+        aggregator.stop()
+        thread.join(5)
+
+    assert caplog.text.count("cannot go on") == 1
 
 
 @pytest.mark.parametrize("fault", ["request", "reply"])

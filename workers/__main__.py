@@ -14,9 +14,12 @@ from metrics.errors import SettingsError, StorageUnavailableError
 from metrics.layout import Layout
 from metrics.settings import Settings
 from workers.aggregator import Aggregator
+from workers.counters import Counters
 from workers.health import HealthServer
 
-REDIS_TIMEOUT_S = 5.0
+REDIS_TIMEOUT_S = 3.0
+"""A node of a cluster that hangs holds the partitions of the others up for so long, once."""
+
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 SIGNAL_CHECK_S = 0.1
 
@@ -55,15 +58,19 @@ def serve(settings: Settings, environ: Mapping[str, str]) -> int:
     except StorageUnavailableError as error:
         _log.warning("waiting for Redis: %s", error)
     consumer = consumer_name(environ, settings.port)
+    counters = Counters()
     aggregator = Aggregator(
         Backlog(connection, consumer=consumer, retention_days=settings.retention_days),
         agree=lambda: layout.agree(connection),
         partitions=settings.partitions,
         claim_s=settings.claim_seconds,
+        counters=counters,
     )
     host = environ.get("METRICS_HOST", "0.0.0.0")  # noqa: S104  (a container's probe comes from outside)
     try:
-        health = HealthServer(host, settings.port, check=lambda: _check(connection))
+        health = HealthServer(
+            host, settings.port, check=lambda: _check(connection), counters=counters
+        )
     except OSError as error:
         raise SettingsError(f"PORT {settings.port} cannot be used: {error}") from error
     health.start()

@@ -5,16 +5,16 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 
-from metrics.backlog import NEW, START, Backlog, Commit, Delivered, Page
+from metrics.backlog import NEW, START, Backlog, Commit, Delivered
 from metrics.entry import fold
 from metrics.errors import (
     EntryUnreadableError,
     GroupMissingError,
     MetricsError,
     SettingsError,
-    StorageUnavailableError,
     StorageUnsoundError,
 )
+from workers.counters import Counters
 
 LINGER_S = 0.05
 """Pause between reads: the larger the commits, the less each message costs."""
@@ -50,6 +50,7 @@ class Aggregator:
         agree: Callable[[], None],
         partitions: int,
         claim_s: float,
+        counters: Counters | None = None,
         now: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -60,14 +61,17 @@ class Aggregator:
             agree: Checks that Redis holds what this process expects, until it once did.
             partitions: How many there are.
             claim_s: Idle time after which an entry is taken over from another worker.
+            counters: Count what it does.
             now: Clock of the retention, Unix seconds.
             monotonic: Clock of the claims, seconds.
         """
         self._backlog = backlog
         self._agree = agree
-        self._has_groups = False
         self._partitions = range(partitions)
+        self._without_group = set(self._partitions)
+        self._errors: dict[int, MetricsError] = {}
         self._claim_s = claim_s
+        self._counters = counters or Counters()
         self._now = now
         self._monotonic = monotonic
         self._cursors = dict.fromkeys(self._partitions, START)
@@ -90,7 +94,7 @@ class Aggregator:
         while not self._stopping.is_set():
             try:
                 pause_s = 0.0 if self.run_once() else LINGER_S
-                self._say("going on", logging.INFO)
+                self._say_how_it_goes()
             except SettingsError:
                 raise
             except MetricsError as error:
@@ -99,6 +103,14 @@ class Aggregator:
                 pause_s = PAUSE_AFTER_ERROR_S
             self._stopping.wait(pause_s)
 
+    def _say_how_it_goes(self) -> None:
+        if self._errors:
+            numbers = ", ".join(map(str, sorted(self._errors)))
+            error = next(iter(self._errors.values()))
+            self._say(f"partitions {numbers} cannot go on, trying again: {error}", logging.ERROR)
+        else:
+            self._say("going on", logging.INFO)
+
     def _say(self, state: str, level: int) -> None:
         """Log how it goes, once each time that it changes."""
         if state != self._state:
@@ -106,33 +118,43 @@ class Aggregator:
             _log.log(level, "%s", state)
 
     def run_once(self) -> bool:
-        """Read what there is, and commit it.
+        """Read what there is, and commit it. A partition that cannot go on stops no other.
 
         Returns:
             Whether there may be more to read at once.
 
         Raises:
-            MetricsError: If Redis is away or not as it should be; nothing is lost by it.
+            MetricsError: If no partition can go on; nothing is lost by it.
         """
         self._agree()
-        if not self._has_groups:
-            self._backlog.create_groups(self._partitions)
-            self._has_groups = True
+        self._errors = {}
+        self._create_groups()
         entries = self._read()
         is_full = any(len(delivered) == ENTRIES_MAX for delivered in entries.values())
         for number, claimed in self._claimed().items():
             entries.setdefault(number, []).extend(claimed)
         self._fold(entries)
         self._dismiss_consumers()
+        if len(self._errors) == len(self._partitions):
+            raise self._errors[0]
         return is_full or bool(self._claims)
 
     def recover(self, partitions: Sequence[int]) -> None:
         """Read again what is pending for this consumer: it may have got more than it knows."""
         self._cursors.update(dict.fromkeys(partitions, START))
 
+    def _create_groups(self) -> None:
+        if self._without_group:
+            for number, error in self._backlog.create_groups(sorted(self._without_group)).items():
+                if error is None:
+                    self._without_group.discard(number)
+                else:
+                    self._meet(number, error)
+
     def _read(self) -> dict[int, list[Delivered]]:
+        cursors = {n: at for n, at in self._cursors.items() if n not in self._without_group}
         found: dict[int, list[Delivered]] = {}
-        for number, entries in self._backlog.read(self._cursors, ENTRIES_MAX).items():
+        for number, entries in self._backlog.read(cursors, ENTRIES_MAX).items():
             if isinstance(entries, MetricsError):
                 self._meet(number, entries)
             elif entries:
@@ -147,17 +169,23 @@ class Aggregator:
         if not self._claims and self._monotonic() >= self._claims_due:
             self._claims_due = self._monotonic() + self._claim_s / 2
             self._claims = dict.fromkeys(self._partitions, START)
+        for number in self._errors.keys() | self._without_group:
+            self._claims.pop(number, None)
         if not self._claims:
             return {}
         pages = self._backlog.claim(self._claims, ENTRIES_MAX, int(self._claim_s * 1000))
         found: dict[int, list[Delivered]] = {}
         for number, page in pages.items():
-            if isinstance(page, Page):
-                found[number] = list(page.entries)
-                self._claims[number] = page.cursor
-                if page.has_gaps:
-                    self.recover([number])
-            if isinstance(page, MetricsError) or page.cursor == START:
+            if isinstance(page, MetricsError):
+                self._meet(number, page)
+                del self._claims[number]
+                continue
+            found[number] = list(page.entries)
+            self._counters.claimed(len(page.entries))
+            self._claims[number] = page.cursor
+            if page.has_gaps:
+                self.recover([number])
+            if page.cursor == START:
                 del self._claims[number]
         return found
 
@@ -173,18 +201,28 @@ class Aggregator:
         for commit, result in zip(commits, self._backlog.commit(commits, self._now()), strict=True):
             if isinstance(result, StorageUnsoundError):
                 self._commit_singly(commit)
-            elif isinstance(result, MetricsError):
-                self._meet(commit.partition, result)
-            elif not result:
-                _log.warning("partition %d: other workers have the entries", commit.partition)
-                self.recover([commit.partition])
+            else:
+                self._settle(commit, result)
+
+    def _settle(self, commit: Commit, result: bool | MetricsError) -> None:
+        if isinstance(result, MetricsError):
+            self._meet(commit.partition, result)
+        elif result:
+            self._counters.committed(len(commit.entries), commit.folded.messages)
+        else:
+            _log.warning("partition %d: other workers have the entries", commit.partition)
+            self._counters.refused()
+            self.recover([commit.partition])
 
     def _present(self, number: int, delivered: Sequence[Delivered]) -> list[Delivered]:
         """Return the entries, each once, without those that somebody deleted."""
         deleted = [entry for entry in delivered if entry.fields is None]
         if deleted:
             _log.error("partition %d: %d entries were deleted", number, len(deleted))
-            self._backlog.forget(number, deleted)
+            try:
+                self._backlog.forget(number, deleted)
+            except MetricsError as error:
+                self._meet(number, error)
         return list({entry.id: entry for entry in delivered if entry.fields is not None}.values())
 
     def _commits_of(self, number: int, entries: Sequence[Delivered]) -> list[Commit]:
@@ -210,27 +248,27 @@ class Aggregator:
             (result,) = self._backlog.commit([single], self._now())
             if isinstance(result, StorageUnsoundError) and _HOUR_HASH in str(result):
                 self._set_aside(commit.partition, entry, str(result))
-            elif isinstance(result, MetricsError):
-                self._meet(commit.partition, result)
+            else:
+                self._settle(single, result)
 
     def _set_aside(self, number: int, entry: Delivered, reason: str) -> None:
         """Leave an entry pending, to be claimed once more; bury it if that was often enough."""
-        if self._backlog.deliveries_of(number, entry) >= DELIVERIES_MAX:
-            self._backlog.bury(number, entry, reason)
-            _log.error("partition %d: buried entry %s: %s", number, entry.id.decode(), reason)
-        else:
-            _log.warning("partition %d: entry %s: %s", number, entry.id.decode(), reason)
+        try:
+            if self._backlog.deliveries_of(number, entry) < DELIVERIES_MAX:
+                _log.warning("partition %d: entry %s: %s", number, entry.id.decode(), reason)
+            elif self._backlog.bury(number, entry, reason):
+                _log.error("partition %d: buried entry %s: %s", number, entry.id.decode(), reason)
+                self._counters.buried()
+        except MetricsError as error:
+            self._meet(number, error)
 
     def _meet(self, number: int, error: MetricsError) -> None:
-        """Do what helps against an error of one partition."""
+        """Note what stands against a partition in this round; in the next it is tried again."""
         self.recover([number])
+        self._errors[number] = error
         if isinstance(error, GroupMissingError):
             _log.error("partition %d: the consumer group is missing; creating it", number)
-            self._backlog.create_groups([number])
-        elif isinstance(error, StorageUnavailableError):
-            raise error
-        else:
-            _log.error("partition %d: %s", number, error)
+            self._without_group.add(number)
 
     def _dismiss_consumers(self) -> None:
         if self._monotonic() >= self._dismissal_due:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from metrics.aggregate import BUCKET_PREFIX, Aggregate
-from metrics.connection import Call, Connection, Script, command, done
+from metrics.connection import Call, Connection, Script, command
 from metrics.entry import Folded, read_key_hour
 from metrics.errors import MetricsError
 from metrics.hours import Hour
@@ -82,27 +82,37 @@ class Backlog:
         self._consumer = consumer
         self._retention_s = retention_days * _SECONDS_PER_DAY
 
-    def create_groups(self, partitions: Iterable[int]) -> None:
+    def create_groups(self, partitions: Iterable[int]) -> dict[int, MetricsError | None]:
         """Create the consumer groups that are missing.
 
         They begin at 0: what is committed is deleted, so whatever a stream holds is backlog.
 
-        Raises:
-            MetricsError: If Redis did not do it.
+        Returns:
+            For each partition None if it has its group now, or what stands against it.
         """
-        streams = [Partition(number).stream for number in partitions]
+        streams = {number: Partition(number).stream for number in partitions}
+        # Asked first, since a Redis that is out of memory creates none, and must drain.
         existing = self._connection.execute(
-            [command("XINFO", "GROUPS", name, key=name) for name in streams]
+            [command("XINFO", "GROUPS", name, key=name) for name in streams.values()]
         )
         missing = [
-            command("XGROUP", "CREATE", name, GROUP, 0, "MKSTREAM", key=name)
-            for name, groups in zip(streams, existing, strict=True)
+            number
+            for number, groups in zip(streams, existing, strict=True)
             if isinstance(groups, MetricsError)
             or not any(GROUP.encode() in info for info in groups)
         ]
-        for reply in self._connection.execute(missing) if missing else ():
-            if not (isinstance(reply, MetricsError) and "BUSYGROUP" in str(reply)):
-                done(reply)
+        created = self._connection.execute(
+            [
+                command("XGROUP", "CREATE", name, GROUP, 0, "MKSTREAM", key=name)
+                for name in map(streams.__getitem__, missing)
+            ]
+        )
+        refusals = {
+            number: reply
+            for number, reply in zip(missing, created, strict=True)
+            if isinstance(reply, MetricsError) and "BUSYGROUP" not in str(reply)
+        }
+        return {number: refusals.get(number) for number in streams}
 
     def read(
         self, cursors: Mapping[int, bytes], entries_max: int
@@ -198,14 +208,11 @@ class Backlog:
     def dismiss_consumers(self, partitions: Iterable[int], idle_ms: int) -> None:
         """Remove consumers that were idle for ``idle_ms`` and have nothing pending.
 
-        Raises:
-            MetricsError: If Redis did not do it.
+        Where Redis cannot do it now they stay, and do no harm.
         """
-        replies = self._connection.execute(
+        self._connection.execute(
             [_DISMISS.call([Partition(number).stream], [GROUP, idle_ms]) for number in partitions]
         )
-        for reply in replies:
-            done(reply)
 
     def _commit_call(self, commit: Commit, now: float) -> Call:
         names = Partition(commit.partition)

@@ -1,0 +1,159 @@
+"""``GET /metrics`` of both services: what they count, as Prometheus text.
+
+The books come from Redis and are the same whichever process tells them: aggregate them with
+``max``, not ``sum``. What a process answered it counts in its memory. With ``WEB_CONCURRENCY``
+above 1 a scrape reaches any one process of the service, so those series say which it was, in the
+label ``process``: none ever jumps to the count of another. But a scraper that keeps its connection
+stays with one process, and sees its share only; to see all, start several services of one
+process each, on ports of their own.
+
+No series names a key, so this asks for no token, as ``/healthz`` does not.
+
+Source:
+    Prometheus, "Exposition formats", text-based format 0.0.4.
+"""
+
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import falcon
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import CollectorRegistry
+
+from api.audit import AllBooks
+from metrics.books import Books
+
+_BOOKS: Sequence[tuple[str, str, Callable[[Books], int]]] = (
+    ("entries_appended", "Entries that were ever appended", lambda books: books.appended),
+    ("entries_committed", "Entries that were committed", lambda books: books.committed),
+    ("entries_dead", "Entries that could not be read", lambda books: books.dead),
+    ("messages_accepted", "Messages in entries appended", lambda books: books.accepted),
+    ("messages_applied", "Messages in entries committed", lambda books: books.applied),
+    ("messages_dead", "Messages in entries dead", lambda books: books.dead_messages),
+)
+
+
+class Answers:
+    """Counts what a resource answers: a middleware of falcon, a collector of prometheus_client.
+
+    Safe for greenlets: nothing here waits. Probes and scrapes do not count.
+    """
+
+    def __init__(self, service: str, of: object, *, outcomes: Sequence[str] = ()) -> None:
+        """Count from 0.
+
+        Args:
+            service: Its name, in the names of the series.
+            of: The resource.
+            outcomes: What may become of messages. The resource leaves in ``req.context``, under
+                each of these names, how many of a request's it was, if any.
+        """
+        self._service = service
+        self._resource = of
+        self._requests: Counter[int] = Counter()
+        self._messages = dict.fromkeys(outcomes, 0)
+
+    def process_response(
+        self, req: falcon.Request, resp: falcon.Response, resource: object, req_succeeded: bool
+    ) -> None:
+        """Count an answer, good or bad, as falcon is about to give it."""
+        if resource is self._resource:
+            self._requests[resp.status_code] += 1
+            for outcome in self._messages:
+                self._messages[outcome] += getattr(req.context, outcome, 0)
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the series."""
+        process = str(os.getpid())
+        requests = CounterMetricFamily(
+            f"metrics_{self._service}_requests",
+            "Requests that this process answered, by status.",
+            labels=["process", "status"],
+        )
+        for status, count in sorted(self._requests.items()):
+            requests.add_metric([process, str(status)], count)
+        yield requests
+        for outcome, count in self._messages.items():
+            messages = CounterMetricFamily(
+                f"metrics_{self._service}_messages_{outcome}",
+                f"Messages that this process answered as {outcome}; repetitions count again.",
+                labels=["process"],
+            )
+            messages.add_metric([process], count)
+            yield messages
+
+
+class BooksSeries:
+    """The books as series, read at each scrape; partitions that cannot be read have none."""
+
+    def __init__(self, all_books: AllBooks) -> None:
+        self._all_books = all_books
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the series.
+
+        Raises:
+            LayoutError: If Redis has other partitions than these.
+        """
+        found = self._all_books.read()
+        books = {str(n): each for n, each in found.items() if isinstance(each, Books)}
+        for name, text, count in _BOOKS:
+            series = CounterMetricFamily(
+                f"metrics_{name}", f"{text}, as the books in Redis have it.", labels=["partition"]
+            )
+            for partition, each in books.items():
+                series.add_metric([partition], count(each))
+            yield series
+        backlog = GaugeMetricFamily(
+            "metrics_backlog_entries", "Entries not committed yet.", labels=["partition"]
+        )
+        balance = GaugeMetricFamily(
+            "metrics_books_balance", "1 if the books balance, 0 if not.", labels=["partition"]
+        )
+        for partition, each in books.items():
+            backlog.add_metric([partition], each.length)
+            balance.add_metric([partition], each.balance)
+        yield backlog
+        yield balance
+        yield GaugeMetricFamily(
+            "metrics_partitions_unreadable",
+            "Partitions whose books cannot be read now.",
+            len(found) - len(books),
+        )
+
+
+class Exposition:
+    """``/metrics``: the series of one registry."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._registry = registry
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Answer with the series.
+
+        Raises:
+            MetricsError: If Redis is another's.
+        """
+        resp.data = generate_latest(self._registry)
+        resp.content_type = CONTENT_TYPE_PLAIN_0_0_4
+
+
+def add_exposition(
+    app: falcon.App[Any, Any], answers: Answers, books: BooksSeries | None = None
+) -> None:
+    """Let an app count its answers, and give it ``/metrics``.
+
+    Args:
+        app: Of one service.
+        answers: Counts its answers.
+        books: The books, if the service shows them.
+    """
+    registry = CollectorRegistry()
+    registry.register(answers)
+    if books is not None:
+        registry.register(books)
+    app.add_middleware(answers)
+    app.add_route("/metrics", Exposition(registry))

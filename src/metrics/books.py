@@ -1,0 +1,86 @@
+"""The books: what the scripts counted in each partition, and whether it balances.
+
+Source:
+    Double-entry bookkeeping: what came in is what went out and what is still there. The hash and
+    the stream are in one slot, so this holds at every instant, and after a failover as well.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from metrics.connection import Connection, Script
+from metrics.errors import MetricsError, StorageUnsoundError
+from metrics.keyspace import Partition
+from metrics.message import shown
+from metrics.node import Reply
+
+_AUDIT = Script.named("audit")
+_COUNTS = ("appended", "committed", "dead", "accepted", "applied", "dead_messages")
+_COUNT = re.compile(rb"\d{1,18}")
+
+
+@dataclass(frozen=True, slots=True)
+class Books:
+    """The books of one partition at one instant.
+
+    Attributes:
+        partition: 0 to the number of partitions - 1.
+        appended: Entries that were ever appended to its stream.
+        committed: Entries that were committed.
+        dead: Entries that were moved to the dead stream.
+        accepted: Messages in the entries that were appended.
+        applied: Messages in the entries that were committed.
+        dead_messages: Messages in the entries that are dead.
+        length: Entries in the stream, its backlog.
+    """
+
+    partition: int
+    appended: int
+    committed: int
+    dead: int
+    accepted: int
+    applied: int
+    dead_messages: int
+    length: int
+
+    @property
+    def balance(self) -> bool:
+        """Whether nothing was lost and nothing counted twice.
+
+        Entries tell it always, messages once the backlog is empty.
+        """
+        if self.appended != self.committed + self.dead + self.length:
+            return False
+        return self.length > 0 or self.accepted == self.applied + self.dead_messages
+
+
+def read_books(
+    connection: Connection, partitions: Iterable[int]
+) -> dict[int, Books | MetricsError]:
+    """Return the books of partitions, each of one instant, all in one round trip.
+
+    Args:
+        connection: The way to Redis.
+        partitions: Their numbers.
+
+    Returns:
+        For each partition its books, or the error that keeps them from being read: a
+        ``StorageUnsoundError`` if what is there are no books of ours.
+    """
+    names = [Partition(number) for number in partitions]
+    replies = connection.execute([_AUDIT.call([each.stream, each.audit], []) for each in names])
+    return {each.number: _books_of(each, reply) for each, reply in zip(names, replies, strict=True)}
+
+
+def _books_of(names: Partition, reply: Reply | MetricsError) -> Books | MetricsError:
+    if isinstance(reply, MetricsError):
+        return reply
+    *texts, length = reply
+    counts = {}
+    for name, text in zip(_COUNTS, texts, strict=True):
+        if text is not None and not _COUNT.fullmatch(text):
+            value = shown(text.decode(errors="replace"))
+            return StorageUnsoundError(f"{names.audit} is not sound: {name} is {value}")
+        counts[name] = int(text or 0)
+    return Books(names.number, **counts, length=length)

@@ -1,0 +1,61 @@
+"""What a worker has done since it started, as Prometheus series."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from prometheus_client.metrics_core import CounterMetricFamily, Metric
+
+
+@dataclass(slots=True, eq=False)
+class Counters:
+    """Counts of one worker process; a restart begins at 0, the books in Redis go on.
+
+    One thread counts, any may ``collect``. Plain numbers, so that counting costs nothing.
+
+    Attributes:
+        commits: Commits that Redis did.
+        entries_committed: Entries in them.
+        messages_committed: Messages in those entries.
+        commits_refused: Commits that the fence refused: another worker had an entry of theirs.
+        entries_buried: Entries that were moved to the dead stream.
+        entries_claimed: Entries that were taken over from another worker.
+    """
+
+    commits: int = 0
+    entries_committed: int = 0
+    messages_committed: int = 0
+    commits_refused: int = 0
+    entries_buried: int = 0
+    entries_claimed: int = 0
+
+    def committed(self, entries: int, messages: int) -> None:
+        """Count a commit that Redis did, of so many entries with so many messages."""
+        self.commits += 1
+        self.entries_committed += entries
+        self.messages_committed += messages
+
+    def refused(self) -> None:
+        """Count a commit that the fence refused."""
+        self.commits_refused += 1
+
+    def buried(self) -> None:
+        """Count an entry that was moved to the dead stream."""
+        self.entries_buried += 1
+
+    def claimed(self, entries: int) -> None:
+        """Count entries that were taken over from another worker."""
+        self.entries_claimed += entries
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the series; for a registry of prometheus_client."""
+        for name, text, count in (
+            ("commits", "Commits that Redis did", self.commits),
+            ("entries_committed", "Entries that were committed", self.entries_committed),
+            ("messages_committed", "Messages that were committed", self.messages_committed),
+            ("commits_refused", "Commits that the fence refused", self.commits_refused),
+            ("entries_buried", "Entries moved to the dead stream", self.entries_buried),
+            ("entries_claimed", "Entries taken over from other workers", self.entries_claimed),
+        ):
+            yield CounterMetricFamily(
+                f"metrics_worker_{name}", f"{text}, by this worker since it started.", count
+            )
