@@ -62,7 +62,7 @@ def mark_of(req: falcon.Request, owner: str, body: bytes) -> Mark | None:
             description="Idempotency-Key must be 1 to 128 printable ASCII characters."
         )
     digest = hashlib.blake2b(body, digest_size=16).hexdigest()
-    return Mark(f"{owner}:{key}" if owner else key, digest)
+    return Mark(key, digest, owner)
 
 
 def _read(req: falcon.Request, bytes_max: int) -> bytes:

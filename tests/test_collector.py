@@ -303,6 +303,9 @@ def test_an_idempotency_key_belongs_to_its_token(connection: Connection) -> None
         assert result.status_code == 202
 
     assert accepted_in_redis(connection) == 2
+    other = post(client, '["a",3]', Authorization="Bearer one", Idempotency_Key="1")
+    detail = assert_is_problem(other, 422)["detail"]
+    assert detail == "Idempotency-Key '1' was used for another body"
 
 
 def test_a_fault_of_ours_is_a_500_without_its_text(

@@ -74,3 +74,19 @@ def test_who_has_agreed_goes_on_while_the_layout_is_away(connection: Connection)
     nobody = Connection.open(f"redis://127.0.0.1:{free_port()}", timeout_s=0.3, connections_max=1)
 
     layout.agree(nobody)
+
+
+def test_a_foreign_key_in_its_place_is_a_layout_that_differs(connection: Connection) -> None:
+    """One line says so, and the process does not start."""
+    connection.ask(command("SET", "metrics:layout", "by hand"))
+
+    with pytest.raises(LayoutError, match="metrics:layout is not a hash of ours"):
+        Layout(partitions=16).agree(connection)
+
+
+def test_a_layout_of_strange_bytes_differs(connection: Connection) -> None:
+    """It is told as far as it can be read."""
+    connection.ask(command("HSET", "metrics:layout", "partitions", b"\xff"))
+
+    with pytest.raises(LayoutError, match="partitions is 16 here and \ufffd in Redis"):
+        Layout(partitions=16).agree(connection)

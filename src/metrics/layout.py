@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 
 from metrics.connection import Connection, command
-from metrics.errors import LayoutError, StorageUnavailableError
+from metrics.errors import LayoutError, StorageUnavailableError, StorageUnsoundError
 from metrics.histogram import RELATIVE_ERROR
 from metrics.keyspace import LAYOUT
 
@@ -59,16 +59,19 @@ class Layout:
         self._agreed_until = self._monotonic() + AGREED_S
 
     def _compare(self, connection: Connection) -> None:
-        found = connection.ask(command("HMGET", LAYOUT, *self.fields))
+        try:
+            found = connection.ask(command("HMGET", LAYOUT, *self.fields))
+        except StorageUnsoundError as error:
+            raise LayoutError(f"{LAYOUT} is not a hash of ours: {error}") from error
         if None in found:
             # Only then, since a Redis that is out of memory allows no such write, and must drain.
             for name, value in self.fields.items():
                 connection.ask(command("HSETNX", LAYOUT, name, value))
             found = connection.ask(command("HMGET", LAYOUT, *self.fields))
         differences = [
-            f"{name} is {value} here and {kept.decode()} in Redis"
+            f"{name} is {value} here and {kept.decode(errors='replace')} in Redis"
             for (name, value), kept in zip(self.fields.items(), found, strict=True)
-            if kept.decode() != value
+            if kept != value.encode()
         ]
         if differences:
             raise LayoutError(

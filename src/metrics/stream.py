@@ -24,12 +24,19 @@ class Mark:
     """What makes the repetition of a batch recognisable.
 
     Attributes:
-        name: Its idempotency key; unique to its sender.
+        key: Its idempotency key.
         digest: Of its body.
+        owner: Tells one token's keys from another's; empty if there are no tokens.
     """
 
-    name: str
+    key: str
     digest: str
+    owner: str = ""
+
+    @property
+    def name(self) -> str:
+        """The key, unique to its sender."""
+        return f"{self.owner}:{self.key}" if self.owner else self.key
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +234,7 @@ class Appender:
 
 
 def _conflict(mark: Mark) -> IdempotencyConflictError:
-    return IdempotencyConflictError(f"Idempotency-Key {mark.name!r} was used for another body")
+    return IdempotencyConflictError(f"Idempotency-Key {mark.key!r} was used for another body")
 
 
 def failure_of(batch: Batch, failures: Failures) -> MetricsError | None:
