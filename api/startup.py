@@ -5,7 +5,7 @@ import sys
 from collections.abc import Mapping
 
 from metrics.connection import Connection
-from metrics.errors import SettingsError, StorageUnavailableError
+from metrics.errors import SettingsError, StorageUnavailableError, StorageUnsoundError
 from metrics.layout import Layout
 from metrics.settings import Settings
 
@@ -37,8 +37,8 @@ def start(
         )
         try:
             Layout(partitions=settings.partitions).agree(connection)
-        except StorageUnavailableError as error:
-            _log.warning("answering 503 until Redis is there: %s", error)
+        except (StorageUnavailableError, StorageUnsoundError) as error:
+            _log.warning("answering 503 until Redis is well: %s", error)
     except SettingsError as error:
         _log.critical("refusing to start: %s", error)
         sys.exit(REFUSED_TO_START)

@@ -3,7 +3,7 @@
 import pytest
 
 from metrics.connection import Connection, command
-from metrics.errors import LayoutError, StorageUnavailableError
+from metrics.errors import LayoutError, StorageUnavailableError, StorageUnsoundError
 from metrics.layout import AGREED_S, Layout
 from tests.conftest import free_port
 from tests.streams import hash_of
@@ -90,3 +90,19 @@ def test_a_layout_of_strange_bytes_differs(connection: Connection) -> None:
 
     with pytest.raises(LayoutError, match="partitions is 16 here and \ufffd in Redis"):
         Layout(partitions=16).agree(connection)
+
+
+def test_a_redis_that_evicts_is_not_trusted_until_it_does_not(connection: Connection) -> None:
+    """It would throw away messages that were answered 202; without a limit it never does."""
+    layout = Layout(partitions=16)
+    connection.ask(command("CONFIG", "SET", "maxmemory-policy", "volatile-ttl"))
+    try:
+        layout.agree(connection)
+        connection.ask(command("CONFIG", "SET", "maxmemory", 1_000_000_000))
+
+        with pytest.raises(StorageUnsoundError, match=r"maxmemory-policy volatile-ttl\), so mess"):
+            Layout(partitions=16).agree(connection)
+    finally:
+        connection.ask(command("CONFIG", "SET", "maxmemory-policy", "noeviction"))
+        connection.ask(command("CONFIG", "SET", "maxmemory", 0))
+    Layout(partitions=16).agree(connection)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from metrics.backlog import Backlog
 from metrics.connection import Connection, command
-from metrics.errors import SettingsError, StorageUnavailableError
+from metrics.errors import SettingsError, StorageUnavailableError, StorageUnsoundError
 from metrics.layout import Layout
 from metrics.settings import Settings
 from workers.aggregator import Aggregator
@@ -55,7 +55,7 @@ def serve(settings: Settings, environ: Mapping[str, str]) -> int:
     layout = Layout(partitions=settings.partitions)
     try:
         layout.agree(connection)
-    except StorageUnavailableError as error:
+    except (StorageUnavailableError, StorageUnsoundError) as error:
         _log.warning("waiting for Redis: %s", error)
     consumer = consumer_name(environ, settings.port)
     counters = Counters()

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from metrics.connection import Connection, command
 from metrics.errors import LayoutError, StorageUnavailableError, StorageUnsoundError
+from metrics.eviction import refuse_eviction
 from metrics.histogram import RELATIVE_ERROR
 from metrics.keyspace import LAYOUT
 
@@ -28,6 +29,7 @@ class Layout:
             "histogram_accuracy": str(RELATIVE_ERROR),
             "schema_version": str(SCHEMA_VERSION),
         }
+        self._partitions = range(partitions)
         self._monotonic = monotonic
         self._agreed_until = -math.inf
 
@@ -39,6 +41,7 @@ class Layout:
 
         Raises:
             LayoutError: If Redis holds numbers of another layout.
+            StorageUnsoundError: If it may throw away what it holds.
             StorageUnavailableError: If Redis is away and was never asked; to be called again.
         """
         now = self._monotonic()
@@ -50,10 +53,11 @@ class Layout:
             self._agreed_until = now + AGREED_S
         try:
             self._compare(connection)
+            refuse_eviction(connection, self._partitions)
         except StorageUnavailableError:
             if not has_agreed:
                 raise
-        except LayoutError:
+        except (LayoutError, StorageUnsoundError):
             self._agreed_until = -math.inf
             raise
         self._agreed_until = self._monotonic() + AGREED_S

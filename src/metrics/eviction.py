@@ -1,0 +1,33 @@
+"""Whether Redis throws away what it holds when its memory is full; then no promise is worth a word.
+
+Source:
+    https://redis.io/docs/latest/develop/reference/eviction/
+"""
+
+import re
+from collections.abc import Iterable
+
+from metrics.connection import Call, Connection
+from metrics.errors import StorageUnsoundError
+from metrics.keyspace import Partition
+
+_LIMIT = re.compile(rb"^maxmemory:(\d+)", re.MULTILINE)
+_POLICY = re.compile(rb"^maxmemory_policy:([\w-]+)", re.MULTILINE)
+
+
+def refuse_eviction(connection: Connection, partitions: Iterable[int]) -> None:
+    """Look at the settings of every node that has partitions; one that does not tell is trusted.
+
+    Raises:
+        StorageUnsoundError: If one of them may evict keys.
+    """
+    streams = [Partition(number).stream for number in partitions]
+    for told in connection.execute([Call(("INFO", "memory"), stream) for stream in streams]):
+        if not isinstance(told, bytes):
+            continue
+        limit, policy = _LIMIT.search(told), _POLICY.search(told)
+        if limit and policy and int(limit[1]) and policy[1] != b"noeviction":
+            raise StorageUnsoundError(
+                f"Redis evicts keys when its memory is full (maxmemory-policy {policy[1].decode()}"
+                "), so messages and hours would vanish: set it to noeviction"
+            )
