@@ -15,13 +15,20 @@ from pathlib import Path
 from time import monotonic, sleep
 from typing import Self
 
-from metrics.connection import Connection, command
-from metrics.errors import SettingsError, StorageUnavailableError
+import redis
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+from redis.retry import Retry
 
+from metrics.errors import SettingsError
+from ops import append_only_file
+
+REDIS_CONF = Path(__file__).parent / "redis" / "redis.conf"
 VERSION_MIN = (6, 2)
 START_TIMEOUT_S = 120.0
 """Reading a large append-only file takes long; a server that fails to start ends by itself."""
 
+REPLY_TIMEOUT_S = 5.0
 STOP_TIMEOUT_S = 10.0
 
 _PR_SET_PDEATHSIG = 1
@@ -97,7 +104,13 @@ class EmbeddedRedis:
     """A redis-server process on 127.0.0.1, with its append-only file in a folder."""
 
     def __init__(
-        self, server: Path, *, port: int, folder: Path, options: Sequence[str] = ()
+        self,
+        server: Path,
+        *,
+        port: int,
+        folder: Path,
+        options: Sequence[str] = (),
+        configuration: Sequence[Path] = (REDIS_CONF,),
     ) -> None:
         """Prepare it.
 
@@ -105,52 +118,77 @@ class EmbeddedRedis:
             server: The program.
             port: Where it will listen.
             folder: Where its data lie.
-            options: More arguments for it.
+            options: More arguments for it; they win over the configuration.
+            configuration: Files of settings, of which the last wins.
         """
-        self._command = [
-            *(str(server), "--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder)),
-            *("--appendonly", "yes", "--appendfsync", "everysec", "--save", ""),
-            # Nothing may be evicted: the backlog would lose messages, and hours their numbers.
-            *("--maxmemory-policy", "noeviction"),
-            # A file cut within a transaction must not be loaded as if it were whole.
-            *("--aof-load-truncated", "no"),
+        self._server = server
+        self._arguments = [
+            *("--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder)),
             *("--logfile", str(folder / "redis.log"), "--daemonize", "no", *options),
         ]
+        self._configuration = configuration
         self._folder = folder
+        self._log_begin = 0
         self.port = port
         self.url = f"redis://127.0.0.1:{port}/0"
         self.cli = f"{_cli_beside(server)} -p {port}"
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> Self:
-        """Start it, and wait until it answers.
+        """Start it, and wait until it answers; a torn end is first taken off its file.
+
+        It ends with the thread that calls this.
 
         Raises:
             SettingsError: If it does not.
         """
-        # Its own session: Ctrl-C must reach those that write before it reaches what they write to.
-        self.process = subprocess.Popen(
-            self._command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-            preexec_fn=end_with_parent,
+        try:
+            self._launch()
+        except SettingsError:
+            mended = append_only_file.mend(self._server, self._append_only_file(), self._log())
+            if mended is None:
+                raise
+            print(f"redis-server on port {self.port}: {mended}", file=sys.stderr, flush=True)
+            self._launch()
+        return self
+
+    def client(self) -> redis.Redis:
+        """Return a plain client of this one server, which repeats nothing and follows nobody."""
+        return redis.Redis(
+            host="127.0.0.1",
+            port=self.port,
+            protocol=2,
+            socket_timeout=REPLY_TIMEOUT_S,
+            socket_connect_timeout=REPLY_TIMEOUT_S,
+            retry=Retry(NoBackoff(), 0),
         )
-        connection = Connection.open(self.url, timeout_s=1.0, connections_max=1)
+
+    def _launch(self) -> None:
+        log = self._folder / "redis.log"
+        self._log_begin = log.stat().st_size if log.exists() else 0
+        with tempfile.TemporaryFile() as configuration:
+            configuration.write(b"\n".join(path.read_bytes() for path in self._configuration))
+            configuration.seek(0)
+            # Its own session: Ctrl-C must reach those that write before it reaches what they
+            # write to. The settings go to its standard input, since Redis 7.0 takes a path with
+            # [ in it for a pattern, and starts without any when that fits no file.
+            self.process = subprocess.Popen(
+                [self._server, "-", *self._arguments],
+                stdin=configuration,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+                preexec_fn=end_with_parent,
+            )
         give_up = monotonic() + START_TIMEOUT_S
-        while self.process.poll() is None and monotonic() < give_up:
-            try:
-                connection.ask(command("PING"))
-            except StorageUnavailableError:
+        with self.client() as client:
+            while self.process.poll() is None and monotonic() < give_up:
+                if _answers(client, self.process.pid):
+                    return
                 sleep(0.02)
-            else:
-                connection.close()
-                return self
         self.stop()
-        raise SettingsError(
-            f"redis-server did not start; {self._folder / 'redis.log'} says: {self._last_words()}"
-        )
+        last_words = "".join(self._log().splitlines()[-1:]) or "nothing"
+        raise SettingsError(f"redis-server did not start; {log} says: {last_words}")
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
         """End the process; with SIGTERM it writes everything to disk first."""
@@ -165,11 +203,28 @@ class EmbeddedRedis:
             self.process.wait()
         self.process = None
 
-    def _last_words(self) -> str:
+    def _log(self) -> str:
+        """Return what it has logged since it was last started."""
         try:
-            return (self._folder / "redis.log").read_text("utf-8").strip().splitlines()[-1]
-        except (OSError, IndexError):
-            return "nothing"
+            with (self._folder / "redis.log").open("rb") as log:
+                log.seek(self._log_begin)
+                return log.read().decode(errors="replace").strip()
+        except OSError:
+            return ""
+
+    def _append_only_file(self) -> Path:
+        """Return its append-only file; from 7.0 on that is several, which a manifest lists."""
+        if version_of(self._server) < (7,):
+            return self._folder / "appendonly.aof"
+        return self._folder / "appendonlydir" / "appendonly.aof.manifest"
+
+
+def _answers(client: redis.Redis, pid: int) -> bool:
+    """Tell whether a server has loaded its data; and is the one that was started, no other."""
+    try:
+        return client.ping() and client.info("server")["process_id"] == pid
+    except RedisError:
+        return False
 
 
 def _cli_beside(server: Path) -> str:

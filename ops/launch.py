@@ -1,6 +1,5 @@
 """``ops/run``: Redis, if none is named, and the Procfile's processes under honcho."""
 
-import fcntl
 import http.client
 import os
 import signal
@@ -11,13 +10,14 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic, sleep
-from typing import NoReturn
 
 from metrics.connection import Connection, command
 from metrics.errors import MetricsError, SettingsError
 from metrics.layout import Layout
 from metrics.settings import Settings
+from ops.data_folder import own
 from ops.embedded_redis import EmbeddedRedis, end_with_parent, find_server, is_free
+from ops.signals import interrupt_on_signals
 
 ROOT = Path(__file__).parent.parent
 SERVICES = {"collector": 0, "query": 100, "worker": 200}
@@ -30,8 +30,7 @@ STOP_TIMEOUT_S = 15.0
 
 def main(environ: Mapping[str, str]) -> int:
     """Run until a signal comes or a process ends; return the exit status."""
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, _interrupt)
+    interrupt_on_signals()
     try:
         with _redis(environ) as (url, cli):
             return _run({**environ, "REDIS_URL": url}, cli)
@@ -40,13 +39,6 @@ def main(environ: Mapping[str, str]) -> int:
     except MetricsError as error:
         print(f"ops/run: {error}", file=sys.stderr)
         return 2
-
-
-def _interrupt(*_: object) -> NoReturn:
-    """Stop once: what cleans up must not be interrupted by those who press Ctrl-C again."""
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, signal.SIG_IGN)
-    raise KeyboardInterrupt
 
 
 @contextmanager
@@ -60,7 +52,7 @@ def _redis(environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
         return
     settings = Settings.from_env({**environ, "REDIS_URL": "redis://embedded"})
     _check_ports(settings.port, [*SERVICES.values(), REDIS_OFFSET], environ)
-    with _data_folder(environ) as folder:
+    with own(Path(environ.get("METRICS_DATA_DIR") or "data").absolute(), "ops/run") as folder:
         redis = EmbeddedRedis(find_server(), port=settings.port + REDIS_OFFSET, folder=folder)
         try:
             redis.start()
@@ -90,25 +82,6 @@ def _check_redis(settings: Settings) -> None:
         raise SettingsError(f"REDIS_URL: {error}") from error
     finally:
         connection.close()
-
-
-@contextmanager
-def _data_folder(environ: Mapping[str, str]) -> Iterator[Path]:
-    """Give the folder of the append-only file, to this process alone."""
-    folder = Path(environ.get("METRICS_DATA_DIR") or "data").absolute()
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = (folder / ".lock").open("w")
-    except OSError as error:
-        raise SettingsError(f"METRICS_DATA_DIR: cannot write to {folder}: {error}") from error
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise SettingsError(
-                f"METRICS_DATA_DIR: {folder} is in use by another ops/run"
-            ) from None
-        yield folder
 
 
 def _run(environ: Mapping[str, str], cli: str) -> int:

@@ -10,6 +10,7 @@ import pytest
 
 from metrics.connection import Connection, command
 from ops.embedded_redis import EmbeddedRedis, carried_server, find_server, version_of
+from ops.redis_cluster import RedisCluster, free_ports
 
 T = TypeVar("T")
 
@@ -76,6 +77,46 @@ def connection(redis_server: EmbeddedRedis) -> Iterator[Connection]:
     connection.ask(command("FLUSHALL"))
     yield connection
     connection.close()
+
+
+@pytest.fixture(params=SERVERS, ids=lambda version: f"redis-{version[0]}.{version[1]}")
+def server(request: pytest.FixtureRequest) -> Path:
+    """The redis-server program of each version."""
+    return SERVERS[request.param]
+
+
+@pytest.fixture(scope="session")
+def clusters() -> Iterator[dict[Path, RedisCluster]]:
+    """The clusters that were started, by program. Each takes two seconds: once a session."""
+    started: dict[Path, RedisCluster] = {}
+    yield started
+    for cluster in started.values():
+        cluster.stop()
+
+
+@pytest.fixture
+def redis_cluster(
+    server: Path,
+    clusters: dict[Path, RedisCluster],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> RedisCluster:
+    """An empty Redis Cluster of each version: three masters, three replicas.
+
+    Whoever adds a node or leaves one dead needs a cluster of their own.
+    """
+    if server not in clusters:
+        clusters[server] = RedisCluster(
+            server,
+            ports=free_ports(6),
+            folder=tmp_path_factory.mktemp("cluster"),
+            node_timeout_ms=2000,
+        ).start()
+    cluster = clusters[server]
+    cluster.wait_until_healthy()
+    for address, slots in cluster.masters().items():
+        if slots:
+            cluster.node_at(address).ask("FLUSHALL")
+    return cluster
 
 
 @pytest.fixture

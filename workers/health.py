@@ -1,6 +1,8 @@
 """What a worker answers over HTTP: whether it lives, whether it reaches Redis, what it did."""
 
 import json
+import logging
+import sys
 import threading
 from collections.abc import Callable
 from http import HTTPStatus
@@ -11,6 +13,8 @@ from prometheus_client.registry import CollectorRegistry
 
 from metrics.errors import MetricsError
 from workers.counters import Counters
+
+_log = logging.getLogger(__name__)
 
 
 class HealthServer(ThreadingHTTPServer):
@@ -39,6 +43,10 @@ class HealthServer(ThreadingHTTPServer):
         self.registry = CollectorRegistry()
         self.registry.register(counters)
         super().__init__((host, port), _Handler)
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Say little of a request that failed: whoever asked has mostly hung up."""
+        _log.info("a request from %s failed: %s", client_address, sys.exception())
 
     def start(self) -> None:
         """Begin to answer."""
