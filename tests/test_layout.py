@@ -2,9 +2,10 @@
 
 import pytest
 
-from metrics.connection import Connection, command
+from metrics.connection import Call, Connection, command
 from metrics.errors import LayoutError, StorageUnavailableError, StorageUnsoundError
 from metrics.layout import AGREED_S, Layout
+from metrics.node import Reply
 from tests.conftest import free_port
 from tests.streams import hash_of
 
@@ -106,3 +107,28 @@ def test_a_redis_that_evicts_is_not_trusted_until_it_does_not(connection: Connec
         connection.ask(command("CONFIG", "SET", "maxmemory-policy", "noeviction"))
         connection.ask(command("CONFIG", "SET", "maxmemory", 0))
     Layout(partitions=16).agree(connection)
+
+
+def test_a_layout_that_a_failover_takes_back_is_written_again(connection: Connection) -> None:
+    """What was written just before it may be gone; nothing is agreed then."""
+
+    class Forgetful(Connection):
+        """Loses the layout once, right after it was written."""
+
+        is_forgetful = True
+
+        def ask(self, call: Call) -> Reply:
+            reply = super().ask(call)
+            if self.is_forgetful and "schema_version" in call.arguments[2:3]:
+                self.is_forgetful = False
+                super().ask(command("DEL", "metrics:layout"))
+            return reply
+
+    forgetful = Forgetful(connection._topology)
+    layout = Layout(partitions=16)
+
+    with pytest.raises(StorageUnavailableError, match="Redis lost metrics:layout"):
+        layout.agree(forgetful)
+    layout.agree(forgetful)
+
+    assert hash_of(connection, "metrics:layout")["partitions"] == "16"

@@ -72,6 +72,8 @@ class Layout:
             for name, value in self.fields.items():
                 connection.ask(command("HSETNX", LAYOUT, name, value))
             found = connection.ask(command("HMGET", LAYOUT, *self.fields))
+        if None in found:
+            raise StorageUnavailableError(f"Redis lost {LAYOUT} as soon as it was written")
         differences = [
             f"{name} is {value} here and {kept.decode(errors='replace')} in Redis"
             for (name, value), kept in zip(self.fields.items(), found, strict=True)
