@@ -239,3 +239,36 @@ def test_a_registration_that_somebody_made_by_hand_is_a_conflict(connection: Con
     connection.ask(command("SET", home, "junk"))
 
     assert isinstance(register(connection, MARK, 1.0), IdempotencyConflictError)
+
+
+def ids_in(connection: Connection) -> list[tuple[int, int]]:
+    """Return the ids of the entries of a stream, as they are ordered."""
+    found = connection.ask(command("XRANGE", STREAM, "-", "+"))
+    return [tuple(map(int, id_.split(b"-"))) for id_, _ in found]
+
+
+def test_an_id_never_comes_again(connection: Connection) -> None:
+    """What was lost in a failover may be held by a worker that commits it under its old id."""
+    lost = set()
+    for _ in range(50):
+        append(connection, batch())
+        lost |= {number for _, number in ids_in(connection)}
+        connection.ask(command("DEL", STREAM))
+
+    assert len(lost) == 50
+
+
+@pytest.mark.parametrize("ahead_ms", [0, 3_600_000])
+def test_ids_grow_whatever_the_clock_of_redis_does(connection: Connection, ahead_ms: int) -> None:
+    """Also in one millisecond, and after a master whose clock was ahead."""
+    seconds, microseconds = connection.ask(command("TIME"))
+    newest = int(seconds) * 1000 + int(microseconds) // 1000 + ahead_ms
+    connection.ask(command("XADD", STREAM, f"{newest}-{2**48}", "by", "hand"))
+    for _ in range(300):
+        assert append(connection, batch(), batch(mark=Mark("x", "y"))) == [None, None]
+
+    ids = ids_in(connection)
+    assert len(ids) == 302
+    assert ids == sorted(ids)
+    if ahead_ms:
+        assert {ms for ms, _ in ids} == {newest}

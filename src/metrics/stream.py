@@ -1,5 +1,6 @@
 """The collector's side of the streams: batches are registered and appended, each at most once."""
 
+import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -16,7 +17,14 @@ from metrics.errors import (
 from metrics.keyspace import Partition, partition_of
 from metrics.node import Argument, Reply
 
+DRAWN_BITS = 48
+
 _APPEND = Script.named("append")
+
+
+def draw_number() -> int:
+    """Return a number that nobody draws again."""
+    return secrets.randbits(DRAWN_BITS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +123,12 @@ class Group:
     """Batches that are appended together: one call per partition, whatever their number."""
 
     def __init__(
-        self, batches: Sequence[Batch], *, backlog_limit_entries: int, window_s: int
+        self,
+        batches: Sequence[Batch],
+        *,
+        backlog_limit_entries: int,
+        window_s: int,
+        draw: Callable[[], int] = draw_number,
     ) -> None:
         """Prepare the calls.
 
@@ -123,7 +136,9 @@ class Group:
             batches: What to append.
             backlog_limit_entries: How many entries a stream may hold.
             window_s: The dedupe window.
+            draw: Draws a number that makes ids of entries unique, of ``DRAWN_BITS`` bits.
         """
+        self._draw = draw
         self._batches = batches
         self._limit = backlog_limit_entries
         self._window_s = window_s
@@ -161,7 +176,8 @@ class Group:
         batches = [(mark.digest, entries) for _, mark, entries in group.marked]
         if group.unmarked:
             batches.append(("", pack(group.columns)))
-        arguments: list[Argument] = [self._limit, self._window_s, len(batches)]
+        drawn = self._draw()
+        arguments: list[Argument] = [self._limit, self._window_s, drawn, len(batches)]
         for digest, entries in batches:
             arguments += (digest, sum(entry.messages for entry in entries), len(entries))
             for entry in entries:
@@ -192,6 +208,7 @@ class Appender:
         backlog_limit_entries: int,
         window_s: int,
         replicas: int = 0,
+        draw: Callable[[], int] = draw_number,
     ) -> None:
         """Set it up.
 
@@ -201,7 +218,9 @@ class Appender:
             backlog_limit_entries: How many entries a stream may hold.
             window_s: The dedupe window.
             replicas: How many replicas must have a batch before it counts as stored.
+            draw: Draws a number that makes ids of entries unique, of ``DRAWN_BITS`` bits.
         """
+        self._draw = draw
         self._connection = connection
         self._agree = agree
         self._limit = backlog_limit_entries
@@ -222,6 +241,7 @@ class Appender:
             [item for item in items if isinstance(item, Batch)],
             backlog_limit_entries=self._limit,
             window_s=self._window_s,
+            draw=self._draw,
         )
         registrations = [item for item in items if isinstance(item, Registration)]
         calls = [*group.calls, *(call for each in registrations for call in each.calls)]

@@ -3,15 +3,20 @@
 -- A batch with a mark is appended only if the mark is not there yet, and the mark is set in the
 -- same step. Whatever can fail is checked before the first write, since scripts do not roll back.
 --
+-- An id must never come again. Those that Redis makes may after a failover: a worker that was stopped
+-- with an entry that the old master took along could then commit it in the place of another. So an
+-- id ends with a number that the caller has drawn.
+--
 -- KEYS  1 stream, 2 audit, 3 backlog, 4... the mark of each batch that has one, in their order
--- ARGV  1 backlog limit in entries, 2 dedupe window in seconds, 3 number of batches; each batch:
+-- ARGV  1 backlog limit in entries, 2 dedupe window in seconds, 3 a random number of 48 bits,
+--       4 number of batches; each batch:
 --       digest ("" if it has no mark), messages, number of entries; each entry:
 --       number of columns; each column: hour:key, values
 -- Result, for each batch:
 --       1 appended, 0 counts already, -1 the mark is of another batch, -2 backlog at its limit
 
 local stream, audit, backlog = KEYS[1], KEYS[2], KEYS[3]
-local limit, window = tonumber(ARGV[1]), ARGV[2]
+local limit, window, drawn = tonumber(ARGV[1]), ARGV[2], tonumber(ARGV[3])
 
 local length = redis.call('XLEN', stream)
 for _, count in ipairs(redis.call('HMGET', audit, 'appended', 'accepted')) do
@@ -31,12 +36,34 @@ end
 
 local results = {}
 local entries, messages, hours = 0, 0, {}
-local mark, at = 3, 4
+local mark, at = 3, 5
+
+local time = redis.call('TIME')
+local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
+
+-- An id right after the newest, which is of this millisecond, or of a clock that was ahead.
+local function next_id()
+  local info = redis.call('XINFO', 'STREAM', stream)
+  for i, name in pairs(info) do
+    if name == 'last-generated-id' then
+      local ms, number = string.match(info[i + 1], '^(%d+)-(%d+)$')
+      return string.format('%s-%.0f', ms, number + 1 + drawn % 16777216)
+    end
+  end
+end
 
 local function append_entry()
   local columns = tonumber(ARGV[at])
   local last = at + 2 * columns
-  redis.call('XADD', stream, '*', unpack(ARGV, at + 1, last))
+  drawn = drawn + 1
+  local id = string.format('%.0f-%.0f', now_ms, drawn)
+  local refusal = redis.pcall('XADD', stream, id, unpack(ARGV, at + 1, last)).err
+  if refusal then
+    if string.find(refusal, 'equal or smaller', 1, true) then
+      id = next_id()
+    end
+    redis.call('XADD', stream, id, unpack(ARGV, at + 1, last))
+  end
   local here = {}
   for i = at + 1, last, 2 do
     here[string.sub(ARGV[i], 1, 13)] = true
@@ -51,7 +78,7 @@ local function skip_entry()
   at = at + 2 * tonumber(ARGV[at]) + 1
 end
 
-for batch = 1, tonumber(ARGV[3]) do
+for batch = 1, tonumber(ARGV[4]) do
   local digest, batch_messages, batch_entries = ARGV[at], ARGV[at + 1], tonumber(ARGV[at + 2])
   at = at + 3
   local seen = false
@@ -65,6 +92,10 @@ for batch = 1, tonumber(ARGV[3]) do
   elseif length + entries >= limit then
     result = -2
   end
+  for _ = 1, batch_entries do
+    if result == 1 then append_entry() else skip_entry() end
+  end
+  -- After the entries: an append that is refused leaves no mark.
   if result == 1 and digest ~= '' then
     redis.call('SET', KEYS[mark], digest, 'EX', window)
     for i = mark + 1, #KEYS do
@@ -72,9 +103,6 @@ for batch = 1, tonumber(ARGV[3]) do
         marks[i] = digest
       end
     end
-  end
-  for _ = 1, batch_entries do
-    if result == 1 then append_entry() else skip_entry() end
   end
   if result == 1 then
     entries = entries + batch_entries
