@@ -73,7 +73,7 @@ class _Finding:
         file: The file that is not sound.
         size: Its bytes.
         sound: How many of them, from the first, are whole commands and transactions.
-        stopped_at: Where it could read no further; -1 if it does not say.
+        stopped_at: Where it could read no further; its end, if it does not say.
     """
 
     file: Path
@@ -88,8 +88,9 @@ class _Finding:
             raise SettingsError(f"redis-check-aof cannot read {path}: {told.strip()}")
         name, size, sound = analyzed[-1]
         stopped_at = [int(at, 16) for at in _STOPPED_AT.findall(told)]
+        # It says nothing of a file that ends right after the number of a command's arguments.
         return cls(
-            path.with_name(name or path.name), int(size), int(sound), (stopped_at or [-1])[-1]
+            path.with_name(name or path.name), int(size), int(sound), [int(size), *stopped_at][-1]
         )
 
     def is_end_missing(self) -> bool:
@@ -98,8 +99,6 @@ class _Finding:
         A byte that has changed in a length can make a command reach beyond the end of the file,
         too. But then whole commands lie within it, and all of them would be taken off.
         """
-        if self.stopped_at < 0:
-            return False
         with self.file.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as data:
             return _COMMAND.search(data, self.stopped_at) is None
 

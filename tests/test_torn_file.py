@@ -199,7 +199,8 @@ def test_a_transaction_is_there_wholly_or_not_at_all_wherever_it_is_cut(torn: To
     begin, *starts, end = torn.last_transaction()
     whole = torn.file.read_bytes()
     within = [start + 9 for start in starts[1::2]]
-    for at in (begin, begin + 9, *starts[::2], *within, end - 1, end):
+    after_its_first_line = begin + len(b"*1\r\n")
+    for at in (begin, after_its_first_line, begin + 9, *starts[::2], *within, end - 1, end):
         torn.file.write_bytes(whole[:at])
         with torn.running() as connection:
             is_there = hash_of(connection, HASH) != {}
