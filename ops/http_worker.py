@@ -101,7 +101,12 @@ class Server(PyWSGIServer):  # type: ignore[misc]
     def close(self) -> None:
         """Stop listening, and hang up on those that ask nothing just now."""
         super().close()
-        gevent.killall(list(self.idle), block=False)
+        self.loop.run_callback(self._hang_up)
+
+    def _hang_up(self) -> None:
+        # In the hub, so that none of them can get a request between the look and the end.
+        for connection in list(self.idle):
+            connection.throw(gevent.GreenletExit)
 
 
 class Worker(GeventPyWSGIWorker):  # type: ignore[misc]

@@ -143,6 +143,7 @@ class Node:
         self._inquiring = Lock()
         self._failure: Exception | None = None
         self._inquiry_due = 0.0
+        self._is_closed = False
 
     @classmethod
     def at(cls, url: str, *, timeout_s: float, connections_max: int) -> Self:
@@ -233,6 +234,8 @@ class Node:
 
     def release(self, connection: Any) -> None:  # noqa: ANN401
         """Put a connection back into the pool."""
+        if self._is_closed:
+            connection.disconnect()
         self._pool.release(connection)
 
     def failed(self, error: Exception, stored: Stored) -> StorageUnavailableError:
@@ -241,8 +244,9 @@ class Node:
         return _away(error, stored)
 
     def close(self) -> None:
-        """Close all connections."""
-        self._pool.disconnect()
+        """Close all connections, those that are in use as soon as they are not."""
+        self._is_closed = True
+        self._pool.disconnect(inuse_connections=False)
 
     def _see_whether_it_is_well(self) -> None:
         with self._inquiring:
