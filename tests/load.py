@@ -5,8 +5,8 @@ import json
 import threading
 
 from metrics.connection import Connection
+from ops.procfile import Service
 from tests.conftest import wait_until
-from tests.processes import Service
 from tests.streams import books_of
 
 
@@ -17,6 +17,7 @@ class Load:
         self._collector = collector
         self._stopping = threading.Event()
         self.messages = 0
+        self.strange: list[int] = []
         self._lock = threading.Lock()
         self._threads = [
             threading.Thread(target=self._send, args=(number,)) for number in range(clients)
@@ -31,6 +32,7 @@ class Load:
         self._stopping.set()
         for thread in self._threads:
             thread.join()
+        assert not self.strange, "only 202 and 503 are answers to a good batch"
 
     def wait_for(self, more: int) -> None:
         """Wait until that many more messages were accepted."""
@@ -49,9 +51,12 @@ class Load:
 
     def _is_taken(self, body: str, idempotency_key: str) -> bool:
         try:
-            return self._collector.post(body, Idempotency_Key=idempotency_key).status == 202
+            status = self._collector.post(body, Idempotency_Key=idempotency_key).status
         except (OSError, http.client.HTTPException):  # an answer that was cut off is none
             return False
+        if status not in (202, 503):
+            self.strange.append(status)
+        return status == 202
 
 
 def books_of_all(redis: Connection) -> dict[str, int]:

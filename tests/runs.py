@@ -9,8 +9,8 @@ from pathlib import Path
 
 from ops.embedded_redis import is_free
 from ops.launch import REDIS_OFFSET, SERVICES
+from ops.procfile import ROOT
 from tests.conftest import free_port, wait_until
-from tests.processes import ROOT
 
 INSTALL_TIMEOUT_S = 240.0
 SECOND_START_S = 15.0

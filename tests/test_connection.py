@@ -15,9 +15,10 @@ from metrics.errors import (
     StorageUnsoundError,
     UnexpectedReplyError,
 )
+from metrics.node import Node
+from ops.chaos.proxy import Proxy
 from ops.embedded_redis import EmbeddedRedis
 from tests.conftest import SERVERS, free_port, wait_until
-from tests.proxy import Proxy
 
 
 @pytest.fixture
@@ -108,7 +109,7 @@ def test_without_a_server_nothing_was_stored() -> None:
 
 WRITING = Script.named("append").call(
     ["metrics:{0}:stream", "metrics:{0}:audit", "metrics:{0}:backlog"],
-    [10, 900, 1, "", 1, 1, 1, "2026-11-23T14:a", "1.0"],
+    [10, 900, 5, 1, "", 1, 1, 1, "2026-11-23T14:a", "1.0"],
 )
 
 
@@ -172,6 +173,18 @@ def test_too_few_replicas_leave_a_write_unknown(
     assert isinstance(refused, UnexpectedReplyError)
     assert stored_in(error) == "unknown"
     assert "fewer than 1 replicas have it in time: 0" in str(error)
+
+
+def test_a_node_that_is_given_up_lets_those_finish_who_use_it(
+    connection: Connection, redis_server: EmbeddedRedis
+) -> None:
+    """A cluster may lose a node while its last replies are under way; then its connections go."""
+    node = Node.at(redis_server.url, timeout_s=5, connections_max=2)
+    with node.begin([("CLIENT", "SETNAME", "given-up"), ("ECHO", "last")]) as exchange:
+        node.close()
+        assert exchange.replies() == [b"OK", b"last"]
+
+    wait_until(lambda: b"given-up" not in connection.ask(command("CLIENT", "LIST")))
 
 
 def test_a_missing_group_is_an_error_of_its_own(connection: Connection) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from metrics.keyspace import LAYOUT, Partition
-from tests.processes import ROOT
+from ops.procfile import ROOT
 
 README = (ROOT / "README.md").read_text("utf-8")
 

@@ -6,15 +6,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from time import monotonic
 
+import gevent
 import pytest
+from gevent.event import Event
 
 from api.requests import BODY_DEADLINE_S
 from metrics.connection import Connection, command
 from ops.embedded_redis import EmbeddedRedis, find_server
-from ops.http_worker import HEADERS_S, UNREAD_S
+from ops.http_worker import HEADERS_S, UNREAD_S, Server
+from ops.procfile import Service
 from tests.conftest import free_port
 from tests.load import books_of_all
-from tests.processes import Service
 
 HEAD = "POST /messages HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\n"
 
@@ -220,3 +222,27 @@ def test_slow_clients_hold_nobody_up_and_are_sent_away(collector: Service) -> No
         assert monotonic() - begun < longest_s + 3
     for connection in [each for group in connections.values() for each in group]:
         connection.close()
+
+
+def test_a_request_that_comes_while_the_server_stops_is_not_cut_short() -> None:
+    """Its connection lay idle when the server was asked to stop, and does no more."""
+    server = Server(("127.0.0.1", 0), lambda environ, start_response: [])
+    requested = Event()
+    answered = []
+
+    def connection() -> None:
+        server.idle.add(gevent.getcurrent())
+        requested.wait()
+        server.idle.discard(gevent.getcurrent())
+        gevent.sleep(0)
+        answered.append(True)
+
+    idle, busy = gevent.spawn(Event().wait), gevent.spawn(connection)
+    server.idle.add(idle)
+    gevent.sleep(0)
+    requested.set()
+    server.close()
+    gevent.joinall([idle, busy], timeout=5)
+
+    assert answered
+    assert idle.dead

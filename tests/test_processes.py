@@ -13,9 +13,9 @@ import pytest
 from metrics.connection import Connection, command
 from metrics.keyspace import Partition
 from ops.embedded_redis import EmbeddedRedis
+from ops.procfile import Service, procfile
 from tests.conftest import wait_until
 from tests.load import Load, assert_everything_counts_once, books_of_all
-from tests.processes import Service, procfile
 
 pytestmark = pytest.mark.usefixtures("early_in_the_hour")
 

@@ -19,8 +19,8 @@ import pytest
 from metrics.connection import Connection
 from ops.embedded_redis import EmbeddedRedis, is_free
 from ops.launch import REDIS_OFFSET, SERVICES
+from ops.procfile import ROOT
 from tests.conftest import free_port, wait_until
-from tests.processes import ROOT
 from tests.runs import (
     INSTALL_TIMEOUT_S,
     SECOND_START_S,
@@ -105,11 +105,12 @@ def test_the_lines_of_the_readme_work_as_pasted(running: Run) -> None:
     redis_cli = re.search(r"^Redis: (.*) -p ", running.wait_until_ready(), re.MULTILINE)[1]
     lines = re.findall(r"^(?:curl|redis-cli) .*$", text, re.MULTILINE)
     posts = [line for line in lines if "/messages" in line]
-    gets = [line for line in lines if ":8100/" in line]
+    gets = [line for line in lines if ":8100/checkout" in line]
+    books = [line for line in lines if "/audit" in line or "/metrics" in line]
     looks = [line for line in lines if line.startswith("redis-cli")]
 
     def run(line: str) -> str:
-        for documented in (8000, 8100, 8300):
+        for documented in (8000, 8100, 8200, 8300):
             line = re.sub(rf"\b{documented}\b", str(documented - 8000 + running.port), line)
         return shell(re.sub(r"^redis-cli", redis_cli, line))
 
@@ -118,6 +119,9 @@ def test_the_lines_of_the_readme_work_as_pasted(running: Run) -> None:
         assert '"rejected":0' in run(line), line
     assert len(gets) == 1
     wait_until(lambda: all('"value":' in run(line) for line in gets))
+    assert len(books) == 2
+    for line in books:
+        assert '"balance":true' in run(line) or "metrics_worker_commits_total" in run(line), line
     assert len(looks) == 2
     for line in looks:
         assert "partitions" in run(line) or "metrics:layout" in run(line), line

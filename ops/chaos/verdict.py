@@ -1,0 +1,60 @@
+"""The verdict of a run: one line, and a status."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+IDS_MAX = 20
+"""How many batches the line names; the file of the run has all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that is not as it must be.
+
+    Attributes:
+        text: What it is.
+        batch: The batch that it concerns, if it concerns one.
+    """
+
+    text: str
+    batch: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What is to be said of a run.
+
+    Attributes:
+        seed: Of the run.
+        accepted: Messages that were answered 202.
+        counted: Messages in the hashes.
+        faults: How many were injected.
+        findings: What is not as it must be.
+    """
+
+    seed: int
+    accepted: int
+    counted: int
+    faults: int
+    findings: Sequence[Finding]
+
+    @property
+    def status(self) -> int:
+        """The exit status."""
+        return 1 if self.findings else 0
+
+    def __str__(self) -> str:
+        word = "FAIL" if self.findings else "PASS"
+        line = (
+            f"{word} seed={self.seed} accepted={self.accepted} counted={self.counted} "
+            f"faults={self.faults}"
+        )
+        return f"{line}: {self._ids()}" if self.findings else line
+
+    def _ids(self) -> str:
+        """Return the batches that are involved; without any, what there is instead."""
+        ids = list(dict.fromkeys(each.batch for each in self.findings if each.batch))
+        if not ids:
+            return "; ".join(dict.fromkeys(each.text for each in self.findings))
+        more = f" and {len(ids) - IDS_MAX} more" if len(ids) > IDS_MAX else ""
+        return ", ".join(ids[:IDS_MAX]) + more
