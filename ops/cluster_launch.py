@@ -9,10 +9,10 @@ from pathlib import Path
 from time import monotonic, sleep
 
 from metrics.errors import MetricsError, SettingsError
-from ops.cluster_node import BUS_OFFSET
 from ops.data_folder import own, owner_of
-from ops.embedded_redis import find_server, is_free
-from ops.redis_cluster import RedisCluster
+from ops.redis.cluster_node import BUS_OFFSET
+from ops.redis.embedded_redis import find_server, is_free
+from ops.redis.redis_cluster import RedisCluster
 from ops.signals import interrupt_on_signals
 
 NODES = 6

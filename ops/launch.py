@@ -16,7 +16,7 @@ from metrics.errors import MetricsError, SettingsError
 from metrics.layout import Layout
 from metrics.settings import Settings
 from ops.data_folder import own
-from ops.embedded_redis import EmbeddedRedis, end_with_parent, find_server, is_free
+from ops.redis.embedded_redis import EmbeddedRedis, end_with_parent, find_server, is_free
 from ops.signals import interrupt_on_signals
 
 ROOT = Path(__file__).parent.parent

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from ops.embedded_redis import end_with_parent, is_free
+from ops.redis.embedded_redis import end_with_parent, is_free
 from ops.waiting import wait_until
 
 ROOT = Path(__file__).parent.parent

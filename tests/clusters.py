@@ -5,8 +5,8 @@ from collections.abc import Callable
 from redis.crc import key_slot
 
 from metrics.keyspace import Partition, partition_of
-from ops.cluster_node import ClusterNode
-from ops.redis_cluster import RedisCluster
+from ops.redis.cluster_node import ClusterNode
+from ops.redis.redis_cluster import RedisCluster
 from tests.conftest import wait_until
 
 PARTITIONS = 16

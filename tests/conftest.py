@@ -9,8 +9,8 @@ from typing import TypeVar
 import pytest
 
 from metrics.connection import Connection, command
-from ops.embedded_redis import EmbeddedRedis, carried_server, find_server, version_of
-from ops.redis_cluster import RedisCluster, free_ports
+from ops.redis.embedded_redis import EmbeddedRedis, carried_server, find_server, version_of
+from ops.redis.redis_cluster import RedisCluster, free_ports
 
 T = TypeVar("T")
 

@@ -7,9 +7,9 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from ops.embedded_redis import is_free
 from ops.launch import REDIS_OFFSET, SERVICES
 from ops.procfile import ROOT
+from ops.redis.embedded_redis import is_free
 from tests.conftest import free_port, wait_until
 
 INSTALL_TIMEOUT_S = 240.0

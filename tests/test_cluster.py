@@ -14,7 +14,7 @@ from metrics.connection import Connection
 from metrics.keyspace import Partition
 from metrics.layout import Layout
 from ops.procfile import Service
-from ops.redis_cluster import RedisCluster, free_ports
+from ops.redis.redis_cluster import RedisCluster, free_ports
 from tests.clusters import PARTITIONS, heal, keys_by_master, lose_the_tail, slot_of
 from tests.conftest import SERVERS, wait_until
 from tests.load import Load, assert_everything_counts_once, books_of_all

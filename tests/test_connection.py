@@ -17,7 +17,7 @@ from metrics.errors import (
 )
 from metrics.node import Node
 from ops.chaos.proxy import Proxy
-from ops.embedded_redis import EmbeddedRedis
+from ops.redis.embedded_redis import EmbeddedRedis
 from tests.conftest import SERVERS, free_port, wait_until
 
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from metrics.errors import SettingsError
-from ops.cluster_node import CLUSTER_CONF
-from ops.embedded_redis import REDIS_CONF, EmbeddedRedis
-from ops.redis_cluster import free_ports
+from ops.redis.cluster_node import CLUSTER_CONF
+from ops.redis.embedded_redis import REDIS_CONF, EmbeddedRedis
+from ops.redis.redis_cluster import free_ports
 from tests.conftest import SERVERS, free_port
 
 

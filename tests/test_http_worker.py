@@ -12,9 +12,9 @@ from gevent.event import Event
 
 from api.requests import BODY_DEADLINE_S
 from metrics.connection import Connection, command
-from ops.embedded_redis import EmbeddedRedis, find_server
 from ops.http_worker import HEADERS_S, UNREAD_S, Server
 from ops.procfile import Service
+from ops.redis.embedded_redis import EmbeddedRedis, find_server
 from tests.conftest import free_port
 from tests.load import books_of_all
 

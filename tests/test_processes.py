@@ -12,8 +12,8 @@ import pytest
 
 from metrics.connection import Connection, command
 from metrics.keyspace import Partition
-from ops.embedded_redis import EmbeddedRedis
 from ops.procfile import Service, procfile
+from ops.redis.embedded_redis import EmbeddedRedis
 from tests.conftest import wait_until
 from tests.load import Load, assert_everything_counts_once, books_of_all
 

@@ -17,10 +17,10 @@ from redis.exceptions import ResponseError
 
 from metrics.errors import StorageUnavailableError
 from ops.cluster_launch import NODES
-from ops.cluster_node import BUS_OFFSET
-from ops.embedded_redis import is_free
 from ops.procfile import ROOT
-from ops.redis_cluster import SLOTS, RedisCluster, free_ports
+from ops.redis.cluster_node import BUS_OFFSET
+from ops.redis.embedded_redis import is_free
+from ops.redis.redis_cluster import SLOTS, RedisCluster, free_ports
 from tests.conftest import SERVERS, wait_until
 from tests.runs import environ, last_line, processes_in, shell
 

@@ -17,9 +17,9 @@ from time import monotonic
 import pytest
 
 from metrics.connection import Connection
-from ops.embedded_redis import EmbeddedRedis, is_free
 from ops.launch import REDIS_OFFSET, SERVICES
 from ops.procfile import ROOT
+from ops.redis.embedded_redis import EmbeddedRedis, is_free
 from tests.conftest import free_port, wait_until
 from tests.runs import (
     INSTALL_TIMEOUT_S,

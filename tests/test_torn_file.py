@@ -16,8 +16,8 @@ from metrics.connection import Connection, command
 from metrics.errors import SettingsError
 from metrics.keyspace import Partition
 from metrics.stream import Mark
-from ops.embedded_redis import EmbeddedRedis, find_server
 from ops.procfile import ROOT
+from ops.redis.embedded_redis import EmbeddedRedis, find_server
 from tests.aggregators import HASH, PARTITIONS, aggregator_of, drain
 from tests.conftest import Clock, free_port, wait_until
 from tests.runs import Run

@@ -17,7 +17,7 @@ from pathlib import Path
 from time import monotonic, sleep
 
 from metrics.connection import Connection, command
-from ops.embedded_redis import EmbeddedRedis, find_server
+from ops.redis.embedded_redis import EmbeddedRedis, find_server
 
 CLASSES = ("gevent", "gevent_pywsgi", "ops.http_worker.Worker")
 CONNECTIONS = 64

@@ -22,8 +22,8 @@ from ops.chaos.run import Run
 from ops.chaos.six_nodes import SixNodes
 from ops.chaos.system import System
 from ops.chaos.verdict import Verdict
-from ops.embedded_redis import carried_server, find_server, version_of
 from ops.ledger import Ledger
+from ops.redis.embedded_redis import carried_server, find_server, version_of
 from ops.signals import interrupt_on_signals
 
 SECONDS = 60.0

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Self
 
 from ops.chaos.proxy import Proxy
-from ops.embedded_redis import EmbeddedRedis
 from ops.procfile import free_port
+from ops.redis.embedded_redis import EmbeddedRedis
 
 
 class OneRedis:

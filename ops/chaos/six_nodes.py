@@ -4,7 +4,7 @@ import signal
 from pathlib import Path
 from typing import Self
 
-from ops.redis_cluster import RedisCluster, free_ports
+from ops.redis.redis_cluster import RedisCluster, free_ports
 
 NODES = 6
 NODE_TIMEOUT_MS = 2000

@@ -16,8 +16,8 @@ from redis.exceptions import ResponseError
 from redis.retry import Retry
 
 from metrics.node import REFUSALS, Argument, Command, Reply
-from ops.embedded_redis import EmbeddedRedis
-from ops.redis_cluster import free_ports
+from ops.redis.embedded_redis import EmbeddedRedis
+from ops.redis.redis_cluster import free_ports
 from ops.simulation.faults import FAILOVER, STORAGE
 from ops.simulation.storage import PutBack, prefix_of
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
-from ops.embedded_redis import carried_server, find_server
 from ops.ledger import Expected
+from ops.redis.embedded_redis import carried_server, find_server
 from ops.simulation.fake import FakeStorage
 from ops.simulation.real import RealStorage
 from ops.simulation.sabotage import SABOTAGES, Sabotage

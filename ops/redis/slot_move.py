@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 
 from redis.exceptions import ResponseError
 
-from ops.cluster_node import ClusterNode
+from ops.redis.cluster_node import ClusterNode
 
 MIGRATE_TIMEOUT_MS = 5000
 

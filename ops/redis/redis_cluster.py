@@ -10,9 +10,9 @@ from redis.crc import key_slot
 from redis.exceptions import RedisError
 
 from metrics.errors import StorageUnavailableError
-from ops import slot_move
-from ops.cluster_node import BUS_OFFSET, ClusterNode
-from ops.embedded_redis import is_free
+from ops.redis import slot_move
+from ops.redis.cluster_node import BUS_OFFSET, ClusterNode
+from ops.redis.embedded_redis import is_free
 
 SLOTS = 16384
 NODE_TIMEOUT_MS = 5000
