@@ -1,6 +1,5 @@
 """Fixtures: real Redis servers of every version at hand, empty for each test."""
 
-import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from time import monotonic, sleep, time
@@ -9,6 +8,7 @@ from typing import TypeVar
 import pytest
 
 from metrics.connection import Connection, command
+from ops.procfile import free_port
 from ops.redis.embedded_redis import EmbeddedRedis, carried_server, find_server, version_of
 from ops.redis.redis_cluster import RedisCluster, free_ports
 
@@ -16,13 +16,6 @@ T = TypeVar("T")
 
 SERVERS = {version_of(server)[:2]: server for server in (carried_server(), find_server())}
 """The redis-servers to test with: the carried 6.2, and the machine's own where it has one."""
-
-
-def free_port() -> int:
-    """Return a port of 127.0.0.1 that nobody listens at."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def wait_until(check: Callable[[], T], timeout_s: float = 10.0) -> T:

@@ -147,7 +147,7 @@ def test_a_worker_waits_for_a_redis_that_is_away(
     connection: Connection, caplog: pytest.LogCaptureFixture
 ) -> None:
     """And goes on where it was."""
-    flaky = Flaky(connection, iter(["request"] * 2))
+    flaky = Flaky(connection, iter(["request"] * 6))
     aggregator = aggregator_of(flaky, Clock())
     append(connection, batch())
     thread = threading.Thread(target=aggregator.run)

@@ -90,7 +90,7 @@ def assert_passes(chaos: Chaos, timeout_s: float) -> None:
 
 def test_no_fault_of_processes_or_redis_makes_a_message_count_wrongly(tmp_path: Path) -> None:
     """Not one of thousands, while something breaks every second."""
-    chaos = Chaos(tmp_path, "--seed", "404", "--seconds", "20", "--every", "1")
+    chaos = Chaos(tmp_path, "--seed", "404", "--seconds", "15", "--every", "1")
 
     assert_passes(chaos, 150)
     assert chaos.output.startswith("seed 404 ")
@@ -102,7 +102,7 @@ def test_no_fault_of_a_cluster_makes_a_message_count_wrongly(tmp_path: Path) -> 
     faults = "kill-master,pause-master,failover,move-slot,add-node,stall-worker"
     chaos = Chaos(
         tmp_path,
-        *("--seed", "3", "--seconds", "40", "--every", "1", "--on", "cluster", "--faults", faults),
+        *("--seed", "3", "--seconds", "34", "--every", "1", "--on", "cluster", "--faults", faults),
     )
 
     assert_passes(chaos, 200)
