@@ -37,8 +37,9 @@ from metrics.errors import (
 from metrics.node import REFUSALS, Argument, Command, Node, Reply
 from metrics.topology import Topology
 
-WAIT_MS = 1000
-"""How long replicas may take to have what was written."""
+WAIT_MS = 700
+"""How long replicas may take to have what was written. A call whose script must be loaded first
+waits twice, and a collector answers within two seconds."""
 
 TURNS_MAX = 6
 """How often a call may be sent that no node did: a slot that moves needs two or three."""
