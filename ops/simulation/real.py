@@ -87,7 +87,7 @@ class RealStorage:
             # It measures idle time by its own clock, for which a schedule takes no time at all.
             command = (*command[:4], 0, *command[5:])
         position = self._position()
-        reply = self._ask(*command)
+        reply = self._reply_to(command)
         self._written.append((self._size(), position))
         return reply
 
@@ -160,6 +160,12 @@ class RealStorage:
         os.truncate(self._file, max(self._written[0][0], size))
 
     def _ask(self, *command: Argument) -> Reply:
+        reply = self._reply_to(command)
+        if isinstance(reply, Exception):
+            raise reply
+        return reply
+
+    def _reply_to(self, command: Command) -> Reply:
         try:
             self._connection.send_command(*command)
             return self._connection.read_response(disconnect_on_error=False)
