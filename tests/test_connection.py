@@ -144,6 +144,8 @@ def replica(
     look = Connection.open(server.url, timeout_s=5, connections_max=1)
     wait_until(lambda: b"master_link_status:up" in look.ask(command("INFO", "replication")), 30)
     look.close()
+    # Up on its side is not yet online on the master's, which is what WAIT counts.
+    wait_until(lambda: b"state=online" in connection.ask(command("INFO", "replication")), 30)
     yield server
     server.stop(signal.SIGKILL)
 
