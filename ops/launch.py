@@ -48,7 +48,7 @@ def _redis(environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
         settings = Settings.from_env(environ)
         _check_ports(settings.port, SERVICES.values(), environ)
         _check_redis(settings)
-        yield settings.redis_url, "redis-cli -u $REDIS_URL"
+        yield settings.redis_url, "redis-cli -c -u $REDIS_URL"
         return
     settings = Settings.from_env({**environ, "REDIS_URL": "redis://embedded"})
     _check_ports(settings.port, [*SERVICES.values(), REDIS_OFFSET], environ)
