@@ -105,12 +105,13 @@ def test_a_gzipped_body_is_read(client: Client, connection: Connection) -> None:
     ("body", "encoding", "status"),
     [
         (b'["a",1]', "gzip", 400),
-        (gzip.compress(b'["a",1]')[:-4], "gzip", 400),
-        (gzip.compress(b'["a",1]') + b"more", "gzip", 400),
-        (gzip.compress(b" " * 9_000_000), "gzip", 413),
+        (gzip.compress(b'["a",1]', mtime=0)[:-4], "gzip", 400),
+        (gzip.compress(b'["a",1]', mtime=0) + b"more", "gzip", 400),
+        (gzip.compress(b" " * 9_000_000, mtime=0), "gzip", 413),
         (b'["a",1]', "br", 415),
         (b'["a",1]', "gzip, gzip", 415),
     ],
+    ids=["not gzip", "cut short", "more behind it", "too long", "brotli", "twice"],
 )
 def test_a_body_that_cannot_be_decompressed_is_refused(
     client: Client, body: bytes, encoding: str, status: int
