@@ -1,4 +1,7 @@
-"""Request bodies, whatever their type: their messages go into a draft, one by one."""
+"""Request bodies, whatever their type: their messages go into a draft, one by one.
+
+JSON may also hold loss reports, ``{"key":...,"dropped":17}``: how many messages a sender dropped.
+"""
 
 import json
 import re
@@ -15,7 +18,8 @@ from metrics.message import parse_value, parse_weight, shown
 # A StatsD timing, key:value|ms with a sample rate or not; a key may hold colons itself.
 # Source: StatsD, docs/metric_types.md.
 _TIMING = re.compile(r"(?P<key>.*):(?P<value>[^:|]*)\|(?P<type>[^|]*)(?:\|@(?P<rate>[^|]*))?")
-_FIELDS = {"key", "value", "timestamp", "values", "timestamps"}
+_FIELDS = {"key", "value", "timestamp", "values", "timestamps", "dropped"}
+_REPORT_FIELDS = {"key", "dropped", "timestamp"}
 _FORM_FIELDS = {"key", "value", "timestamp"}
 
 
@@ -131,7 +135,7 @@ def _parse_line(line: str) -> tuple[str, float, int]:
 
 
 def _add_item(item: object, draft: Draft) -> None:
-    """Add what one JSON object or pair holds: a message, or the messages of a column."""
+    """Add what one JSON object or pair holds: a message, a column of them, or a loss report."""
     if isinstance(item, list) and len(item) == 2:
         draft.add(item[0], item[1])
     elif not isinstance(item, dict):
@@ -142,12 +146,20 @@ def _add_item(item: object, draft: Draft) -> None:
     elif item.keys() - _FIELDS:
         unknown = ", ".join(shown(name) for name in sorted(item.keys() - _FIELDS))
         draft.reject(
-            f"unknown field {unknown}; known are key, value, timestamp, values, timestamps",
+            f"unknown field {unknown}; "
+            "known are key, value, timestamp, values, timestamps, dropped",
             _messages_in(item),
         )
+    elif "dropped" in item:
+        _add_report(item, draft)
     elif "values" in item:
         _add_column(item, draft)
-    elif "timestamps" in item:
+    else:
+        _add_message(item, draft)
+
+
+def _add_message(item: dict[str, object], draft: Draft) -> None:
+    if "timestamps" in item:
         draft.reject("timestamps stand beside values; beside value it is timestamp")
     elif "key" not in item or "value" not in item:
         draft.reject(f"a message must have {'value' if 'key' in item else 'key'}")
@@ -155,6 +167,17 @@ def _add_item(item: object, draft: Draft) -> None:
         draft.reject("timestamp must not be null; leave it out")
     else:
         draft.add(item["key"], item["value"], item.get("timestamp"))
+
+
+def _add_report(item: dict[str, object], draft: Draft) -> None:
+    if item.keys() - _REPORT_FIELDS:
+        draft.reject("dropped stands beside key and timestamp only")
+    elif "key" not in item:
+        draft.reject("a loss report must have key")
+    elif "timestamp" in item and item["timestamp"] is None:
+        draft.reject("timestamp must not be null; leave it out")
+    else:
+        draft.add_report(item["key"], item["dropped"], item.get("timestamp"))
 
 
 def _add_column(item: dict[str, object], draft: Draft) -> None:

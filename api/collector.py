@@ -34,6 +34,12 @@ ANSWER_DEADLINE_S = 2.0
 
 REDIS_TIMEOUT_S = 1.5
 
+_OUTCOMES = {
+    "accepted": "Messages that this process answered as accepted",
+    "rejected": "Messages that this process answered as rejected",
+    "dropped": "Messages that clients reported to this process as dropped",
+}
+
 _log = logging.getLogger(__name__)
 
 
@@ -111,7 +117,7 @@ class Messages:
 
     def _draft(self, post: "_Post", arrival: float) -> Draft:
         draft = self._read(post, arrival)
-        if draft.accepted:
+        if draft.accepted or draft.reports:
             return draft
         post.tell(draft)
         forbidden = draft.rejected > 0 and draft.forbidden == draft.rejected
@@ -124,15 +130,16 @@ class Messages:
         )
 
     def _partly_stored(self, post: "_Post", arrival: float, error: PartlyStoredError) -> Problem:
-        """Return the answer that tells the messages that are stored from those that are not."""
+        """Return the answer that tells what is stored from what is not, loss reports included."""
         # Read once more, as it is rare: what is well keeps no index of each message.
         draft = self._read(
             post, arrival, lambda key: partition_of(key, self._partitions) in error.partitions
         )
         post.tell(draft)
-        again = "the same body under the same Idempotency-Key" if post.mark else "those messages"
+        again = "the same body under the same Idempotency-Key" if post.mark else "those"
+        good = draft.accepted + draft.reports + draft.left_out
         return unavailable(
-            f"{draft.left_out} of {draft.accepted + draft.left_out} good messages are not stored, "
+            f"{draft.left_out} of {good} good messages and loss reports are not stored, "
             f"or may not be: {error}. Send {again} again.",
             stored=error.stored,
             accepted=draft.accepted,
@@ -167,6 +174,7 @@ class _Post:
     def tell(self, draft: Draft) -> None:
         """Say what became of its messages, for those who count."""
         self.context.accepted, self.context.rejected = draft.accepted, draft.rejected
+        self.context.dropped = draft.dropped
 
 
 def create_app(
@@ -204,7 +212,7 @@ def create_app(
     app = falcon.App()
     add_problems(app)
     add_health(app, connection, layout)
-    add_exposition(app, Answers("collector", of=messages, outcomes=("accepted", "rejected")))
+    add_exposition(app, Answers("collector", of=messages, outcomes=_OUTCOMES))
     app.add_route("/messages", messages)
     return app
 

@@ -1,5 +1,9 @@
-"""The messages of one request while they are read: good ones by key-hour, bad ones named."""
+"""The messages of one request while they are read: good ones by key-hour, bad ones named.
 
+A request may also hold loss reports: how many messages of a key-hour its sender dropped.
+"""
+
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -7,17 +11,23 @@ from metrics.entry import Column, write_values
 from metrics.errors import InvalidMessageError
 from metrics.hours import Hour
 from metrics.keyspace import key_hour, partition_of
-from metrics.message import AcceptedTimes, check_key, check_value
+from metrics.message import (
+    DROPPED_MAX,
+    AcceptedTimes,
+    check_dropped,
+    check_key,
+    check_value,
+)
 
 ERRORS_SHOWN_MAX = 20
 
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """Why a message was not taken.
+    """Why a message, or a loss report, was not taken.
 
     Attributes:
-        index: Its place in the request, from 0.
+        index: Its place among the messages and loss reports of the request, from 0.
         detail: The rule it breaks, for its sender; or what keeps it from being stored now.
         retryable: Whether it is good, and may be sent again.
     """
@@ -34,15 +44,18 @@ class _Values:
 
 
 class Draft:
-    """Collects the messages of a request in their order.
+    """Collects the messages and loss reports of a request in their order.
 
     Attributes:
-        accepted: How many were good so far.
-        rejected: How many were bad so far.
+        accepted: How many messages were good so far.
+        reports: How many loss reports were good so far.
+        dropped: How many messages were dropped, as those reports say.
+        rejected: How many of both were bad so far.
         forbidden: How many of those only because their sender may not write their key.
-        left_out: How many were good and are not to be taken now.
+        left_out: How many of both were good and are not to be taken now.
         errors: What was wrong with the first of them.
         times: The timestamps that are taken.
+        arrival_hour: The hour of those without a timestamp.
     """
 
     def __init__(
@@ -63,15 +76,18 @@ class Draft:
                 not given.
         """
         self.accepted = 0
+        self.reports = 0
+        self.dropped = 0
         self.rejected = 0
         self.forbidden = 0
         self.left_out = 0
         self.errors: list[Rejection] = []
         self.times = times
-        self._arrival_hour = Hour.of(arrival)
+        self.arrival_hour = Hour.of(arrival)
         self._may_write = may_write
         self._is_left_out = is_left_out
         self._columns: dict[tuple[str, Hour], _Values] = {}
+        self._dropped: Counter[tuple[str, Hour]] = Counter()
 
     def add(self, key: object, value: object, timestamp: object = None, weight: int = 1) -> None:
         """Add a message, or reject it.
@@ -89,12 +105,7 @@ class Draft:
         except InvalidMessageError as error:
             self.reject(str(error))
             return
-        if not self._may_write(name):
-            self.forbidden += 1
-            self.reject(f"this token may not write the key {name}")
-            return
-        if self._is_left_out is not None and self._is_left_out(name):
-            self._leave_out()
+        if self._is_forbidden(name) or self._leaves_out(name):
             return
         column = self._columns.setdefault((name, hour), _Values([]))
         if weight != 1 and column.weights is None:
@@ -104,9 +115,34 @@ class Draft:
             column.weights.append(weight)
         self.accepted += 1
 
-    def add_checked(self, key: str, values: list[float]) -> None:
-        """Add messages without timestamps that the caller has checked, all of one key."""
-        column = self._columns.setdefault((key, self._arrival_hour), _Values([]))
+    def add_report(self, key: object, dropped: object, timestamp: object = None) -> None:
+        """Add a loss report, or reject it.
+
+        Args:
+            key: What the sender gave as its key.
+            dropped: And as the number of messages of that key that it dropped.
+            timestamp: And as their time; None if nothing.
+        """
+        try:
+            name = check_key(key)
+            number = check_dropped(dropped)
+            hour = self._hour_of(timestamp)
+        except InvalidMessageError as error:
+            self.reject(str(error))
+            return
+        if self._is_forbidden(name):
+            return
+        if self._dropped[name, hour] + number > DROPPED_MAX:
+            self.reject(f"dropped must be at most {DROPPED_MAX} of a key and hour in one request")
+            return
+        self._dropped[name, hour] += number
+        if not self._leaves_out(name):
+            self.reports += 1
+            self.dropped += number
+
+    def add_checked(self, key: str, hour: Hour, values: list[float]) -> None:
+        """Add messages that the caller has checked, all of one key-hour."""
+        column = self._columns.setdefault((key, hour), _Values([]))
         column.values += values
         if column.weights is not None:
             column.weights += [1] * len(values)
@@ -125,26 +161,42 @@ class Draft:
         self.rejected += messages
 
     def columns(self, partitions: int) -> dict[int, list[Column]]:
-        """Return the good messages as columns, by partition."""
+        """Return the good messages and loss reports as columns, by partition."""
         found: dict[int, list[Column]] = {}
         for (key, hour), column in self._columns.items():
             text = write_values(column.values, column.weights)
             found.setdefault(partition_of(key, partitions), []).append(
                 Column(key_hour(key, hour), text, len(column.values))
             )
+        for (key, hour), dropped in self._dropped.items():
+            found.setdefault(partition_of(key, partitions), []).append(
+                Column.of_dropped(key_hour(key, hour), dropped)
+            )
         return found
 
     @property
     def _index(self) -> int:
-        return self.accepted + self.rejected + self.left_out
+        return self.accepted + self.reports + self.rejected + self.left_out
 
-    def _leave_out(self) -> None:
+    def _is_forbidden(self, key: str) -> bool:
+        """Reject the next message if its sender may not write its key; return whether it was."""
+        if self._may_write(key):
+            return False
+        self.forbidden += 1
+        self.reject(f"this token may not write the key {key}")
+        return True
+
+    def _leaves_out(self, key: str) -> bool:
+        """Leave out the next message if its key is not taken now; return whether it was."""
+        if self._is_left_out is None or not self._is_left_out(key):
+            return False
         if len(self.errors) < ERRORS_SHOWN_MAX:
             self.errors.append(Rejection(self._index, "not stored; send it again", retryable=True))
         self.left_out += 1
+        return True
 
     def _hour_of(self, timestamp: object) -> Hour:
-        return self._arrival_hour if timestamp is None else Hour.of(self.times.check(timestamp))
+        return self.arrival_hour if timestamp is None else Hour.of(self.times.check(timestamp))
 
 
 def shown_errors(errors: Sequence[Rejection]) -> list[dict[str, object]]:

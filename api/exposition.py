@@ -15,7 +15,7 @@ Source:
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import falcon
@@ -42,19 +42,22 @@ class Answers:
     Safe for greenlets: nothing here waits. Probes and scrapes do not count.
     """
 
-    def __init__(self, service: str, of: object, *, outcomes: Sequence[str] = ()) -> None:
+    def __init__(
+        self, service: str, of: object, *, outcomes: Mapping[str, str] | None = None
+    ) -> None:
         """Count from 0.
 
         Args:
             service: Its name, in the names of the series.
             of: The resource.
-            outcomes: What may become of messages. The resource leaves in ``req.context``, under
-                each of these names, how many of a request's it was, if any.
+            outcomes: What may become of messages, and a text that says so. The resource leaves in
+                ``req.context``, under each of these names, how many of a request's it was, if any.
         """
         self._service = service
         self._resource = of
         self._requests: Counter[int] = Counter()
-        self._messages = dict.fromkeys(outcomes, 0)
+        self._outcomes = outcomes or {}
+        self._messages = dict.fromkeys(self._outcomes, 0)
 
     def process_response(
         self, req: falcon.Request, resp: falcon.Response, resource: object, req_succeeded: bool
@@ -79,7 +82,7 @@ class Answers:
         for outcome, count in self._messages.items():
             messages = CounterMetricFamily(
                 f"metrics_{self._service}_messages_{outcome}",
-                f"Messages that this process answered as {outcome}; repetitions count again.",
+                f"{self._outcomes[outcome]}; repetitions count again.",
                 labels=["process"],
             )
             messages.add_metric([process], count)

@@ -66,10 +66,11 @@ def _raise_bad_request(
 
 
 def _raise_not_found(
-    req: falcon.Request, resp: falcon.Response, error: Exception, params: object
+    req: falcon.Request, resp: falcon.Response, error: NoDataError, params: object
 ) -> None:
     headers = {"Cache-Control": "no-cache, no-store"}
-    raise Problem(falcon.HTTP_404, str(error), headers=headers) from error
+    members = {"dropped": error.dropped} if error.dropped else {}
+    raise Problem(falcon.HTTP_404, str(error), headers=headers, **members) from error
 
 
 def _raise_conflict(

@@ -87,6 +87,7 @@ class Statistics:
             "hour": hour_of_day,
             "value": statistic(found.aggregate),
             "count": found.aggregate.count,
+            **({"dropped": found.dropped} if found.dropped else {}),
             "complete": is_complete,
         }
         resp.data = msgspec.json.encode(answer)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metrics.aggregate import Aggregate
+from metrics.aggregate import Aggregate, dropped_in
 from metrics.errors import InvalidQueryError, StorageUnsoundError
 from metrics.statistic import parse_statistic
 
@@ -110,6 +110,14 @@ def test_the_hash_of_something_else_is_not_read() -> None:
     for change in ({b"count": b"many"}, {b"count": b"2"}, {b"sum": b"nan"}, {b"b:0": b"0"}):
         with pytest.raises(StorageUnsoundError, match="not the hash of a key-hour"):
             Aggregate.from_hash({**sound, **change})
+
+
+def test_the_hash_says_how_many_messages_were_dropped() -> None:
+    """It need not have any messages for that."""
+    assert dropped_in({}) == 0
+    assert dropped_in({b"dropped": b"17"}) == 17
+    with pytest.raises(StorageUnsoundError, match="dropped is b'many'"):
+        dropped_in({b"dropped": b"many"})
 
 
 @pytest.mark.parametrize(

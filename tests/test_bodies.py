@@ -3,12 +3,8 @@
 import json
 
 import falcon
-import msgspec
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from api import bodies, plain_json
 from api.bodies import read_body
 from api.draft import ERRORS_SHOWN_MAX, Draft
 from metrics.hours import Hour
@@ -42,6 +38,7 @@ def columns(found: Draft) -> dict[str, str]:
     return {
         column.key_hour.removeprefix("2026-11-23T14:"): column.text
         for column in found.columns(1).get(0, [])
+        if not column.dropped
     }
 
 
@@ -268,37 +265,6 @@ def test_an_unknown_type_is_named(content_type: str) -> None:
     """With those that are known."""
     with pytest.raises(falcon.HTTPUnsupportedMediaType):
         read(content_type, '["a",1]')
-
-
-JSON_VALUES = st.floats(allow_nan=False, allow_infinity=False) | st.integers(-2, 10**20)
-ROWS = st.fixed_dictionaries(
-    {"key": st.sampled_from(["a", "b.c", "", "a b"]), "value": JSON_VALUES | st.booleans()}
-)
-COLUMNS = st.fixed_dictionaries(
-    {"key": st.sampled_from(["a", "?"]), "values": st.lists(JSON_VALUES, max_size=5)}
-)
-
-
-@given(st.lists(ROWS, max_size=8) | ROWS | COLUMNS | st.lists(COLUMNS, max_size=3))
-def test_the_fast_way_takes_what_the_plain_way_takes(content: object) -> None:
-    """And leaves the rest to it, with the draft as it was."""
-    body = msgspec.json.encode(content)
-    fast, plain = draft(), draft()
-    is_done = plain_json.read(body, fast)
-    for item in content if isinstance(content, list) else [content]:
-        bodies._add_item(item, plain)
-
-    if is_done:
-        assert columns(fast) == columns(plain)
-        assert (fast.accepted, fast.rejected) == (plain.accepted, plain.rejected)
-    else:
-        assert (fast.accepted, fast.rejected, columns(fast)) == (0, 0, {})
-
-
-def test_the_fast_way_is_taken_for_plain_bodies() -> None:
-    """Otherwise it would be of no use."""
-    for body in (b'[{"key":"a","value":1}]', b'{"key":"a","value":1}', b'{"key":"a","values":[1]}'):
-        assert plain_json.read(body, draft()) is True
 
 
 def test_messages_without_a_timestamp_belong_to_the_hour_of_their_arrival() -> None:

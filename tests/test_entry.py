@@ -11,6 +11,7 @@ from metrics.entry import (
     Column,
     Entry,
     fold,
+    messages_in,
     pack,
     read_key_hour,
     read_values,
@@ -78,6 +79,54 @@ def test_an_entry_has_a_bounded_number_of_columns() -> None:
     assert [len(entry.columns) for entry in entries] == [COLUMNS_MAX, 1]
 
 
+def test_what_was_dropped_is_a_column_of_its_own() -> None:
+    """It is summed for a key-hour, stands as text, and is no message."""
+    entries = pack(
+        [
+            Column.of_dropped(KEY_HOUR, 17),
+            Column(KEY_HOUR, "1.0", 1),
+            Column.of_dropped(KEY_HOUR, 3),
+            Column(KEY_HOUR, "2.0", 1),
+            Column.of_dropped("2026-11-23T13:b", 5),
+        ]
+    )
+
+    (entry,) = entries
+    assert [(column.key_hour, column.text) for column in entry.columns] == [
+        (KEY_HOUR, "dropped=20"),
+        (KEY_HOUR, "1.0,2.0"),
+        ("2026-11-23T13:b", "dropped=5"),
+    ]
+    assert entry.messages == messages_in(fields_of(entry)) == 2
+
+
+def test_what_was_dropped_is_folded_beside_the_aggregates() -> None:
+    """A key-hour may have either, or both."""
+    folded = fold(
+        [
+            [b"2026-11-23T14:a", b"dropped=17", b"2026-11-23T14:b", b"1.0"],
+            [b"2026-11-23T14:a", b"dropped=3", b"2026-11-23T14:a", b"2.0"],
+            [b"2026-11-23T14:c", b"dropped=1"],
+        ]
+    )
+
+    assert folded.dropped == {b"2026-11-23T14:a": 20, b"2026-11-23T14:c": 1}
+    assert folded.aggregates.keys() == {b"2026-11-23T14:a", b"2026-11-23T14:b"}
+    assert folded.messages == 2
+    assert sorted(folded.key_hours) == [b"2026-11-23T14:a", b"2026-11-23T14:b", b"2026-11-23T14:c"]
+
+
+@pytest.mark.parametrize(
+    "text", [b"dropped=", b"dropped=0", b"dropped=-1", b"dropped=1.0", b"dropped=1,dropped=2"]
+)
+def test_another_number_of_dropped_messages_is_unreadable(text: bytes) -> None:
+    """And not taken for messages either."""
+    with pytest.raises(EntryUnreadableError, match="no number of dropped messages"):
+        fold([[KEY_HOUR.encode(), text]])
+
+    assert messages_in([KEY_HOUR.encode(), text]) == 0
+
+
 def test_a_field_names_a_key_and_its_hour() -> None:
     """A key may have colons of its own."""
     assert read_key_hour(b"2026-11-23T14:a:b") == ("a:b", Hour.parse("2026-11-23T14"))
@@ -90,6 +139,8 @@ def test_another_field_is_unreadable(field: bytes) -> None:
     """Entries that others wrote are not guessed at."""
     with pytest.raises(EntryUnreadableError, match="a field is not hour:key"):
         fold([[field, b"1.0"]])
+    with pytest.raises(EntryUnreadableError, match="a field is not hour:key"):
+        fold([[field, b"dropped=1"]])
 
 
 UNREADABLE = [

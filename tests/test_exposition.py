@@ -156,7 +156,7 @@ def test_messages_are_counted_by_what_became_of_them(connection: Connection) -> 
         '[["a",1],["a",2],["a",3],["a",-1]]',
         '{"key":"a","values":[1,2]}',
         '{"key":"a","values":[-1,-2,-3,-4,-5]}',
-        '[["a",1],["away",2],["a",-1]]',
+        '[["a",1],["away",2],["a",-1],{"key":"a","dropped":17},{"key":"away","dropped":4}]',
     ):
         post(collector, body)
     after = scrape(collector)
@@ -164,10 +164,12 @@ def test_messages_are_counted_by_what_became_of_them(connection: Connection) -> 
     assert before == {
         f"metrics_collector_messages_accepted_total {PROCESS}": 0,
         f"metrics_collector_messages_rejected_total {PROCESS}": 0,
+        f"metrics_collector_messages_dropped_total {PROCESS}": 0,
     }
     assert after == {
         f"metrics_collector_messages_accepted_total {PROCESS}": 6,
         f"metrics_collector_messages_rejected_total {PROCESS}": 7,
+        f"metrics_collector_messages_dropped_total {PROCESS}": 17,
         f"metrics_collector_requests_total {PROCESS} status=202": 2,
         f"metrics_collector_requests_total {PROCESS} status=400": 1,
         f"metrics_collector_requests_total {PROCESS} status=503": 1,

@@ -44,7 +44,8 @@ def test_each_message_that_is_not_stored_is_named_as_retryable(
         {"index": 4, "detail": "not stored; send it again", "retryable": True},
     ]
     assert problem["detail"] == (
-        "2 of 4 good messages are not stored, or may not be: away. Send those messages again."
+        "2 of 4 good messages and loss reports are not stored, or may not be: away. "
+        "Send those again."
     )
     assert accepted_in_redis(connection) == 2
 

@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Collection, Mapping
 
-from metrics.aggregate import Aggregate
+from metrics.aggregate import DROPPED_FIELD, Aggregate, dropped_in
 from metrics.books import Books
 from metrics.errors import MetricsError
 from metrics.hours import Hour
 from metrics.keyspace import GROUP, Partition
 from metrics.node import Command, Reply
 from ops.ledger import NOTHING, Counted, Difference, Ledger, Message
+from ops.simulation import losses
 from ops.simulation.storage import Storage
 
 Hashes = dict[str, dict[bytes, bytes]]
@@ -58,7 +59,7 @@ class Checks:
                 self._check_books(partition)
         hashes = [key for key in keys if _HOUR in key]
         for name in hashes:
-            self._read_count(name)
+            self._read(name)
         if hashes:
             for difference in self._ledger.check(self._totals(), is_drained=False):
                 self._complain(f"too early, too: {difference}")
@@ -67,7 +68,7 @@ class Checks:
         """Look afresh: Redis holds what it held earlier."""
         self._counted = {}
         for name in self._hash_names():
-            self._read_count(name)
+            self._read(name)
 
     def is_drained(self) -> bool:
         """Tell whether no stream holds anything."""
@@ -98,8 +99,8 @@ class Checks:
                 self._complain(f"partition {partition.number} is not empty: {left}")
         self._counted = {}
         for name, fields in hashes.items():
-            self._note_count(name, fields[b"sum"], fields[b"count"])
-            self._check_aggregate(name, fields)
+            self._note(name, *map(fields.get, (b"sum", b"count", b"dropped")))
+            self._check_hash(name, fields)
         return self._ledger.check(self._totals())
 
     def _check_books(self, partition: Partition) -> None:
@@ -110,33 +111,51 @@ class Checks:
         if not books.balance:
             self._complain(f"{books} do not balance")
 
-    def _read_count(self, name: str) -> None:
-        total, count = self._ask("HMGET", name, "sum", "count")
-        if count is not None:
-            self._note_count(name, total, count)
+    def _read(self, name: str) -> None:
+        self._note(name, *self._ask("HMGET", name, "sum", "count", "dropped"))
 
-    def _note_count(self, name: str, total: bytes, count: bytes) -> None:
-        """Note what a key-hour holds; it never becomes less."""
-        found, before = Counted(float(total), int(count)), self._counted.get(name, NOTHING)
+    def _note(
+        self, name: str, total: bytes | None, count: bytes | None, dropped: bytes | None
+    ) -> None:
+        """Note what a key-hour holds of messages and loss reports."""
+        if total is not None and count is not None:
+            self._note_count(name, Counted(float(total), int(count)))
+        if dropped is not None:
+            hour, _, key = name.rpartition(":")
+            self._note_count(f"{hour}:{losses.name_of(key)}", losses.counted(int(dropped)))
+
+    def _note_count(self, name: str, found: Counted) -> None:
+        """Note how much it is; it never becomes less."""
+        before = self._counted.get(name, NOTHING)
         if found.count < before.count or found.sum < before.sum:
             self._complain(f"{name} has become less: {before}, then {found}")
         self._counted[name] = found
 
-    def _check_aggregate(self, name: str, fields: Mapping[bytes, bytes]) -> None:
-        """Compare a hash with what its messages fold into, as the digits of its sum tell them."""
+    def _check_hash(self, name: str, fields: Mapping[bytes, bytes]) -> None:
+        """Compare a hash with what belongs into it, as its digits tell."""
         hour, _, key = name.partition(_HOUR)[2].partition(":")
         try:
+            reports = losses.counted(dropped_in(fields))
+            self._check_hours(hour, losses.name_of(key), reports)
+            if fields.keys() == {DROPPED_FIELD}:
+                return
             aggregate = Aggregate.from_hash(fields)
-            times = Counted(aggregate.sum, aggregate.count).times()
+            counted = Counted(aggregate.sum, aggregate.count)
+            values = [message.value for message in self._check_hours(hour, key, counted)]
         except (MetricsError, ValueError) as error:
             self._complain(f"{name}: {error}")
             return
-        messages = [Message(key, number) for number, n in times.items() for _ in range(n)]
-        if aggregate != Aggregate.of([message.value for message in messages]):
+        if aggregate != Aggregate.of(values):
             self._complain(f"{name} is not what its messages fold into: {aggregate}")
+
+    def _check_hours(self, hour: str, name: str, counted: Counted) -> list[Message]:
+        """Look at the hour of what was counted under a name in the ledger, and return it."""
+        times = counted.times()
+        messages = [Message(name, number) for number, n in times.items() for _ in range(n)]
         for message in messages:
             if Hour.parse(hour) not in self._hours.get(message, ()):
                 self._complain(f"{message} was counted in the wrong hour, {hour}")
+        return messages
 
     def _totals(self) -> dict[str, Counted]:
         """Return what was counted of each key, in all hours."""

@@ -8,6 +8,7 @@ from metrics.hours import Hour
 from ops.ledger import Ledger, Message, outcome_of
 from ops.simulation.collector import Answer, Collector
 from ops.simulation.faults import ANSWER_LOST, GIVEN_UP
+from ops.simulation.losses import key_of, name_of
 from ops.simulation.node import Wire
 from ops.simulation.processes import NEVER, Process
 
@@ -16,7 +17,13 @@ KEYS = ("checkout.web-1", "checkout.web-2", "search.web-1", "search.web-2")
 
 BATCHES_MAX = 8
 MESSAGES_MAX = 3
+REPORTS_SHARE = 0.2
+"""How many batches hold a loss report, too, perhaps nothing else."""
+
 PATIENCE_STEPS_MAX = 40
+KINDS = ("text", "pairs", "columns", "timestamps")
+"""Of bodies; all but the first may hold loss reports."""
+
 AGE_S_MAX = 7200
 """How old a message may be that has a timestamp."""
 
@@ -77,8 +84,10 @@ class Client(Process):
             if self.is_leaving:
                 return
             batch = f"{self.name}/{number}"
-            keys = random.choices(KEYS, k=random.randint(1, MESSAGES_MAX))
-            body, content_type = self._body_of(self._ledger.open(batch, keys))
+            lost = [random.choice(KEYS)] if random.random() < REPORTS_SHARE else []
+            keys = random.choices(KEYS, k=random.randint(0 if lost else 1, MESSAGES_MAX))
+            opened = self._ledger.open(batch, [*keys, *map(name_of, lost)])
+            body, content_type = self._body_of(opened[: len(keys)], opened[len(keys) :])
             headers = {"CONTENT_TYPE": content_type}
             if self._has_keys:
                 headers["HTTP_IDEMPOTENCY_KEY"] = batch
@@ -108,12 +117,14 @@ class Client(Process):
         if answer.status not in {202, 503} or (answer.status == 202 and answer.content != good):
             self._complain(f"{batch} was answered {answer.status} {answer.content}")
 
-    def _body_of(self, messages: Sequence[Message]) -> tuple[bytes, str]:
-        """Return messages as a body of some type, and the type."""
+    def _body_of(
+        self, messages: Sequence[Message], reports: Sequence[Message]
+    ) -> tuple[bytes, str]:
+        """Return messages and loss reports as a body of some type, and the type."""
         random = self._wire.random
         time = self._wire.scheduler.now - random.randrange(AGE_S_MAX)
-        kind = random.choice(("text", "pairs", "columns", "timestamps"))
-        for message in messages:
+        kind = random.choice(KINDS[1:] if reports else KINDS)
+        for message in (*messages, *reports):
             self._expect(message, {Hour.of(time)} if kind == "timestamps" else HOURS)
         if kind == "text":
             lines = [f"{message.key},{message.value!r}" for message in messages]
@@ -123,4 +134,6 @@ class Client(Process):
             items = [{"key": message.key, "values": [message.value]} for message in messages]
         elif kind == "timestamps":
             items = [{"key": m.key, "value": m.value, "timestamp": time} for m in messages]
+        stamp = {"timestamp": time} if kind == "timestamps" else {}
+        items += [{"key": key_of(m.key), "dropped": int(m.value), **stamp} for m in reports]
         return json.dumps(items).encode(), "application/json"

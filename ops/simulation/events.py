@@ -19,6 +19,7 @@ from ops.simulation.faults import (
     STOPPED,
     UNREADABLE,
 )
+from ops.simulation.losses import key_of
 from ops.simulation.node import Wire
 from ops.simulation.processes import Process
 from ops.simulation.storage import PutBack, Storage
@@ -141,7 +142,7 @@ class Events:
 
     def _went_back(self, position: int, partition: int | None) -> None:
         def concerns(key: str) -> bool:
-            return partition in {None, partition_of(key, self._partitions)}
+            return partition in {None, partition_of(key_of(key), self._partitions)}
 
         self._ledger.rolled_back(position, concerns)
         self._checks.went_back()

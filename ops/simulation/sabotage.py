@@ -17,6 +17,7 @@ _PENDING = "#redis.call('XPENDING', stream, group, id, id, 1, consumer) == 0"
 _XACK = "redis.call('XACK', stream, group, unpack(ids))\n"
 _XDEL = "redis.call('XDEL', stream, unpack(ids))\n"
 _SEEN = "  if seen then\n"
+_ADDED, _PUT = "counted(now, dropped, KEYS[i])", "dropped"
 
 
 def changed(script: Script, *changes: tuple[str, str]) -> Script:
@@ -115,6 +116,7 @@ SABOTAGES: dict[str, Callable[[], Sabotage]] = {
     "no fence": lambda: OtherScript(_COMMIT, changed(_COMMIT, (_PENDING, "false"))),
     "no XDEL": lambda: OtherScript(_COMMIT, changed(_COMMIT, (_XDEL, ""))),
     "ack and apply in two calls": TwoCalls,
+    "dropped not added up": lambda: OtherScript(_COMMIT, changed(_COMMIT, (_ADDED, _PUT))),
     "no mark": lambda: OtherScript(_APPEND, changed(_APPEND, (_SEEN, "  if false then\n"))),
     "mark in another slot": MarkElsewhere,
     "the client library's own retries on": Repeats,

@@ -12,7 +12,20 @@ from metrics.errors import StorageUnsoundError
 from metrics.histogram import Histogram
 
 BUCKET_PREFIX = "b:"
+DROPPED_FIELD = b"dropped"
 _LARGEST = sys.float_info.max
+
+
+def dropped_in(fields: Mapping[bytes, bytes]) -> int:
+    """Return how many messages of a key-hour its senders dropped, by the fields of its hash.
+
+    Raises:
+        StorageUnsoundError: If that is no number.
+    """
+    text = fields.get(DROPPED_FIELD, b"0")
+    if not text.isdigit():
+        raise StorageUnsoundError(f"not the hash of a key-hour: dropped is {text!r}")
+    return int(text)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from metrics.aggregate import BUCKET_PREFIX, Aggregate
 from metrics.connection import Call, Connection, Script, command
-from metrics.entry import Folded, read_key_hour
+from metrics.entry import Folded, messages_in, read_key_hour
 from metrics.errors import MetricsError
 from metrics.hours import Hour
 from metrics.keyspace import GROUP, Partition
@@ -187,7 +187,7 @@ class Backlog:
         """
         names = Partition(partition)
         hours = entry.hours
-        messages = sum(values.count(b",") + 1 for values in (entry.fields or ())[1::2])
+        messages = messages_in(entry.fields or ())
         buried = self._connection.ask(
             _BURY.call(
                 [names.stream, names.audit, names.backlog, names.dead],
@@ -224,17 +224,21 @@ class Backlog:
         for hour, entries in hours.items():
             arguments += (hour, entries)
         hashes = []
-        for key_hour, aggregate in commit.folded.aggregates.items():
+        for key_hour in commit.folded.key_hours:
             key, hour_of_key = read_key_hour(key_hour)
             hashes.append(names.hour(key_hour.decode()))
             arguments += (key, hour_of_key.digits, hour_of_key.end + self._retention_s)
-            arguments += _numbers(aggregate)
+            arguments.append(commit.folded.dropped.get(key_hour, 0))
+            arguments += _numbers(commit.folded.aggregates.get(key_hour))
         return _COMMIT.call(
             [names.stream, names.audit, names.backlog, names.keys, *hashes], arguments
         )
 
 
-def _numbers(aggregate: Aggregate) -> Iterable[Argument]:
+def _numbers(aggregate: Aggregate | None) -> Iterable[Argument]:
+    if aggregate is None:
+        yield 0
+        return
     yield from (aggregate.count, repr(aggregate.sum), repr(aggregate.min), repr(aggregate.max))
     yield len(aggregate.histogram)
     for bucket, count in aggregate.histogram:

@@ -4,11 +4,19 @@ Each field of an entry is a key-hour and its value the values of that key-hour, 
 a sampled one says how many messages it stands for::
 
     2026-11-23T14:checkout.web-1   123.4,98.1,250.0*10
+
+A field may also say how many messages of a key-hour its sender dropped, which are no messages of
+the entry::
+
+    2026-11-23T14:checkout.web-1   dropped=17
 """
 
+import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Self
 
 import msgspec
 
@@ -23,28 +31,42 @@ COLUMNS_MAX = 500
 TEXT_LENGTH_MAX = 32_768
 """Length of the values of one entry: bounds what a worker reads at once."""
 
+_DROPPED = b"dropped="
+_DROPPED_TEXT = re.compile(rb"dropped=([1-9][0-9]{0,14})")
+
 _decode_values = msgspec.json.Decoder(list[float]).decode
 _decode_weights = msgspec.json.Decoder(list[int]).decode
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """The values of one key-hour, as text.
+    """The values of one key-hour, as text; or how many messages of it were dropped.
 
     Attributes:
         key_hour: As ``keyspace.key_hour`` writes it.
-        text: The values, comma-separated.
-        messages: How many there are.
+        text: The values, comma-separated; or ``dropped=17``.
+        messages: How many values there are.
+        dropped: How many messages their sender dropped; 0 in a column of values.
     """
 
     key_hour: str
     text: str
     messages: int
+    dropped: int = 0
+
+    @classmethod
+    def of_dropped(cls, key_hour: str, dropped: int) -> Self:
+        """Return the column that says how many messages of a key-hour were dropped."""
+        return cls(key_hour, f"dropped={dropped}", 0, dropped)
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What is appended at once to the stream of a partition: columns of different key-hours."""
+    """What is appended at once to the stream of a partition.
+
+    Attributes:
+        columns: At most two of each key-hour: its values, and what was dropped of it.
+    """
 
     columns: tuple[Column, ...]
 
@@ -83,12 +105,14 @@ def pack(columns: Iterable[Column]) -> list[Entry]:
 
 
 def _joined(columns: Iterable[Column]) -> Iterator[Column]:
-    by_key_hour: dict[str, list[Column]] = {}
+    by_key_hour: dict[tuple[str, bool], list[Column]] = {}
     for column in columns:
-        by_key_hour.setdefault(column.key_hour, []).append(column)
-    for key_hour, parts in by_key_hour.items():
+        by_key_hour.setdefault((column.key_hour, column.dropped > 0), []).append(column)
+    for (key_hour, is_loss), parts in by_key_hour.items():
         if len(parts) == 1:
             yield parts[0]
+        elif is_loss:
+            yield Column.of_dropped(key_hour, sum(part.dropped for part in parts))
         else:
             text = ",".join(part.text for part in parts)
             yield Column(key_hour, text, sum(part.messages for part in parts))
@@ -104,7 +128,7 @@ def _cut(columns: Iterable[Column]) -> Iterator[Column]:
             count = head.count(",") + 1
             messages -= count
             yield Column(column.key_hour, head, count)
-        yield Column(column.key_hour, text, messages)
+        yield Column(column.key_hour, text, messages, column.dropped)
 
 
 @lru_cache(maxsize=65536)
@@ -151,17 +175,47 @@ def _read_weighted(joined: bytes) -> tuple[list[float], list[int]]:
     return values, weights
 
 
+def read_dropped(text: bytes) -> int:
+    """Return how many messages the text of a column says were dropped, 0 if it holds values.
+
+    Raises:
+        EntryUnreadableError: If it says so in another way than collectors do.
+    """
+    if not text.startswith(_DROPPED):
+        return 0
+    found = _DROPPED_TEXT.fullmatch(text)
+    if found is None:
+        raise EntryUnreadableError(f"no number of dropped messages: {shown(text)}")
+    return int(found[1])
+
+
+def messages_in(fields: Sequence[bytes]) -> int:
+    """Return the number of messages in an entry, which need not be readable.
+
+    Args:
+        fields: Its fields and texts in turn.
+    """
+    return sum(text.count(b",") + 1 for text in fields[1::2] if not text.startswith(_DROPPED))
+
+
 @dataclass(frozen=True, slots=True)
 class Folded:
-    """Entries folded into aggregates.
+    """Entries folded into aggregates. A key-hour may be in either mapping, or in both.
 
     Attributes:
         aggregates: Key-hour, as bytes of the entries' fields, to its aggregate.
         messages: Number of messages in the entries.
+        dropped: Key-hour to how many messages of it were dropped by their senders.
     """
 
     aggregates: Mapping[bytes, Aggregate]
     messages: int
+    dropped: Mapping[bytes, int]
+
+    @property
+    def key_hours(self) -> Iterable[bytes]:
+        """The key-hours that the entries are of, each once."""
+        return dict.fromkeys((*self.aggregates, *self.dropped))
 
     @property
     def buckets(self) -> int:
@@ -176,9 +230,15 @@ def fold(entries: Iterable[Sequence[bytes]]) -> Folded:
         EntryUnreadableError: If any of them cannot be read.
     """
     columns: dict[bytes, list[bytes]] = {}
+    dropped: Counter[bytes] = Counter()
     for fields in entries:
         for key_hour, text in zip(fields[::2], fields[1::2], strict=True):
-            columns.setdefault(key_hour, []).append(text)
+            lost = read_dropped(text)
+            if lost:
+                read_key_hour(key_hour)
+                dropped[key_hour] += lost
+            else:
+                columns.setdefault(key_hour, []).append(text)
     aggregates: dict[bytes, Aggregate] = {}
     messages = 0
     for key_hour, texts in columns.items():
@@ -186,4 +246,4 @@ def fold(entries: Iterable[Sequence[bytes]]) -> Folded:
         values, weights = read_values(texts)
         aggregates[key_hour] = Aggregate.of(values, weights)
         messages += len(values)
-    return Folded(aggregates, messages)
+    return Folded(aggregates, messages, dropped)

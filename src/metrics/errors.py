@@ -19,7 +19,15 @@ class InvalidQueryError(MetricsError, ValueError):
 
 
 class NoDataError(MetricsError, LookupError):
-    """A key-hour without messages."""
+    """A key-hour without messages.
+
+    Attributes:
+        dropped: How many messages of it were dropped by their senders.
+    """
+
+    def __init__(self, detail: str, *, dropped: int = 0) -> None:
+        super().__init__(detail)
+        self.dropped = dropped
 
 
 class EntryUnreadableError(MetricsError, ValueError):
@@ -50,6 +58,18 @@ class PartlyStoredError(StorageUnavailableError):
     def __init__(self, detail: str, partitions: frozenset[int]) -> None:
         super().__init__(detail, stored="unknown")
         self.partitions = partitions
+
+
+class CollectorAwayError(MetricsError):
+    """A collector that gave no answer; the client tries another, or again later.
+
+    Attributes:
+        is_unsent: Whether the request certainly did not reach it.
+    """
+
+    def __init__(self, detail: str, *, is_unsent: bool) -> None:
+        super().__init__(detail)
+        self.is_unsent = is_unsent
 
 
 class IdempotencyConflictError(MetricsError):

@@ -14,6 +14,9 @@ FUTURE_SECONDS_MAX = 300
 WEIGHT_MAX = 1_000_000
 """How many messages one sampled message may stand for: keeps every count exact in a double."""
 
+DROPPED_MAX = 1_000_000_000
+"""How many messages one report may say were dropped: keeps every sum of them exact in a double."""
+
 _KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}", re.ASCII)
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 # RFC 3339, section 5.6; the offset is mandatory.
@@ -94,6 +97,19 @@ def check_value(value: object) -> float:
     if number < 0:
         raise InvalidMessageError(f"value must be 0 or more, got {shown(value)}")
     return number
+
+
+def check_dropped(dropped: object) -> int:
+    """Return how many messages a loss report says were dropped.
+
+    Raises:
+        InvalidMessageError: If it is no integer from 1 to ``DROPPED_MAX``.
+    """
+    if isinstance(dropped, int) and not isinstance(dropped, bool) and 1 <= dropped <= DROPPED_MAX:
+        return dropped
+    raise InvalidMessageError(
+        f"dropped must be an integer from 1 to {DROPPED_MAX}, got {shown(dropped)}"
+    )
 
 
 def parse_value(text: str) -> float:

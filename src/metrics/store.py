@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from metrics.aggregate import Aggregate
+from metrics.aggregate import DROPPED_FIELD, Aggregate, dropped_in
 from metrics.connection import Connection, command, done
 from metrics.errors import NoDataError
 from metrics.hours import Hour
@@ -15,10 +15,12 @@ class KeyHour:
 
     Attributes:
         aggregate: Of the messages that are committed.
+        dropped: How many messages their senders dropped, and said so.
         is_drained: Whether no message of the hour is still in the backlog of its partition.
     """
 
     aggregate: Aggregate
+    dropped: int
     is_drained: bool
 
 
@@ -49,10 +51,14 @@ class Store:
                 ]
             )
         )
-        fields = self._connection.ask(command("HGETALL", partition.hour(key_hour(key, hour))))
-        if not fields:
-            raise NoDataError(f"no messages of {key} in {hour} UTC")
+        items = self._connection.ask(command("HGETALL", partition.hour(key_hour(key, hour))))
+        fields = dict(zip(items[::2], items[1::2], strict=True))
+        dropped = dropped_in(fields)
+        if not fields.keys() - {DROPPED_FIELD}:
+            lost = f", and {dropped} that were dropped by their sender" if dropped else ""
+            raise NoDataError(f"no messages of {key} in {hour} UTC{lost}", dropped=dropped)
         return KeyHour(
-            aggregate=Aggregate.from_hash(dict(zip(fields[::2], fields[1::2], strict=True))),
+            aggregate=Aggregate.from_hash(fields),
+            dropped=dropped,
             is_drained=length == 0 or not int(entries or 0),
         )

@@ -49,7 +49,7 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """The good messages of one request, by partition; at least one.
+    """The good messages and loss reports of one request, by partition; at least one.
 
     Attributes:
         columns: Partition -> its columns.

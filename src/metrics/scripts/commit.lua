@@ -9,8 +9,9 @@
 -- ARGV  1 group, 2 consumer, 3 messages, 4 oldest hour that is kept (as digits),
 --       5 number of entries; their ids;
 --       number of hours; each hour: name, entries that hold messages of it;
---       for each hash: key, hour (as digits), when it expires (Unix seconds), count, sum, min,
---       max, number of buckets; each bucket: field, count
+--       for each hash: key, hour (as digits), when it expires (Unix seconds), messages that were
+--       dropped, count; and if that is not 0: sum, min, max, number of buckets; each bucket:
+--       field, count
 -- Result: 1 committed, 0 not pending for this consumer
 
 local stream, audit, backlog, keys = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
@@ -107,28 +108,43 @@ for _ = 1, tonumber(take()) do
   end
 end
 
-local hashes = {}
-for i = 5, #KEYS do
-  local hash = { key = take(), hour = take(), expires = take() }
-  local count, sum, min, max = take(), take(), take(), take()
+-- The fields of a hash once the next messages of its key-hour are in it.
+local function merged(key, count)
+  local sum, min, max = take(), take(), take()
   local names, added = { 'count', 'sum', 'min', 'max' }, {}
   for b = 1, tonumber(take()) do
     names[4 + b], added[b] = take(), take()
   end
-  local now = hmget(KEYS[i], names)
+  local now = hmget(key, names)
   if now[1] then
     local sums, mins, maxs = tonumber(now[2]), tonumber(now[3]), tonumber(now[4])
     if not (sums and mins and maxs) then
-      return redis.error_reply('UNSOUND ' .. KEYS[i])
+      unsound = key
+      return {}
     end
     sum = written(math.min(sums + tonumber(sum), LARGEST))
     if mins <= tonumber(min) then min = now[3] end
     if maxs >= tonumber(max) then max = now[4] end
   end
-  hash.fields = { 'count', counted(now[1], count, KEYS[i]), 'sum', sum, 'min', min, 'max', max }
+  local fields = { 'count', counted(now[1], count, key), 'sum', sum, 'min', min, 'max', max }
   for b, more in ipairs(added) do
-    hash.fields[7 + 2 * b] = names[4 + b]
-    hash.fields[8 + 2 * b] = counted(now[4 + b], more, KEYS[i])
+    fields[7 + 2 * b] = names[4 + b]
+    fields[8 + 2 * b] = counted(now[4 + b], more, key)
+  end
+  return fields
+end
+
+local hashes = {}
+for i = 5, #KEYS do
+  local hash = { key = take(), hour = take(), expires = take(), fields = {} }
+  local dropped, count = take(), take()
+  if count ~= '0' then
+    hash.fields = merged(KEYS[i], count)
+  end
+  if dropped ~= '0' then
+    local now = redis.call('HGET', KEYS[i], 'dropped')
+    table.insert(hash.fields, 'dropped')
+    table.insert(hash.fields, counted(now, dropped, KEYS[i]))
   end
   hashes[i] = hash
 end
