@@ -1,0 +1,305 @@
+"""The client that an app has: it takes values at once, and delivers them when it can."""
+
+import atexit
+import os
+import sys
+import threading
+import time
+import weakref
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+from metrics.client.buffer import Buffer
+from metrics.client.collectors import Address
+from metrics.client.delivery import Delivery, Patience
+from metrics.client.sender import Sender
+from metrics.client.timer import Timer
+from metrics.message import check_key, check_value
+
+EXIT_SECONDS = 2.0
+"""How long an interpreter that exits waits for what is still to be delivered."""
+
+BATCH_SIZE_MAX = 100_000
+"""Keeps a body far below what a collector takes, 8 MB."""
+
+_POLL_S = 0.001
+_START_AGAIN_S = 1.0
+"""How long not to try again what starts no thread."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """What became of the values of a client, in this process.
+
+    ``recorded = sent + rejected + dropped + buffered``, whenever nothing is just on its way.
+
+    Attributes:
+        recorded: How many were recorded.
+        sent: How many a collector has accepted.
+        rejected: How many collectors refused; they are not sent again.
+        dropped: How many found no room, or were given up.
+        buffered: How many wait or are on their way.
+        retries: How often a batch was sent again.
+        last_error: What went wrong last; None if nothing did.
+    """
+
+    recorded: int = 0
+    sent: int = 0
+    rejected: int = 0
+    dropped: int = 0
+    buffered: int = 0
+    retries: int = 0
+    last_error: str | None = None
+
+
+class Client:
+    """Records response times in an app. All methods may be called from any thread or greenlet.
+
+    A daemon thread, started with the first value, sends what was recorded. In a forked child the
+    client begins anew: what its parent has recorded, the parent sends.
+    """
+
+    def __init__(
+        self,
+        collectors: Iterable[str] | str | None = None,
+        *,
+        key: str | None = None,
+        token: str | None = None,
+        max_buffered: int = 10_000,
+        flush_seconds: float = 1.0,
+        batch_size: int = 1000,
+        connect_seconds: float = 0.5,
+        answer_seconds: float = 2.0,
+        repeat_seconds: float = 600.0,
+        enabled: bool = True,
+        environ: Mapping[str, str] = os.environ,
+    ) -> None:
+        """Set it up; nothing is sent yet, and no thread started.
+
+        Args:
+            collectors: Their URLs, ``http://collector-1:8000``, in any order; or one text with
+                commas between them. Default: METRICS_COLLECTORS.
+            key: Of this app instance, for ``timer()`` and the middleware. Default: METRICS_KEY.
+            token: For collectors that ask for one. Default: METRICS_TOKEN.
+            max_buffered: How many values may wait, at 16 bytes each; newer ones are dropped.
+            flush_seconds: How long a value waits at most for others to be sent with.
+            batch_size: How many values are sent at once; at most half of ``max_buffered``.
+            connect_seconds: How long a connection to a collector may take.
+            answer_seconds: How long its answer may take.
+            repeat_seconds: How long a batch that may be stored is sent again. Must be less than
+                the collectors' METRICS_DEDUPE_SECONDS, or it may count twice.
+            enabled: False lets ``record`` check its arguments and do nothing else.
+            environ: The environment.
+
+        Raises:
+            ValueError: If one of them cannot be used; the text names it.
+        """
+        self.key = check_key(key) if (key := key or environ.get("METRICS_KEY")) else None
+        if collectors is None:
+            collectors = environ.get("METRICS_COLLECTORS", "")
+        urls = collectors.split(",") if isinstance(collectors, str) else list(collectors)
+        self._addresses = [Address.parse(url.strip()) for url in urls if url.strip()]
+        if enabled and not self._addresses:
+            raise ValueError(
+                "a client needs collectors: pass their URLs, or set METRICS_COLLECTORS, "
+                "or pass enabled=False"
+            )
+        self._headers = _headers(token or environ.get("METRICS_TOKEN"))
+        self._patience = Patience(connect_seconds, answer_seconds, repeat_seconds)
+        self._flush_seconds = flush_seconds
+        _check_at_least(0, flush_seconds=flush_seconds)
+        _check_at_least(0.001, connect_seconds=connect_seconds, answer_seconds=answer_seconds)
+        _check_at_least(connect_seconds + answer_seconds, repeat_seconds=repeat_seconds)
+        _check_at_least(2, max_buffered=max_buffered)
+        _check_at_least(1, batch_size=batch_size)
+        self._max_buffered = max_buffered
+        self._batch_size = min(batch_size, max_buffered // 2, BATCH_SIZE_MAX)
+        self._is_enabled = enabled
+        self._no_fork = lock = threading.Lock()
+        self._begin()
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(
+                before=lock.acquire, after_in_parent=lock.release, after_in_child=lock.release
+            )
+            os.register_at_fork(after_in_child=_if_alive(self._begin_anew))
+
+    def record(self, key: str, value: float) -> None:
+        """Record a response time. Never waits, and whatever delivery meets, raises nothing.
+
+        Args:
+            key: One app instance, ``checkout.web-1``.
+            value: Finite and at least 0; milliseconds by convention.
+
+        Raises:
+            InvalidMessageError: If key or value is none; a ValueError.
+        """
+        self._add(key, value)
+
+    def timer(self, key: str | None = None) -> Timer:
+        """Return a timer, for ``with`` or as a decorator, that records milliseconds under a key.
+
+        Args:
+            key: Default: that of the client.
+
+        Raises:
+            ValueError: If there is no key, or it is none.
+        """
+        key = key or self.key
+        if key is None:
+            raise ValueError("a timer needs a key: pass one, or key= to the client, or METRICS_KEY")
+        return Timer(self.record, check_key(key))
+
+    def flush(self, timeout: float = 5.0) -> bool:
+        """Send what was recorded so far; return whether that was done within ``timeout`` seconds.
+
+        It waits, and so may hold up an event loop: there, call it in a thread.
+        """
+        deadline = time.monotonic() + timeout
+        if self._buffer.outstanding:
+            self._wake_sender()
+        sender = self._started_sender(deadline)
+        if sender is None or not sender.is_alive:
+            return not self._buffer.waiting
+        return sender.flush(deadline - time.monotonic())
+
+    def close(self, timeout: float = 2.0) -> bool:
+        """Send what was recorded and end; return whether all was delivered within ``timeout`` s.
+
+        What is recorded afterwards is dropped and counted. An interpreter that exits does this.
+        """
+        atexit.unregister(self._close_at_exit)
+        deadline = time.monotonic() + timeout
+        self._buffer.close()
+        sender = self._started_sender(deadline)
+        if sender is None:
+            return not self._buffer.waiting
+        return sender.close(deadline - time.monotonic())
+
+    @property
+    def stats(self) -> Stats:
+        """What became of the values that were recorded in this process."""
+        sender, delivery = self._sender, self._delivery
+        recorded = self._buffer.recorded
+        dropped = self._buffer.dropped + (sender.given_up if sender else 0)
+        sent, rejected = (sender.sent, sender.rejected) if sender else (0, 0)
+        return Stats(
+            recorded=recorded,
+            sent=sent,
+            rejected=rejected,
+            dropped=dropped,
+            buffered=max(recorded - sent - rejected - dropped, 0),
+            retries=delivery.retries,
+            last_error=delivery.last_error,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _begin(self) -> None:
+        self._delivery = Delivery(self._addresses, headers=self._headers, patience=self._patience)
+        self._sender: Sender | None = None
+        self._starting = threading.Lock()
+        self._start_again_at = 0.0
+        self._buffer = Buffer(
+            values_max=self._max_buffered,
+            batch_size=self._batch_size,
+            now=time.time,
+            call=self._wake_sender,
+        )
+        self._add = self._buffer.add if self._is_enabled else _check_only
+
+    def _begin_anew(self) -> None:
+        """Forget, in a forked child, what belongs to the parent."""
+        inherited, is_closed = self._delivery, self._buffer.is_closed
+        self._begin()
+        if is_closed:
+            self._buffer.close()
+        inherited.close()
+
+    def _wake_sender(self) -> None:
+        if self._sender is not None and self._sender.is_alive:
+            self._sender.ring()
+        # Not a lock to wait for: a signal handler may have interrupted the one who starts it.
+        elif not self._buffer.is_closed and self._starting.acquire(blocking=False):
+            try:
+                self._start_sender()
+            finally:
+                self._starting.release()
+
+    def _started_sender(self, deadline: float) -> Sender | None:
+        """Return the sender, if there is one, once another thread that is at it has started it."""
+        while self._starting.locked() and time.monotonic() < deadline:
+            time.sleep(_POLL_S)
+        return self._sender
+
+    def _start_sender(self) -> None:
+        if time.monotonic() < self._start_again_at:
+            return
+        self._start_again_at = time.monotonic() + _START_AGAIN_S
+        sender = Sender(
+            self._buffer, self._delivery, flush_s=self._flush_seconds, no_fork=self._no_fork
+        )
+        try:
+            sender.start()
+        except RuntimeError as error:
+            # There can be no more threads now, or none any more since the interpreter exits.
+            self._delivery.note("thread", f"values cannot be sent: {error}")
+            self._buffer.arm()
+        else:
+            self._sender = sender
+            _at_exit(self._close_at_exit)
+
+    def _close_at_exit(self) -> None:
+        self.close(EXIT_SECONDS)
+
+
+def _check_only(key: str, value: float) -> None:
+    check_key(key)
+    check_value(value)
+
+
+def _check_at_least(least: float, **arguments: float) -> None:
+    for name, value in arguments.items():
+        if not value >= least:
+            raise ValueError(f"{name} must be at least {least:g}, got {value!r}")
+
+
+def _headers(token: str | None) -> dict[str, str]:
+    headers = {"Content-Type": "application/json", "User-Agent": "metrics-client"}
+    if token:
+        if not (token.isascii() and token.isprintable()):
+            raise ValueError("token must be printable ASCII")
+        headers["Authorization"] = f"Bearer {token}"
+    return headers
+
+
+def _if_alive(method: Callable[[], None]) -> Callable[[], None]:
+    """Return what calls a method as long as its object lives, and does not keep it alive."""
+    weak = weakref.WeakMethod(method)
+
+    def call() -> None:
+        alive = weak()
+        if alive is not None:
+            alive()
+
+    return call
+
+
+def _at_exit(close: Callable[[], None]) -> None:
+    atexit.register(close)
+    # A child of multiprocessing ends without the interpreter's exit functions, but runs its own.
+    multiprocessing = sys.modules.get("multiprocessing")
+    if multiprocessing is not None and multiprocessing.parent_process() is not None:
+        from multiprocessing.util import Finalize
+
+        Finalize(None, close, exitpriority=0)

@@ -1,0 +1,189 @@
+"""The thread that takes values from the buffer and has them delivered."""
+
+import contextlib
+import os
+import threading
+import time
+from collections.abc import Callable
+from itertools import count
+from random import Random
+
+from metrics.client.batch import seal
+from metrics.client.buffer import Buffer, Column, Hours, hours_of, merged
+from metrics.client.delivery import Delivery
+from metrics.client.wire import http_client
+
+_IDLE_S = 3600.0
+_POLL_S = 0.005
+_PAUSE_AFTER_FAULT_S = 1.0
+
+
+class Sender:
+    """Seals what waits in the buffer into batches, and has one after the other delivered.
+
+    Thread and lock are made when it is, in the app's first ``record``: so they are those of gevent
+    if that has patched them by then. The lock is a bell: it is held by nobody, only rung.
+
+    Attributes:
+        sent: How many values count.
+        rejected: How many were refused.
+        given_up: How many have no fate that is known, and are no longer sent.
+    """
+
+    def __init__(
+        self, buffer: Buffer, delivery: Delivery, *, flush_s: float, no_fork: threading.Lock
+    ) -> None:
+        """Prepare it; ``start`` starts it.
+
+        Args:
+            buffer: Where the values wait.
+            delivery: The way to the collectors.
+            flush_s: How long a value waits for others to go with.
+            no_fork: Held while no child must be forked.
+        """
+        self._buffer = buffer
+        self._delivery = delivery
+        self._flush_s = flush_s
+        self._no_fork = no_fork
+        self._random = Random(os.urandom(8))  # noqa: S311  jitter is no secret
+        self._name = os.urandom(12).hex()
+        self._numbers = count(1)
+        self._losses: Hours = {}
+        self._begun = self._ended = 0
+        self._is_hurried = self._is_closing = self._is_abandoned = False
+        self._may_wake = self._may_tell_drops = True
+        self._bell = threading.Lock()
+        self._thread = threading.Thread(target=self._run, name="metrics-client", daemon=True)
+        self.sent = self.rejected = self.given_up = 0
+
+    def start(self) -> None:
+        """Start its thread.
+
+        Raises:
+            RuntimeError: If there can be no more threads.
+        """
+        self._thread.start()
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether its thread runs."""
+        return self._thread.is_alive()
+
+    def ring(self) -> None:
+        """Let it look whether there is something to do. Safe in a signal handler."""
+        with contextlib.suppress(RuntimeError):  # of a bell that has been rung already
+            self._bell.release()
+
+    def flush(self, timeout: float) -> bool:
+        """Send at once; return whether all that waited before is done with in time."""
+        turn = self._begun + 1
+        self._is_hurried = True
+        self.ring()
+        return self._await(lambda: self._ended >= turn, timeout)
+
+    def close(self, timeout: float) -> bool:
+        """Send what waits and end; return whether all of it was delivered in time."""
+        given_up = self.given_up
+        self._is_closing = True
+        self.ring()
+        is_done = self._await(lambda: not self.is_alive, timeout)
+        self._is_abandoned = True
+        self.ring()
+        return is_done and self.given_up == given_up and not self._buffer.waiting
+
+    def _await(self, check: Callable[[], bool], timeout: float) -> bool:
+        # Looks instead of waiting on a lock: that is right in threads, greenlets and handlers.
+        deadline = time.monotonic() + timeout
+        while not check():
+            if time.monotonic() >= deadline or not self.is_alive:
+                return check()
+            time.sleep(_POLL_S)
+        return True
+
+    def _run(self) -> None:
+        # A child that is forked in the middle of an import waits for its end for ever.
+        with self._no_fork:
+            http_client()
+        is_last = False
+        while not is_last:
+            try:
+                self._wait()
+                is_last = self._is_closing
+                self._send_all()
+            except Exception as error:  # noqa: BLE001  whatever it is, this thread must live
+                self._delivery.note("fault", f"{type(error).__name__}: {error}")
+                time.sleep(_PAUSE_AFTER_FAULT_S)
+        self._delivery.close()
+
+    def _wait(self) -> None:
+        """Return when there is a batch, or values that have waited long enough, or a hurry."""
+        due: float | None = None
+        while not (self._is_hurried or self._is_closing):
+            self._take_drops()
+            self._buffer.arm()
+            if self._buffer.waiting and self._buffer.outstanding >= self._buffer.batch_size:
+                break
+            now = time.monotonic()
+            if due is None and (self._buffer.outstanding or self._losses):
+                due = now + self._random.uniform(0.8, 1.0) * self._flush_s
+            if due is not None and now >= due:
+                break
+            self._bell.acquire(timeout=_IDLE_S if due is None else due - now)
+        self._is_hurried = False
+
+    def _send_all(self) -> None:
+        """Send what waits now. What comes meanwhile has to wait for the next time."""
+        self._begun += 1
+        for columns in self._buffer.batches():
+            self._send(columns)
+        self._take_drops()
+        if self._losses:
+            self._send({})
+        self._ended = self._begun
+
+    def _send(self, columns: dict[str, Column]) -> None:
+        self._take_drops()
+        drops, self._losses = self._losses, {}
+        values = sum(map(len, columns.values())) // 2
+        verdict = None
+        try:
+            if not self._is_abandoned:
+                key = f"{self._name}-{next(self._numbers)}"
+                batch = seal(columns, drops, key, breathe=_let_others_run)
+                verdict = self._delivery.deliver(batch, self._rest)
+        except Exception as error:  # noqa: BLE001  it must cost no more than this batch
+            note = f"{values} values given up: {type(error).__name__}: {error}"
+            self._delivery.note("fault", note)
+        if verdict is None:
+            self.given_up += values
+            self._losses = merged(self._losses, hours_of(columns), drops)
+        else:
+            self._may_tell_drops = True
+            self.sent += values - verdict.rejected
+            self.rejected += verdict.rejected
+        self._buffer.release(values)
+
+    def _rest(self, seconds: float) -> bool:
+        """Wait while no collector may be used; return whether to go on."""
+        self._take_drops()
+        if self._is_closing and self._may_wake:
+            # There is no later: each of them is tried once more.
+            self._may_wake = False
+            self._delivery.wake()
+        else:
+            self._bell.acquire(timeout=seconds)
+        return not self._is_abandoned
+
+    def _take_drops(self) -> None:
+        """Note what found no room, to be reported; tell it once until a collector answers."""
+        drops = self._buffer.take_drops()
+        if drops:
+            self._losses = merged(self._losses, drops)
+            if self._may_tell_drops:
+                self._may_tell_drops = False
+                self._delivery.tell_drops()
+
+
+def _let_others_run() -> None:
+    # An app's thread that wants to run would else wait for the interpreter's switch interval.
+    time.sleep(0)

@@ -1,0 +1,1 @@
+"""Small apps, one for each framework, that answer the same paths."""

@@ -1,0 +1,190 @@
+"""Which collector a client uses next: failover, rest, jitter."""
+
+from random import Random
+
+import pytest
+
+from metrics.client.collectors import (
+    REST_S_MAX,
+    REST_S_MIN,
+    RETRY_AFTER_S_MAX,
+    STAY_S,
+    Address,
+    Collector,
+    Collectors,
+)
+
+URLS = ["http://one:8000", "http://two:8000", "http://three:8000"]
+
+
+class Clock:
+    """A monotonic clock that stands still until it is moved."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        """Return the time."""
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """Return a clock."""
+    return Clock()
+
+
+def collectors_of(clock: Clock, urls: list[str] = URLS, seed: int = 1) -> Collectors:
+    """Return the collectors at some URLs."""
+    return Collectors([Address.parse(url) for url in urls], random=Random(seed), monotonic=clock)
+
+
+def chosen(collectors: Collectors) -> Collector:
+    """Return the one to use now."""
+    collector = collectors.choose()
+    assert collector is not None
+    return collector
+
+
+def test_it_stays_with_one_that_answers(clock: Clock) -> None:
+    """A kept connection is worth keeping."""
+    collectors = collectors_of(clock)
+    first = chosen(collectors)
+    for _ in range(10):
+        collectors.answered(first)
+        clock.now += 1
+
+        assert chosen(collectors) is first
+
+
+def test_the_next_is_used_at_once_when_one_fails(clock: Clock) -> None:
+    """Without any wait, until all have failed."""
+    collectors = collectors_of(clock)
+    used = []
+    for _ in URLS:
+        used.append(chosen(collectors))
+        collectors.failed(used[-1])
+
+    assert {collector.address.url for collector in used} == set(URLS)
+    assert collectors.choose() is None
+    assert 0 < collectors.rest_s <= REST_S_MIN
+
+
+def test_one_that_failed_is_left_alone_for_a_while(clock: Clock) -> None:
+    """And the one that answered goes on being used, even when the other's rest is over."""
+    collectors = collectors_of(clock)
+    bad = chosen(collectors)
+    collectors.failed(bad)
+    good = chosen(collectors)
+    clock.now += REST_S_MAX
+
+    assert good is not bad
+    assert chosen(collectors) is good
+
+
+def test_the_rest_grows_with_each_failure_up_to_a_limit(clock: Clock) -> None:
+    """Twice as long each time, between half and all of it."""
+    collectors = collectors_of(clock, URLS[:1])
+    only = chosen(collectors)
+    for failure in range(40):
+        longest = min(REST_S_MIN * 2**failure, REST_S_MAX)
+        collectors.failed(only)
+
+        assert longest / 2 <= collectors.rest_s <= longest
+
+        clock.now += collectors.rest_s
+        assert chosen(collectors) is only
+
+    collectors.answered(only)
+    collectors.failed(only)
+
+    assert collectors.rest_s <= REST_S_MIN
+
+
+def test_many_clients_do_not_come_back_at_once(clock: Clock) -> None:
+    """Jitter spreads them; the first choice is spread too."""
+    rests, firsts = set(), set()
+    for seed in range(50):
+        collectors = collectors_of(clock, seed=seed)
+        firsts.add(chosen(collectors).address.url)
+        for _ in URLS:
+            collectors.failed(chosen(collectors))
+        rests.add(round(collectors.rest_s, 4))
+
+    assert firsts == set(URLS)
+    assert len(rests) > 40
+
+
+@pytest.mark.parametrize(
+    ("asked", "least", "most"),
+    [
+        (3.0, 3.0, 3.0),
+        (0.0, REST_S_MIN / 2, REST_S_MIN),
+        (9e9, RETRY_AFTER_S_MAX, RETRY_AFTER_S_MAX),
+    ],
+)
+def test_retry_after_is_honoured_within_reason(
+    clock: Clock, asked: float, least: float, most: float
+) -> None:
+    """A collector may ask for more time, but not for ever."""
+    collectors = collectors_of(clock, URLS[:1])
+    collectors.failed(chosen(collectors), asked)
+
+    assert least <= collectors.rest_s <= most
+
+
+def test_before_the_end_all_may_be_tried_once_more(clock: Clock) -> None:
+    """There is no later to wait for."""
+    collectors = collectors_of(clock, URLS[:1])
+    collectors.failed(chosen(collectors), 60.0)
+    collectors.wake()
+
+    assert collectors.rest_s == 0
+    assert chosen(collectors).address.url == URLS[0]
+
+
+def test_the_load_spreads_again_after_a_while(clock: Clock) -> None:
+    """Else a collector that was restarted would never be used again."""
+    collectors = collectors_of(clock)
+    used = set()
+    for _ in range(60):
+        used.add(chosen(collectors).address.url)
+        clock.now += STAY_S
+
+    assert used == set(URLS)
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("http://one:8000", (False, "one", 8000, "/messages")),
+        ("https://one", (True, "one", None, "/messages")),
+        ("http://127.0.0.1:8000/metrics/", (False, "127.0.0.1", 8000, "/metrics/messages")),
+        ("http://[::1]:8000", (False, "::1", 8000, "/messages")),
+    ],
+)
+def test_a_url_says_where_a_collector_listens(
+    url: str, expected: tuple[bool, str, int | None, str]
+) -> None:
+    """A path is a prefix, for collectors behind a proxy."""
+    address = Address.parse(url)
+
+    assert (address.is_tls, address.host, address.port, address.path) == expected
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["", "one:8000", "ftp://one", "http://", "http://one:port", "http://one?x=1", "http://[::1", 5],
+)
+def test_what_is_no_url_is_refused_by_name(url: object) -> None:
+    """At once, when the app starts."""
+    with pytest.raises(ValueError, match=r"a collector is written http://host:port, got"):
+        Address.parse(url)  # type: ignore[arg-type]
+
+
+def test_a_password_in_a_url_is_refused_and_not_repeated() -> None:
+    """It would end in logs."""
+    with pytest.raises(ValueError, match="pass token=") as caught:
+        Address.parse("http://me:secret@one:8000")
+
+    assert "secret" not in str(caught.value)

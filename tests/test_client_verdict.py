@@ -1,0 +1,79 @@
+"""What an answer says of a batch: which are sent again, and which never."""
+
+import json
+
+import pytest
+
+from metrics.client.verdict import Fate, judge
+from metrics.client.wire import Answer
+
+
+def answer(status: int, **members: object) -> Answer:
+    """Return an answer whose body has these members."""
+    return Answer(status, json.dumps(members).encode())
+
+
+def test_202_says_how_many_count() -> None:
+    """And why the others do not."""
+    verdict = judge(answer(202, accepted=8, rejected=2, errors=[{"index": 0, "detail": "old"}]), 10)
+
+    assert (verdict.fate, verdict.rejected, verdict.detail) == (Fate.TAKEN, 2, "old")
+
+
+@pytest.mark.parametrize("body", [b"", b"{}", b"no json", b"[1]", b'{"rejected":"x"}', b"\xff"])
+def test_202_is_enough_whatever_its_body(body: bytes) -> None:
+    """It is said once the messages are stored, and a body may be cut short."""
+    verdict = judge(Answer(202, body), 10)
+
+    assert (verdict.fate, verdict.rejected) == (Fate.TAKEN, 0)
+
+
+def test_more_cannot_be_rejected_than_were_sent() -> None:
+    """Counts must stay counts."""
+    assert judge(answer(202, accepted=0, rejected=99), 10).rejected == 10
+
+
+@pytest.mark.parametrize("status", [429, 502, 503, 504])
+def test_these_are_sent_again(status: int) -> None:
+    """Something is away, or busy, and will be back (as OTLP has it)."""
+    assert judge(answer(status), 10).fate is Fate.AWAY
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 408, 413, 415, 422])
+def test_these_are_never_sent_again(status: int) -> None:
+    """The same body would be refused again."""
+    verdict = judge(answer(status, detail="told so"), 10)
+
+    assert (verdict.fate, verdict.rejected) == (Fate.REFUSED, 10)
+    assert verdict.detail == f"{status} told so"
+
+
+@pytest.mark.parametrize("status", [200, 204, 301, 500, 501])
+def test_what_no_collector_says_is_not_taken_for_success(status: int) -> None:
+    """A proxy's page that says 200 has not counted anything."""
+    assert judge(Answer(status, b"<html>welcome</html>"), 10).fate is Fate.FAULTY
+
+
+@pytest.mark.parametrize(
+    ("status", "members", "is_stored"),
+    [
+        (429, {}, False),
+        (503, {"stored": "no"}, False),
+        (503, {"stored": "unknown"}, True),
+        (503, {}, True),
+        (502, {}, True),
+        (504, {}, True),
+        (500, {}, True),
+    ],
+)
+def test_it_tells_what_certainly_is_not_stored(
+    status: int, members: dict[str, str], is_stored: bool
+) -> None:
+    """Only what may be stored must be repeated in time to be recognised."""
+    assert judge(answer(status, **members), 10).is_stored is is_stored
+
+
+def test_what_a_collector_says_is_told_in_a_bounded_length() -> None:
+    """It ends in the app's log."""
+    assert len(judge(answer(400, detail="x" * 10_000), 1).detail) <= 300
+    assert len(judge(answer(202, rejected=1, errors=[{"detail": "x" * 10_000}]), 1).detail) <= 300
