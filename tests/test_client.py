@@ -15,6 +15,7 @@ from metrics.client import client as client_module
 from metrics.client import collectors as collectors_module
 from metrics.client import delivery as delivery_module
 from metrics.client import sender as sender_module
+from metrics.client import threads
 from ops.waiting import wait_until
 from tests.fake_collector import (
     NO_REPLY,
@@ -342,31 +343,32 @@ def test_flush_says_whether_all_of_it_was_sent_in_time(fake: FakeCollector) -> N
         assert len(fake.values("a")) == 20
 
 
-def test_flush_and_close_wait_for_a_thread_that_another_is_starting(
+def test_flush_needs_no_thread_that_another_is_just_starting(
     fake: FakeCollector, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Else what was just recorded would not be covered."""
-    start = threading.Thread.start
+    """It starts one itself; however many were started, one sends."""
+    start = threads.start
     is_starting, may_start = threading.Event(), threading.Event()
 
-    def start_late(thread: threading.Thread) -> None:
-        if thread.name == "metrics-client":
+    def start_late(run: Callable[[], None]) -> None:
+        if not is_starting.is_set():
             is_starting.set()
             may_start.wait(5)
-        start(thread)
+        start(run)
 
-    monkeypatch.setattr(threading.Thread, "start", start_late)
+    monkeypatch.setattr(threads, "start", start_late)
     with client_of(fake, flush_seconds=60) as client:
         other = threading.Thread(target=record, args=(client, 10))
         other.start()
         is_starting.wait(5)
         record(client, 10, key="b")
 
-        assert not client.flush(0.05)
-        threading.Timer(0.05, may_start.set).start()
-        assert client.close(5)
+        assert client.flush(5)
         assert fake.values("b") == all_of(10)
+        may_start.set()
         other.join()
+        assert client.close(5)
+        assert fake.values("a") == all_of(10)
 
 
 def test_flush_covers_what_was_recorded_before_it_while_others_record(fake: FakeCollector) -> None:
@@ -398,14 +400,14 @@ def test_close_sends_what_waits_and_later_values_are_dropped(fake: FakeCollector
 
         assert client.close(5)
         assert fake.values("a") == all_of(10)
-        wait_until(lambda: "metrics-client" not in thread_names(), 2, "its thread ends")
+        wait_until(lambda: not client._sender.is_alive, 2, "its thread ends")
 
         record(client, 5)
         stats = client.stats
         assert (stats.sent, stats.dropped, stats.buffered) == (10, 5, 0)
         assert client.flush(1)
         assert client.close(1)
-        assert "metrics-client" not in thread_names()
+        assert not client._sender.is_alive
 
 
 def test_close_tries_once_more_whoever_was_left_alone(fake: FakeCollector) -> None:
@@ -435,7 +437,7 @@ def test_a_client_that_records_nothing_starts_no_thread(fake: FakeCollector) -> 
     """Nor does one that is only flushed and closed."""
     with client_of(fake) as client:
         assert client.flush(1)
-        assert "metrics-client" not in thread_names()
+        assert not client._sender.is_alive
 
 
 def test_an_idle_client_sends_nothing_and_sleeps(fake: FakeCollector) -> None:
@@ -506,7 +508,7 @@ def test_without_a_thread_values_wait_and_record_raises_nothing(
 
     monkeypatch.setattr(client_module, "_START_AGAIN_S", 0.0)
     with client_of(fake) as client, monkeypatch.context() as patched:
-        patched.setattr(threading.Thread, "start", no_thread)
+        patched.setattr(threads, "start", no_thread)
         record(client, 10)
         assert not client.flush(0.1)
         assert client.stats.last_error == "values cannot be sent: can't start new thread"
@@ -515,6 +517,24 @@ def test_without_a_thread_values_wait_and_record_raises_nothing(
 
         assert client.flush(5)
         assert fake.values("a") == all_of(10)
+
+
+def test_a_thread_that_could_not_be_started_is_tried_again_at_the_next_value(
+    fake: FakeCollector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not only when there is a batch, or a flush."""
+
+    def no_thread(_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(client_module, "_START_AGAIN_S", 0.0)
+    with client_of(fake) as client:
+        with monkeypatch.context() as patched:
+            patched.setattr(threads, "start", no_thread)
+            record(client, 1)
+        record(client, 1)
+
+        wait_until(lambda: len(fake.values("a")) == 2, 2, "both are sent")
 
 
 def test_several_clients_do_not_know_of_each_other(fake: FakeCollector) -> None:
@@ -589,9 +609,4 @@ def test_a_client_may_be_switched_off() -> None:
 
         assert client.flush()
         assert client.stats.recorded == 0
-        assert "metrics-client" not in thread_names()
-
-
-def thread_names() -> set[str]:
-    """Return the names of all threads that run."""
-    return {thread.name for thread in threading.enumerate()}
+        assert not client._sender.is_alive

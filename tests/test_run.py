@@ -326,4 +326,4 @@ def test_the_library_alone_needs_nothing_but_python(clone: Path, tmp_path: Path)
 
     names = {line.partition("==")[0] for line in listed.stdout.split()}
     assert names - {"pip", "setuptools", "wheel"} == {"metrics"}
-    subprocess.run([python, "-c", "import metrics, metrics.hours, metrics.message"], check=True)
+    subprocess.run([python, "-c", "from metrics import Client, hours, message"], check=True)

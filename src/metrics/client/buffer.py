@@ -171,6 +171,10 @@ class Buffer:
             enough = done + self.batch_size - 1 if self.outstanding else done
             self._call_at = min(enough, self._limit)
 
+    def insist(self) -> None:
+        """Have the sender called at each value, until it arms: there may be none yet."""
+        self._call_at = 0
+
     @property
     def _done(self) -> int:
         return self._released + self._forgotten + sum(self._reported.values())
@@ -188,7 +192,12 @@ class Buffer:
                 self._call()
             return False
         self._call_at = self._limit
-        self._call()
+        try:
+            self._call()
+        except BaseException:
+            # An app's signal handler has raised: perhaps before the sender was called.
+            self.insist()
+            raise
         return True
 
 

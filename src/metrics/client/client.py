@@ -3,7 +3,6 @@
 import atexit
 import os
 import sys
-import threading
 import time
 import weakref
 from collections.abc import Callable, Iterable, Mapping
@@ -11,6 +10,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
+from metrics.client import threads
 from metrics.client.buffer import Buffer
 from metrics.client.collectors import Address
 from metrics.client.delivery import Delivery, Patience
@@ -24,7 +24,6 @@ EXIT_SECONDS = 2.0
 BATCH_SIZE_MAX = 100_000
 """Keeps a body far below what a collector takes, 8 MB."""
 
-_POLL_S = 0.001
 _START_AGAIN_S = 1.0
 """How long not to try again what starts no thread."""
 
@@ -117,13 +116,16 @@ class Client:
         self._max_buffered = max_buffered
         self._batch_size = min(batch_size, max_buffered // 2, BATCH_SIZE_MAX)
         self._is_enabled = enabled
-        self._no_fork = lock = threading.Lock()
+        self._no_fork = lock = threads.new_lock()
         self._begin()
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(
                 before=lock.acquire, after_in_parent=lock.release, after_in_child=lock.release
             )
             os.register_at_fork(after_in_child=_if_alive(self._begin_anew))
+        # Now, and not with the first value: whatever is registered later ends before it.
+        self._at_exit = _if_alive(self._close_at_exit)
+        atexit.register(self._at_exit)
 
     def record(self, key: str, value: float) -> None:
         """Record a response time. Never waits, and whatever delivery meets, raises nothing.
@@ -156,34 +158,30 @@ class Client:
 
         It waits, and so may hold up an event loop: there, call it in a thread.
         """
-        deadline = time.monotonic() + timeout
         if self._buffer.outstanding:
             self._wake_sender()
-        sender = self._started_sender(deadline)
-        if sender is None or not sender.is_alive:
+        if not self._sender.is_alive:
             return not self._buffer.waiting
-        return sender.flush(deadline - time.monotonic())
+        return self._sender.flush(timeout)
 
     def close(self, timeout: float = 2.0) -> bool:
         """Send what was recorded and end; return whether all was delivered within ``timeout`` s.
 
         What is recorded afterwards is dropped and counted. An interpreter that exits does this.
         """
-        atexit.unregister(self._close_at_exit)
-        deadline = time.monotonic() + timeout
+        if self._buffer.outstanding:
+            self._wake_sender()
+        atexit.unregister(self._at_exit)
         self._buffer.close()
-        sender = self._started_sender(deadline)
-        if sender is None:
-            return not self._buffer.waiting
-        return sender.close(deadline - time.monotonic())
+        return self._sender.close(timeout)
 
     @property
     def stats(self) -> Stats:
         """What became of the values that were recorded in this process."""
         sender, delivery = self._sender, self._delivery
         recorded = self._buffer.recorded
-        dropped = self._buffer.dropped + (sender.given_up if sender else 0)
-        sent, rejected = (sender.sent, sender.rejected) if sender else (0, 0)
+        dropped = self._buffer.dropped + sender.given_up
+        sent, rejected = sender.sent, sender.rejected
         return Stats(
             recorded=recorded,
             sent=sent,
@@ -207,14 +205,15 @@ class Client:
 
     def _begin(self) -> None:
         self._delivery = Delivery(self._addresses, headers=self._headers, patience=self._patience)
-        self._sender: Sender | None = None
-        self._starting = threading.Lock()
         self._start_again_at = 0.0
         self._buffer = Buffer(
             values_max=self._max_buffered,
             batch_size=self._batch_size,
             now=time.time,
             call=self._wake_sender,
+        )
+        self._sender = Sender(
+            self._buffer, self._delivery, flush_s=self._flush_seconds, no_fork=self._no_fork
         )
         self._add = self._buffer.add if self._is_enabled else _check_only
 
@@ -227,37 +226,21 @@ class Client:
         inherited.close()
 
     def _wake_sender(self) -> None:
-        if self._sender is not None and self._sender.is_alive:
-            self._sender.ring()
-        # Not a lock to wait for: a signal handler may have interrupted the one who starts it.
-        elif not self._buffer.is_closed and self._starting.acquire(blocking=False):
-            try:
-                self._start_sender()
-            finally:
-                self._starting.release()
-
-    def _started_sender(self, deadline: float) -> Sender | None:
-        """Return the sender, if there is one, once another thread that is at it has started it."""
-        while self._starting.locked() and time.monotonic() < deadline:
-            time.sleep(_POLL_S)
-        return self._sender
+        if not self._sender.is_alive and not self._buffer.is_closed:
+            self._start_sender()
+        self._sender.ring()
 
     def _start_sender(self) -> None:
+        self._buffer.insist()
         if time.monotonic() < self._start_again_at:
             return
-        self._start_again_at = time.monotonic() + _START_AGAIN_S
-        sender = Sender(
-            self._buffer, self._delivery, flush_s=self._flush_seconds, no_fork=self._no_fork
-        )
+        _at_exit_of_child(self._at_exit)
         try:
-            sender.start()
+            self._sender.start()
         except RuntimeError as error:
             # There can be no more threads now, or none any more since the interpreter exits.
+            self._start_again_at = time.monotonic() + _START_AGAIN_S
             self._delivery.note("thread", f"values cannot be sent: {error}")
-            self._buffer.arm()
-        else:
-            self._sender = sender
-            _at_exit(self._close_at_exit)
 
     def _close_at_exit(self) -> None:
         self.close(EXIT_SECONDS)
@@ -295,9 +278,8 @@ def _if_alive(method: Callable[[], None]) -> Callable[[], None]:
     return call
 
 
-def _at_exit(close: Callable[[], None]) -> None:
-    atexit.register(close)
-    # A child of multiprocessing ends without the interpreter's exit functions, but runs its own.
+def _at_exit_of_child(close: Callable[[], None]) -> None:
+    """Have a child of multiprocessing close: it ends without the exit functions of ``atexit``."""
     multiprocessing = sys.modules.get("multiprocessing")
     if multiprocessing is not None and multiprocessing.parent_process() is not None:
         from multiprocessing.util import Finalize

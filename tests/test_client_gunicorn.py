@@ -1,0 +1,86 @@
+"""The client under a real gunicorn: its master reads the app and forks workers, or they read it."""
+
+import signal
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from ops.procfile import Service
+from ops.redis.embedded_redis import is_free
+from tests.conftest import wait_until
+from tests.fake_collector import FakeCollector, fake_collector
+
+WORKERS = 2
+ENOUGH = 500
+
+
+@pytest.fixture(params=[False, True], ids=["unused", "used-at-import"])
+def at_import(request: pytest.FixtureRequest) -> bool:
+    """Whether something is recorded while the app is read."""
+    return request.param
+
+
+@pytest.fixture(params=[False, True], ids=["", "preload"])
+def preload(request: pytest.FixtureRequest) -> bool:
+    """Whether the master reads the app."""
+    return request.param
+
+
+@pytest.fixture
+def collector() -> Iterator[FakeCollector]:
+    """Where the app delivers."""
+    with fake_collector() as collector:
+        yield collector
+
+
+@pytest.fixture(params=["sync", "gthread", "gevent"])
+def app(
+    request: pytest.FixtureRequest,
+    collector: FakeCollector,
+    at_import: bool,
+    preload: bool,
+    tmp_path: Path,
+) -> Iterator[Service]:
+    """The app under gunicorn, listening."""
+    service = Service(
+        "gunicorn",
+        "",
+        tmp_path / "gunicorn.log",
+        command="exec gunicorn --bind 127.0.0.1:$PORT --no-control-socket --keep-alive 0"
+        f" --workers {WORKERS} --worker-class {request.param} {'--preload' * preload}"
+        " tests.apps.served:app",
+        METRICS_COLLECTORS=collector.url,
+        AT_IMPORT="1" * at_import,
+    ).launch()
+    try:
+        wait_until(lambda: service.has_ended or not is_free(service.port), 20)
+        yield service
+    finally:
+        service.kill()
+
+
+def test_every_request_counts_once(
+    app: Service, collector: FakeCollector, at_import: bool, preload: bool
+) -> None:
+    """Of every worker, while it lives and when it is told to end."""
+    numbers = count()
+    pids = set()
+    while len(pids) < WORKERS:
+        number = next(numbers)
+        assert number < ENOUGH
+        pids.add(app.get(f"/{number}").body)
+    answered = next(numbers)
+    wait_until(lambda: len(collector.values("requests")) == answered)
+
+    for number in range(answered, answered + 10):
+        app.get(f"/{number}")
+    app.send(signal.SIGTERM)
+    assert app.wait() == 0
+
+    assert sorted(collector.values("requests")) == list(range(answered + 10))
+    readers = 1 if preload else WORKERS
+    assert collector.values("imports") == [1] * (readers * at_import)
+    assert "Warning" not in (log := app.log.read_text("utf-8")), log
+    assert "Traceback" not in log, log
