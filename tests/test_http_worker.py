@@ -12,7 +12,8 @@ from gevent.event import Event
 
 from api.requests import BODY_DEADLINE_S
 from metrics.connection import Connection, command
-from ops.http_worker import HEADERS_S, UNREAD_S, Server
+from ops.http_connection import HEADERS_S, UNREAD_S
+from ops.http_worker import Server
 from ops.procfile import Service
 from ops.redis.embedded_redis import EmbeddedRedis, find_server
 from tests.conftest import free_port
@@ -189,6 +190,77 @@ def test_a_connection_is_kept_for_many_requests(collector: Service) -> None:
         for body, status in (("a,1", 202), ("a,-1", 400), ("a,2", 202), ("", 400), ("a,3", 202)):
             connection.sendall(f"{HEAD}Content-Length: {len(body)}\r\n\r\n{body}".encode())
             assert status_of(read_answer(connection)) == status
+
+
+def test_requests_that_come_at_once_are_answered_one_after_the_other(collector: Service) -> None:
+    """In their order, whatever became of each."""
+    requests = [f"{HEAD}Content-Length: {len(body)}\r\n\r\n{body}" for body in ("a,1", "a,-1")]
+    last = f"{HEAD}Connection: close\r\nContent-Length: 3\r\n\r\na,2"
+    with socket.create_connection(("127.0.0.1", collector.port), timeout=5) as connection:
+        connection.sendall("".join([*requests, last]).encode())
+        answers = b""
+        while more := connection.recv(65536):
+            answers += more
+
+    statuses = [status_of(b"HTTP/1.1 " + part) for part in answers.split(b"HTTP/1.1 ")[1:]]
+    assert statuses == [202, 400, 202]
+
+
+@pytest.mark.parametrize(
+    ("head", "body"),
+    [
+        ("POST /messages HTTP/1.0\r\nContent-Type: text/plain\r\n", "a,1"),
+        (f"{HEAD}Connection: close\r\n", "a,1"),
+        ("POST http://x/messages HTTP/1.1\r\nConnection: close\r\n", "a,1"),
+    ],
+    ids=["HTTP/1.0", "close", "absolute form"],
+)
+def test_a_connection_ends_when_its_client_says_so(
+    collector: Service, head: str, body: str
+) -> None:
+    """With its answer, which says so too."""
+    with socket.create_connection(("127.0.0.1", collector.port), timeout=5) as connection:
+        connection.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n{body}".encode())
+        answer = read_answer(connection)
+
+        assert status_of(answer) == 202
+        assert b"\r\nConnection: close\r\n" in answer
+        assert connection.recv(100) == b""
+
+
+def test_an_answer_has_a_date_and_to_head_no_body(collector: Service) -> None:
+    """RFC 9110, sections 6.6.1 and 9.3.2."""
+    with socket.create_connection(("127.0.0.1", collector.port), timeout=5) as connection:
+        connection.sendall(b"HEAD /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        answer = connection.recv(65536)
+
+        assert b"\r\nDate: " in answer
+        assert answer.endswith(b"\r\n\r\n")
+
+
+def test_headers_over_the_limit_are_refused(collector: Service) -> None:
+    """Before they take all memory."""
+    answer = converse(collector, HEAD, "X: y\r\n" * 20_000)
+
+    assert status_of(answer) == 431
+    assert b"application/problem+json" in answer
+
+
+def test_a_header_that_looks_like_another_is_not_taken_for_it(collector: Service) -> None:
+    """In WSGI an underscore and a hyphen look the same."""
+    answer = converse(collector, HEAD, "Content_Encoding: br\r\nContent-Length: 3\r\n\r\na,1")
+    assert status_of(answer) == 202
+
+
+def test_who_wants_another_protocol_is_answered_in_this_one(collector: Service) -> None:
+    """And the connection ends, as what follows might be anything."""
+    answer = converse(
+        collector,
+        "GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n",
+    )
+
+    assert status_of(answer) == 200
+    assert b"\r\nConnection: close\r\n" in answer
 
 
 def test_slow_clients_hold_nobody_up_and_are_sent_away(collector: Service) -> None:

@@ -1,0 +1,169 @@
+"""Requests, as they come in pieces over a connection: environs of WSGI and their bodies.
+
+The parser is that of Node.js (llhttp, by ``httptools``) in its strict mode, so that what two
+readers might read in two ways is refused.
+
+Source:
+    RFC 9112; PEP 3333, "environ Variables".
+"""
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import unquote_to_bytes, urlsplit
+
+import httptools
+
+Environ = dict[str, Any]
+
+
+class NotHTTPError(Exception):
+    """What came is no request, or can be read in two ways."""
+
+
+class Request:
+    """One request; it is ``wsgi.input`` of its environ.
+
+    Attributes:
+        environ: Of WSGI.
+        is_whole: Whether all of it has come.
+        is_last: Whether the connection ends with it.
+    """
+
+    __slots__ = ("_chunks", "_length", "_more", "environ", "is_last", "is_whole")
+
+    def __init__(self, environ: Environ, more: Callable[["Request"], None]) -> None:
+        """Begin.
+
+        Args:
+            environ: What all requests have in common.
+            more: Reads on; raises OSError at the end of the connection.
+        """
+        self.environ = environ
+        self.is_whole = False
+        self.is_last = False
+        self._chunks: list[bytes] = []
+        self._length = 0
+        self._more = more
+
+    def add(self, chunk: bytes) -> None:
+        """Add to its body."""
+        self._chunks.append(chunk)
+        self._length += len(chunk)
+
+    def read(self, size: int = -1) -> bytes:
+        """Return ``size`` bytes of the body or, if it has fewer, all; -1 for all.
+
+        Raises:
+            OSError: If the connection ends before the body does, or what comes is no HTTP.
+        """
+        while not self.is_whole and (size < 0 or self._length < size):
+            self._more(self)
+        content = self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
+        if 0 <= size < len(content):
+            content, rest = content[:size], content[size:]
+            self._chunks, self._length = [rest], len(rest)
+        else:
+            self._chunks, self._length = [], 0
+        return content
+
+
+class RequestReader:
+    """Makes requests of bytes. Its methods ``on_...`` are called by the parser.
+
+    Attributes:
+        ready: Requests whose headers are there, in their order.
+    """
+
+    def __init__(self, environ: Environ, more: Callable[[Request], None]) -> None:
+        """Begin.
+
+        Args:
+            environ: What all requests have in common.
+            more: Reads on in the body of a request.
+        """
+        self.ready: deque[Request] = deque()
+        self._environ = environ
+        self._more = more
+        self._parser = httptools.HttpRequestParser(self)
+        self._coming = Request({}, more)
+
+    def feed(self, data: bytes) -> None:
+        """Take bytes in.
+
+        Raises:
+            NotHTTPError: If they are not those of a request, whoever reads them.
+        """
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            # What follows is in another protocol, which we do not speak.
+            self._coming.is_last = True
+        except httptools.HttpParserError as error:
+            raise NotHTTPError(f"This is not HTTP: {error.__context__ or error}.") from error
+
+    def on_message_begin(self) -> None:
+        """Begin a request."""
+        self._coming = Request(self._environ.copy(), self._more)
+
+    def on_url(self, url: bytes) -> None:
+        """Note what is asked for."""
+        environ = self._coming.environ
+        if url[:1] != b"/":
+            parts = urlsplit(url)
+            url = parts.path + (b"?" + parts.query if parts.query else b"")
+        path, _, query = url.partition(b"?")
+        if b"%" in path:
+            path = unquote_to_bytes(path)
+        environ["PATH_INFO"] = path.decode("latin-1") or "/"
+        if query:
+            environ["QUERY_STRING"] = query.decode("latin-1")
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Note a header."""
+        environ = self._coming.environ
+        field = _FIELDS.get(name) or _field_of(name)
+        text = value.decode("latin-1").strip(" \t")
+        if field in environ:
+            text = f"{environ[field]},{text}"
+        if field == "HTTP_TRANSFER_ENCODING" and text.lower() != "chunked":
+            raise ValueError("Transfer-Encoding must be chunked, and told once")
+        if field:
+            environ[field] = text
+
+    def on_headers_complete(self) -> None:
+        """Let the request be answered."""
+        request, parser = self._coming, self._parser
+        version = parser.get_http_version()
+        request.environ["REQUEST_METHOD"] = parser.get_method().decode()
+        request.environ["SERVER_PROTOCOL"] = f"HTTP/{version}"
+        request.environ["wsgi.input"] = request
+        request.is_last = version != "1.1" or not parser.should_keep_alive()
+        self.ready.append(request)
+
+    def on_body(self, chunk: bytes) -> None:
+        """Add to the body."""
+        self._coming.add(chunk)
+
+    def on_message_complete(self) -> None:
+        """Note that all of it is there."""
+        self._coming.is_whole = True
+
+
+def _field_of(name: bytes) -> str:
+    """Return the name of a header in WSGI; empty for one that would look like another."""
+    if b"_" in name:
+        return ""
+    text = name.decode("latin-1").upper().replace("-", "_")
+    return text if text in {"CONTENT_TYPE", "CONTENT_LENGTH"} else f"HTTP_{text}"
+
+
+_FIELDS = {
+    name: _field_of(name)
+    for each in (
+        *("host", "user-agent", "accept", "accept-encoding", "connection", "content-type"),
+        *("content-length", "content-encoding", "authorization", "idempotency-key"),
+    )
+    for name in (each.encode(), each.title().encode())
+}
+"""Those that nearly all requests have, as nearly all clients write them."""
