@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from ops.redis.embedded_redis import end_with_parent, is_free
+from ops.redis.embedded_redis import end_with_parent, is_free, share_of
 from ops.waiting import wait_until
 
 ROOT = Path(__file__).parent.parent
@@ -31,7 +31,7 @@ ANSWER_TIMEOUT_S = 20.0
 
 def free_port() -> int:
     """Return a port of 127.0.0.1 that nobody listens at, and that no client is given."""
-    while not is_free(port := secrets.choice(PORTS)):
+    while not is_free(port := secrets.choice(share_of(PORTS))):
         pass
     return port
 

@@ -1,5 +1,6 @@
 """Fixtures: real Redis servers of every version at hand, empty for each test."""
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from time import monotonic, sleep, time
@@ -9,10 +10,20 @@ import pytest
 
 from metrics.connection import Connection, command
 from ops.procfile import free_port
-from ops.redis.embedded_redis import EmbeddedRedis, carried_server, find_server, version_of
+from ops.redis.embedded_redis import (
+    PORTS_SHARE,
+    EmbeddedRedis,
+    carried_server,
+    find_server,
+    version_of,
+)
 from ops.redis.redis_cluster import RedisCluster, free_ports
 
 T = TypeVar("T")
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    number = os.environ["PYTEST_XDIST_WORKER"].removeprefix("gw")
+    os.environ[PORTS_SHARE] = f"{number}/{os.environ['PYTEST_XDIST_WORKER_COUNT']}"
 
 SERVERS = {version_of(server)[:2]: server for server in (carried_server(), find_server())}
 """The redis-servers to test with: the carried 6.2, and the machine's own where it has one."""

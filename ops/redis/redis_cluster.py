@@ -13,7 +13,7 @@ from redis.exceptions import RedisError
 from metrics.errors import StorageUnavailableError
 from ops.redis import slot_move
 from ops.redis.cluster_node import BUS_OFFSET, ClusterNode
-from ops.redis.embedded_redis import is_free
+from ops.redis.embedded_redis import is_free, share_of
 
 SLOTS = 16384
 NODE_TIMEOUT_MS = 5000
@@ -23,7 +23,7 @@ FAILOVER_S = 6.0
 """Redis gives a failover that was asked for up after 5 s; then it must be asked for again."""
 
 # Below the ports that systems give to clients, together with the ports of the bus.
-_PORT_MIN, _PORT_MAX = 10_000, 22_000
+_PORTS = range(10_000, 20_000)
 
 
 class RedisCluster:
@@ -261,7 +261,7 @@ def free_ports(count: int) -> list[int]:
     """Return ports of 127.0.0.1 that nobody listens at, nor at those of the bus."""
     ports: set[int] = set()
     while len(ports) < count:
-        port = _PORT_MIN + secrets.randbelow(_PORT_MAX - _PORT_MIN)
+        port = secrets.choice(share_of(_PORTS))
         if is_free(port) and is_free(port + BUS_OFFSET):
             ports.add(port)
     return sorted(ports)

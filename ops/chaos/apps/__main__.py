@@ -94,6 +94,7 @@ def _run(options: argparse.Namespace, folder: Path) -> tuple[list[Report], list[
         log = folder / "apps.log"
         fleet = Fleet(kinds, site.urls, log, source=options.source)
         stack.callback(fleet.kill)
+        fleet.wait_until_begun()
         sleep(options.calm)
         fleet.enter(FAULTS)
         begun = monotonic()

@@ -20,6 +20,9 @@ FIRST_CALL = "first call"
 
 CALM = "calm"
 LAST_PHASE = "close"
+BEGUN = "begun"
+"""What it prints when its first value is recorded."""
+
 FLUSH_S = 0.05
 """Short, so that a collector that is killed has a request, and may have stored what is in it."""
 
@@ -51,6 +54,7 @@ class App:
         """Record until the last phase, or until nobody tells phases any more."""
         self._enter(FIRST_CALL)
         self._record(1.0)
+        print(BEGUN, flush=True)
         self._enter(CALM)
         due = monotonic()
         number = 1

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from ops.chaos.apps.app import CLOSE_TIMEOUT_S, LAST_PHASE
+from ops.chaos.apps.app import BEGUN, CLOSE_TIMEOUT_S, LAST_PHASE
 from ops.chaos.apps.report import Report
 from ops.procfile import ROOT
 from ops.redis.embedded_redis import end_with_parent
@@ -72,6 +72,16 @@ class Fleet:
                 )
                 for kind in kinds
             }
+
+    def wait_until_begun(self) -> None:
+        """Wait until each has recorded its first value.
+
+        Raises:
+            ValueError: If one has ended instead; with its name.
+        """
+        for key, process in self._processes.items():
+            if process.stdout is None or process.stdout.readline().strip() != BEGUN:
+                raise ValueError(f"the app {key} has not begun")
 
     def enter(self, phase: str) -> None:
         """Tell all of them which phase begins.
