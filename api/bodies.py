@@ -6,14 +6,23 @@ JSON may also hold loss reports, ``{"key":...,"dropped":17}``: how many messages
 import json
 import re
 from collections.abc import Callable, Iterable
+from itertools import repeat
 from urllib.parse import parse_qsl
 
 import falcon
 
 from api import plain_json
 from api.draft import Draft
+from api.problems import Problem
 from metrics.errors import InvalidMessageError
-from metrics.message import parse_value, parse_weight, shown
+from metrics.message import check_key, parse_value, parse_weight, shown
+
+MESSAGES_MAX = 150_000
+"""Messages and loss reports in one request: the largest batch of our client and half as many more.
+To look at each takes some tenths of a second, in which the process does nothing else."""
+
+_COMMAS_MAX = 3 * MESSAGES_MAX
+"""In JSON: an object with a key, a value and a timestamp has two, and one stands behind it."""
 
 # A StatsD timing, key:value|ms with a sample rate or not; a key may hold colons itself.
 # Source: StatsD, docs/metric_types.md.
@@ -33,6 +42,7 @@ def read_body(content_type: str | None, body: bytes, draft: Draft) -> None:
 
     Raises:
         falcon.HTTPBadRequest: If the body cannot be read as its type.
+        Problem: If it has too many messages.
         falcon.HTTPUnsupportedMediaType: If its type is unknown.
     """
     media_type, _, parameters = (content_type or "").lower().partition(";")
@@ -50,17 +60,21 @@ def read_body(content_type: str | None, body: bytes, draft: Draft) -> None:
 
 
 def _read_json(body: bytes, draft: Draft) -> None:
+    _bound_commas(body)
     if plain_json.read(body, draft):
+        _bound(draft.accepted + draft.reports)
         return
     content = _loads(body, "body")
-    if isinstance(content, list) and not _is_pair(content):
-        for item in content:
-            _add_item(item, draft)
-    else:
-        _add_item(content, draft)
+    items = content if isinstance(content, list) and not _is_pair(content) else [content]
+    _bound(sum(map(_messages_in, items)))
+    for item in items:
+        _add_item(item, draft)
 
 
 def _read_ndjson(body: bytes, draft: Draft) -> None:
+    _bound(body.rstrip().count(b"\n") + 1)
+    _bound_commas(body)
+    messages = 0
     for line in body.split(b"\n"):
         if line.strip():
             try:
@@ -68,10 +82,13 @@ def _read_ndjson(body: bytes, draft: Draft) -> None:
             except falcon.HTTPBadRequest as error:
                 draft.reject(str(error.description))
             else:
+                messages += _messages_in(item)
+                _bound(messages)
                 _add_item(item, draft)
 
 
 def _read_text(body: bytes, draft: Draft) -> None:
+    _bound(body.rstrip().count(b"\n") + 1)
     for line in _decode(body).split("\n"):
         if line.strip():
             try:
@@ -100,7 +117,10 @@ _READERS: dict[str, Callable[[bytes, Draft], None]] = {
 
 
 def _add_form(text: str, draft: Draft) -> None:
-    pairs = parse_qsl(text, keep_blank_values=True)
+    try:
+        pairs = parse_qsl(text, keep_blank_values=True, max_num_fields=len(_FORM_FIELDS))
+    except ValueError:  # it has more fields
+        pairs = []
     fields = dict(pairs)
     if len(pairs) > len(fields) or not {"key", "value"} <= fields.keys() <= _FORM_FIELDS:
         raise falcon.HTTPBadRequest(
@@ -144,9 +164,8 @@ def _add_item(item: object, draft: Draft) -> None:
             f"got {shown(item)}"
         )
     elif item.keys() - _FIELDS:
-        unknown = ", ".join(shown(name) for name in sorted(item.keys() - _FIELDS))
         draft.reject(
-            f"unknown field {unknown}; "
+            f"unknown field {shown(min(item.keys() - _FIELDS))}; "
             "known are key, value, timestamp, values, timestamps, dropped",
             _messages_in(item),
         )
@@ -185,8 +204,7 @@ def _add_column(item: dict[str, object], draft: Draft) -> None:
     if not isinstance(values, list):
         draft.reject(f"values must be an array of numbers, got {shown(values)}")
         return
-    timestamps = item.get("timestamps", item.get("timestamp"))
-    times: Iterable[object] = [timestamps] * len(values)
+    timestamps = item.get("timestamps")
     if "value" in item or ("timestamp" in item and "timestamps" in item):
         draft.reject("values stand beside key and timestamps only", len(values))
         return
@@ -197,13 +215,34 @@ def _add_column(item: dict[str, object], draft: Draft) -> None:
         if None in timestamps:
             draft.reject("timestamps must not be null", len(values))
             return
-        times = timestamps
-    for value, timestamp in zip(values, times, strict=True):
-        draft.add(item.get("key"), value, timestamp)
+    try:
+        # Once for all: what is wrong with either would have to be told again for each value.
+        key, timestamp = check_key(item.get("key")), item.get("timestamp")
+        time = None if timestamp is None else draft.times.check(timestamp)
+    except InvalidMessageError as error:
+        draft.reject(str(error), len(values))
+        return
+    times: Iterable[object] = timestamps if isinstance(timestamps, list) else repeat(time)
+    for value, own in zip(values, times, strict=False):
+        draft.add(key, value, own)
 
 
-def _messages_in(item: dict[str, object]) -> int:
-    values = item.get("values")
+def _bound_commas(body: bytes) -> None:
+    """Refuse what has too many messages before it is decoded: that alone can take long."""
+    if len(body) > _COMMAS_MAX:
+        _bound(body.count(b","), _COMMAS_MAX)
+
+
+def _bound(messages: int, messages_max: int = MESSAGES_MAX) -> None:
+    if messages > messages_max:
+        raise Problem(
+            falcon.HTTP_413,
+            f"A request may have at most {MESSAGES_MAX} messages; send smaller batches.",
+        )
+
+
+def _messages_in(item: object) -> int:
+    values = item.get("values") if isinstance(item, dict) else None
     return len(values) if isinstance(values, list) and values else 1
 
 

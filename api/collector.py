@@ -1,5 +1,6 @@
 """The collector: ``POST /messages`` appends messages to their streams."""
 
+import gc
 import logging
 import os
 import time
@@ -226,4 +227,7 @@ def get_app() -> falcon.App[Any, Any]:
     settings, connection = start(os.environ, timeout_s=REDIS_TIMEOUT_S, connections_max=SENDERS + 1)
     if not settings.write_tokens:
         _log.warning("METRICS_WRITE_TOKENS is not set: everybody who reaches this port may write")
-    return create_app(connection, settings)
+    app = create_app(connection, settings)
+    # What there is by now stays: the garbage collector need not go through it again and again.
+    gc.freeze()
+    return app

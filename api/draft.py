@@ -5,7 +5,7 @@ A request may also hold loss reports: how many messages of a key-hour its sender
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from metrics.entry import Column, write_values
 from metrics.errors import InvalidMessageError
@@ -39,8 +39,9 @@ class Rejection:
 
 @dataclass(slots=True)
 class _Values:
-    values: list[float]
+    values: list[float] = field(default_factory=list)
     weights: list[int] | None = None
+    texts: list[Column] = field(default_factory=list)
 
 
 class Draft:
@@ -107,7 +108,7 @@ class Draft:
             return
         if self._is_forbidden(name) or self._leaves_out(name):
             return
-        column = self._columns.setdefault((name, hour), _Values([]))
+        column = self._values_of(name, hour)
         if weight != 1 and column.weights is None:
             column.weights = [1] * len(column.values)
         column.values.append(number)
@@ -140,12 +141,22 @@ class Draft:
             self.reports += 1
             self.dropped += number
 
-    def add_checked(self, key: str, hour: Hour, values: list[float]) -> None:
-        """Add messages that the caller has checked, all of one key-hour."""
-        column = self._columns.setdefault((key, hour), _Values([]))
-        column.values += values
-        if column.weights is not None:
-            column.weights += [1] * len(values)
+    def add_checked(self, key: str, hour: Hour, values: list[float], text: str = "") -> None:
+        """Add messages that the caller has checked, all of one key-hour.
+
+        Args:
+            key: Their key.
+            hour: Their hour.
+            values: Their values.
+            text: The same as they may stand in an entry; written from the values, if not given.
+        """
+        column = self._values_of(key, hour)
+        if text:
+            column.texts.append(Column(key_hour(key, hour), text, len(values)))
+        else:
+            column.values += values
+            if column.weights is not None:
+                column.weights += [1] * len(values)
         self.accepted += len(values)
 
     def takes(self, key: str) -> bool:
@@ -164,15 +175,22 @@ class Draft:
         """Return the good messages and loss reports as columns, by partition."""
         found: dict[int, list[Column]] = {}
         for (key, hour), column in self._columns.items():
-            text = write_values(column.values, column.weights)
-            found.setdefault(partition_of(key, partitions), []).append(
-                Column(key_hour(key, hour), text, len(column.values))
-            )
+            columns = found.setdefault(partition_of(key, partitions), [])
+            columns += column.texts
+            if column.values:
+                text = write_values(column.values, column.weights)
+                columns.append(Column(key_hour(key, hour), text, len(column.values)))
         for (key, hour), dropped in self._dropped.items():
             found.setdefault(partition_of(key, partitions), []).append(
                 Column.of_dropped(key_hour(key, hour), dropped)
             )
         return found
+
+    def _values_of(self, key: str, hour: Hour) -> _Values:
+        column = self._columns.get((key, hour))
+        if column is None:
+            column = self._columns[key, hour] = _Values()
+        return column
 
     @property
     def _index(self) -> int:

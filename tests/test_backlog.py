@@ -4,6 +4,7 @@ import math
 
 import pytest
 
+from metrics.aggregate import Aggregate
 from metrics.backlog import NEW, START, Backlog, Commit, Delivered
 from metrics.connection import Connection, command
 from metrics.entry import fold
@@ -77,6 +78,18 @@ def test_commits_add_up(connection: Connection) -> None:
     assert float(found["sum"]) == math.fsum([0.1, 0.2, 1e-300, 5e-324, 123456789.125])
     assert found["sum"] == "123456789.425"
     assert (float(found["min"]), float(found["max"])) == (5e-324, 123456789.125)
+
+
+def test_few_buckets_and_many_are_merged_alike(connection: Connection) -> None:
+    """Into a hash that has more of them, or fewer."""
+    backlog = backlog_of(connection)
+    few, many = [100.0, 100.0, 7.5], [float(value) for value in range(1, 1000)]
+    for values in (few, many, few, many):
+        append(connection, batch(values))
+        assert commit(backlog, read(backlog)) is True
+
+    fields = {name.encode(): text.encode() for name, text in hash_of(connection, HASH).items()}
+    assert Aggregate.from_hash(fields) == Aggregate.of([*few, *many, *few, *many])
 
 
 def test_a_sum_stops_at_the_largest_double(connection: Connection) -> None:

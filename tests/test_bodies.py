@@ -5,8 +5,10 @@ import json
 import falcon
 import pytest
 
-from api.bodies import read_body
+from api import bodies
+from api.bodies import MESSAGES_MAX, read_body
 from api.draft import ERRORS_SHOWN_MAX, Draft
+from api.problems import Problem
 from metrics.hours import Hour
 from metrics.message import AcceptedTimes
 
@@ -56,8 +58,9 @@ GOOD = {
     "array of columns": (
         JSON,
         '[{"key":"a","values":[1,2]},{"key":"b","values":[3]}]',
-        {"a": "1.0,2.0", "b": "3.0"},
+        {"a": "1,2", "b": "3"},
     ),
+    "columns with spaces": (JSON, '{"key":"a","values":[1, 2]}', {"a": "1.0,2.0"}),
     "spaces around": (JSON, ' \n [ ["a" , 1 ] ] \n', {"a": "1.0"}),
     "a charset": ("Application/JSON; charset=UTF-8", '["a",1]', {"a": "1.0"}),
     "ndjson": (
@@ -256,6 +259,66 @@ def test_what_cannot_be_read_is_a_bad_request(content_type: str, body: str | byt
     """Nothing of it is taken."""
     with pytest.raises(falcon.HTTPBadRequest):
         read(content_type, body)
+
+
+TOO_MANY = MESSAGES_MAX + 1
+TINY = {
+    "lines": (TEXT, "a,1\n" * TOO_MANY),
+    "blank lines": (TEXT, "a,1" + "\n" * 8_000_000 + "a,1"),
+    "lines of JSON": (NDJSON, '["a",1]\n' * TOO_MANY),
+    "columns in lines of JSON": (NDJSON, ('{"key":"a","values":[1' + ",1" * 50_000 + "]}\n") * 3),
+    "rows": (JSON, json.dumps([{"key": "a", "value": 1}] * TOO_MANY)),
+    "pairs": (JSON, json.dumps([["a", 1]] * TOO_MANY)),
+    "a column": (JSON, json.dumps({"key": "a", "values": [1] * TOO_MANY})),
+    "a column of a bad key": (JSON, '{"key":"a b","values":[1' + ",1" * 3_900_000 + "]}"),
+    "what is no message": (JSON, "[1" + ",1" * 3_900_000 + "]"),
+    "timestamps": (JSON, '{"key":"a","values":[1],"timestamps":[1' + ",1" * 3_900_000 + "]}"),
+}
+
+
+@pytest.mark.parametrize(("content_type", "body"), TINY.values(), ids=TINY)
+def test_a_request_has_a_bounded_number_of_messages(content_type: str, body: str) -> None:
+    """A process does nothing else while it looks at them, however short they are."""
+    with pytest.raises(Problem, match="413") as problem:
+        read(content_type, body)
+
+    assert "send smaller batches" in str(problem.value.description)
+
+
+def test_as_many_messages_as_a_request_may_have_are_taken() -> None:
+    """To the last."""
+    assert read(TEXT, "a,1\n" * MESSAGES_MAX).accepted == MESSAGES_MAX
+    assert read(JSON, json.dumps({"key": "a", "values": [1] * MESSAGES_MAX})).accepted == (
+        MESSAGES_MAX
+    )
+
+
+@pytest.mark.parametrize(
+    ("field", "detail"),
+    [("key", "key must be"), ("timestamp", "timestamp must be Unix seconds")],
+)
+def test_what_a_column_has_once_is_looked_at_once(field: str, detail: str) -> None:
+    """Else a long key that is none would be told again for each value."""
+    looked_at = 0
+
+    class Odd(list[int]):
+        def __repr__(self) -> str:
+            nonlocal looked_at
+            looked_at += 1
+            return "odd"
+
+    found = draft()
+    bodies._add_column({"key": "a", "values": [1, 2, 3], field: Odd()}, found)
+
+    assert (found.accepted, found.rejected, looked_at) == (0, 3, 1)
+    assert found.errors[2].detail.startswith(detail)
+
+
+def test_only_one_unknown_field_is_named() -> None:
+    """However many there are."""
+    found = read(JSON, json.dumps({f"field-{i}": 1 for i in range(1000)}))
+
+    assert found.errors[0].detail.startswith("unknown field 'field-0'; known are key")
 
 
 @pytest.mark.parametrize(

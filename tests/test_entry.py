@@ -11,6 +11,7 @@ from metrics.entry import (
     Column,
     Entry,
     fold,
+    is_column_text,
     messages_in,
     pack,
     read_key_hour,
@@ -70,6 +71,47 @@ def test_packing_loses_nothing_and_bounds_each_entry(
     assert folded.aggregates == {key: Aggregate.of(values) for key, values in by_key.items()}
     for entry in entries:
         assert sum(len(column.text) for column in entry.columns) <= TEXT_LENGTH_MAX
+
+
+# Written by others: many digits are as good as few, and as many as a body may have.
+NUMBERS = st.builds(
+    lambda digits, length: digits + "0" * length,
+    st.sampled_from(["1", "0.5", "12.25"]),
+    st.integers(0, 3) | st.sampled_from([250, TEXT_LENGTH_MAX // 2, TEXT_LENGTH_MAX, 100_000]),
+).map(lambda text: text if "." in text else text[:300])
+
+
+@given(st.lists(st.lists(NUMBERS, min_size=1, max_size=50), min_size=1, max_size=4))
+def test_a_column_that_others_have_written_is_cut_as_well(numbers: list[list[str]]) -> None:
+    """Or it is told that it cannot be taken as it is."""
+    texts = [text for text in map(",".join, numbers) if is_column_text(text.encode())]
+    values = [float(number) for text in texts for number in text.split(",")]
+
+    entries = pack(Column(KEY_HOUR, text, text.count(",") + 1) for text in texts)
+
+    folded = fold(fields_of(entry) for entry in entries)
+    assert folded.messages == sum(entry.messages for entry in entries) == len(values)
+    assert folded.aggregates == ({KEY_HOUR.encode(): Aggregate.of(values)} if values else {})
+    for entry in entries:
+        assert sum(len(column.text) for column in entry.columns) <= TEXT_LENGTH_MAX
+
+
+@pytest.mark.parametrize(
+    ("text", "is_taken"),
+    [
+        (b"123.4,98", True),
+        (b",".join([b"123.456"] * 10_000), True),
+        (b"0." + b"1" * TEXT_LENGTH_MAX, False),
+        (b"1," * TEXT_LENGTH_MAX + b"0." + b"1" * TEXT_LENGTH_MAX, False),
+        (b"1, 2", False),
+        (b"1e3", False),
+        (b"-1", False),
+        (b"1*2", False),
+    ],
+)
+def test_only_plain_texts_are_taken_as_they_are(text: bytes, is_taken: bool) -> None:
+    """As a collector would have written them itself, or nearly."""
+    assert is_column_text(text) is is_taken
 
 
 def test_an_entry_has_a_bounded_number_of_columns() -> None:

@@ -2,6 +2,7 @@
 
 import math
 import random
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -87,6 +88,12 @@ def test_buckets_are_in_the_order_of_their_values(values: list[float]) -> None:
 
     assert (np.diff(buckets) >= 0).all()
     assert [bucket for bucket, _ in histogram_of(values)] == sorted(set(buckets.tolist()))
+
+
+@given(st.lists(st.floats(1, 1000), min_size=1) | st.lists(ANY_VALUE, min_size=1))
+def test_each_value_is_counted_in_its_bucket(values: list[float]) -> None:
+    """Whether the buckets lie close together or far apart."""
+    assert dict(histogram_of(values)) == Counter(buckets_of(np.asarray(values)).tolist())
 
 
 def test_zero_has_a_bucket_of_its_own() -> None:

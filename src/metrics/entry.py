@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Self
+from typing import Annotated, Self
 
 import msgspec
 
@@ -31,16 +31,20 @@ COLUMNS_MAX = 500
 TEXT_LENGTH_MAX = 32_768
 """Length of the values of one entry: bounds what a worker reads at once."""
 
+# Where each stride has a comma, the most that lies between two is less than an entry.
+_STRIDE = TEXT_LENGTH_MAX // 2
+
 _DROPPED = b"dropped="
 _DROPPED_TEXT = re.compile(rb"dropped=([1-9][0-9]{0,14})")
 
-_decode_values = msgspec.json.Decoder(list[float]).decode
+_decode_values = msgspec.json.Decoder(list[Annotated[float, msgspec.Meta(ge=0)]]).decode
 _decode_weights = msgspec.json.Decoder(list[int]).decode
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
+class Column(msgspec.Struct, frozen=True, gc=False):
     """The values of one key-hour, as text; or how many messages of it were dropped.
+
+    A struct, since it is made in a tenth of the time that a frozen dataclass takes.
 
     Attributes:
         key_hour: As ``keyspace.key_hour`` writes it.
@@ -74,6 +78,21 @@ class Entry:
     def messages(self) -> int:
         """Number of messages in the entry."""
         return sum(column.messages for column in self.columns)
+
+
+def is_column_text(text: bytes) -> bool:
+    """Tell whether values may stand in a column as somebody else has written them.
+
+    Plain digits, points and commas only, as ``write_values`` has them, and no value so long that
+    it could not be cut off from its neighbours.
+
+    Args:
+        text: The inside of a JSON array that decodes to values.
+    """
+    return not text.translate(None, b"0123456789.,") and all(
+        text.find(b",", start, start + _STRIDE) >= 0
+        for start in range(0, len(text) - _STRIDE, _STRIDE)
+    )
 
 
 def write_values(values: Sequence[float], weights: Sequence[int] | None = None) -> str:
@@ -160,9 +179,9 @@ def read_values(texts: Sequence[bytes]) -> tuple[list[float], list[int] | None]:
         else:
             values, weights = _decode_values(b"[%b]" % joined), None
     except (msgspec.DecodeError, ValueError) as error:
-        raise EntryUnreadableError(f"values are not numbers: {error}") from error
-    if not values or min(values) < 0:
-        raise EntryUnreadableError("values are missing or negative")
+        raise EntryUnreadableError(f"values are no numbers from 0 up: {error}") from error
+    if not values:
+        raise EntryUnreadableError("values are missing")
     return values, weights
 
 

@@ -34,6 +34,9 @@ _SMALLEST = math.ulp(0.0)
 _TINY = _SMALLEST * 8192
 _LAST_TINY_BUCKET = ZERO_BUCKET + 8191
 
+_COUNTED_MAX = 4096
+"""How many buckets in a row are counted at once; more are mostly empty, and sorting is faster."""
+
 
 def buckets_of(values: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
     """Return the bucket of each value.
@@ -77,13 +80,19 @@ class Histogram:
         weights: npt.NDArray[np.int64] | None = None,
     ) -> Self:
         """Return the histogram of values (finite, >= 0), each counted ``weights`` times or once."""
-        if weights is None:
-            buckets, counts = np.unique(buckets_of(values), return_counts=True)
+        buckets = buckets_of(values)
+        lowest = int(buckets.min())
+        if weights is None and int(buckets.max()) - lowest < _COUNTED_MAX:
+            in_all = np.bincount(buckets - lowest)
+            places = np.flatnonzero(in_all)
+            found, counts = places + lowest, in_all[places]
+        elif weights is None:
+            found, counts = np.unique(buckets, return_counts=True)
         else:
-            buckets, places = np.unique(buckets_of(values), return_inverse=True)
-            counts = np.zeros(buckets.size, dtype=np.int64)
+            found, places = np.unique(buckets, return_inverse=True)
+            counts = np.zeros(found.size, dtype=np.int64)
             np.add.at(counts, places, weights)
-        return cls(dict(zip(buckets.tolist(), counts.tolist(), strict=True)))
+        return cls(dict(zip(found.tolist(), counts.tolist(), strict=True)))
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
         """Yield ``(bucket, count)`` from the lowest bucket to the highest."""
