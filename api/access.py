@@ -27,6 +27,10 @@ class Grant:
         """Tell whether a key is among those it covers."""
         return key.startswith(self.prefixes)
 
+    def reaches(self, prefix: str) -> bool:
+        """Tell whether it may cover any key that begins with ``prefix``."""
+        return self.covers(prefix) or any(each.startswith(prefix) for each in self.prefixes)
+
 
 _EVERYTHING = Grant("", ("",))
 

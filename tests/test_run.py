@@ -106,6 +106,7 @@ def test_the_lines_of_the_readme_work_as_pasted(running: Run) -> None:
     lines = re.findall(r"^(?:curl|redis-cli) .*$", text, re.MULTILINE)
     posts = [line for line in lines if "/messages" in line]
     gets = [line for line in lines if ":8100/checkout" in line]
+    pages = [line for line in lines if ":8100/keys" in line]
     books = [line for line in lines if "/audit" in line or "/metrics" in line]
     looks = [line for line in lines if line.startswith("redis-cli")]
 
@@ -117,8 +118,11 @@ def test_the_lines_of_the_readme_work_as_pasted(running: Run) -> None:
     assert len(posts) >= 6
     for line in posts:
         assert '"rejected":0' in run(line), line
-    assert len(gets) == 1
+    assert len(gets) == 3
     wait_until(lambda: all('"value":' in run(line) for line in gets))
+    assert len(pages) == 1
+    for line in pages:
+        assert '"newest_hour":' in run(line), line
     assert len(books) == 2
     for line in books:
         assert '"balance":true' in run(line) or "metrics_worker_commits_total" in run(line), line

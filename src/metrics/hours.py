@@ -43,6 +43,16 @@ class Hour:
         return cls.on(parse_date(day), parse_hour_of_day(hour))
 
     @classmethod
+    def of_digits(cls, digits: int) -> Self:
+        """Return the hour that ``digits`` writes as 2026112314.
+
+        Raises:
+            InvalidQueryError: If the number is no such hour.
+        """
+        text = str(digits)
+        return cls.parse(f"{text[:4]}-{text[4:6]}-{text[6:8]}T{text[8:]}")
+
+    @classmethod
     def on(cls, day: date, hour_of_day: int) -> Self:
         """Return the hour that begins at ``hour_of_day`` (0 to 23) on ``day``."""
         return cls((day - _EPOCH.date()).days * 24 + hour_of_day)

@@ -1,0 +1,77 @@
+"""What can be asked of the statistics: which one, of a key or of all keys with a prefix, when."""
+
+from dataclasses import dataclass
+from datetime import date
+from typing import Self
+
+import falcon
+
+from api.access import Grant
+from api.problems import Problem
+from metrics.errors import InvalidMessageError, InvalidQueryError
+from metrics.hours import parse_date
+from metrics.message import check_key, is_key, shown
+from metrics.statistic import Statistic, parse_statistic
+from metrics.store import ANY
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a path asks.
+
+    Attributes:
+        key: As it was asked: a key, or a prefix and ``*``.
+        stat: The name of the statistic.
+        statistic: What computes it.
+        day: The day in UTC.
+    """
+
+    key: str
+    stat: str
+    statistic: Statistic
+    day: date
+
+    @classmethod
+    def parse(cls, key: str, stat: str, date: str) -> Self:
+        """Return the question that the parts of a path ask.
+
+        Raises:
+            InvalidQueryError: If one of them is none; the text says what is allowed.
+        """
+        if key.endswith(ANY):
+            check_prefix(key.removesuffix(ANY))
+        else:
+            try:
+                check_key(key)
+            except InvalidMessageError as error:
+                raise InvalidQueryError(str(error)) from error
+        return cls(key, stat, parse_statistic(stat), parse_date(date))
+
+    @property
+    def is_of_prefix(self) -> bool:
+        """Whether it asks for all keys with a prefix."""
+        return self.key.endswith(ANY)
+
+    def require(self, grant: Grant) -> None:
+        """See that a request may ask this.
+
+        Raises:
+            falcon.HTTPError: If its token does not cover all that is asked for.
+        """
+        if not grant.covers(self.key.removesuffix(ANY)):
+            what = "all keys" if self.is_of_prefix else "the key"
+            raise Problem(falcon.HTTP_403, f"this token may not read {what} {self.key}")
+
+
+def check_prefix(prefix: str) -> str:
+    """Return the beginning of keys.
+
+    Raises:
+        InvalidQueryError: If no key begins so.
+    """
+    if prefix and not is_key(prefix):
+        raise InvalidQueryError(
+            "prefix must be empty or the beginning of a key, 1 to 128 characters of "
+            f"A-Z a-z 0-9 . _ : - beginning with a letter or digit, got {shown(prefix)}"
+        )
+    return prefix

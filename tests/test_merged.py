@@ -1,0 +1,97 @@
+"""Many key-hours at once: the same as merging them one by one."""
+
+from collections.abc import Sequence
+from functools import reduce
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from metrics.aggregate import BUCKET_PREFIX, Aggregate
+from metrics.errors import StorageUnsoundError
+from metrics.merged import Merged, merged
+
+VALUES = st.lists(st.floats(0, 1e300), min_size=1, max_size=20)
+SOUND = {"count": "1", "sum": "2.5", "min": "2.5", "max": "2.5", "b:47": "1"}
+
+
+def reply_of(values: Sequence[float], dropped: int = 0) -> list[bytes]:
+    """Return what HGETALL replies for the key-hour of some values."""
+    fields: dict[str, object] = {"dropped": dropped} if dropped else {}
+    if values:
+        aggregate = Aggregate.of(values)
+        fields |= {name: getattr(aggregate, name) for name in ("count", "sum", "min", "max")}
+        fields |= {f"{BUCKET_PREFIX}{bucket}": count for bucket, count in aggregate.histogram}
+    return flat(fields)
+
+
+def flat(fields: dict[str, object]) -> list[bytes]:
+    """Return fields as Redis replies them."""
+    return [str(part).encode() for field in fields.items() for part in field]
+
+
+@given(st.lists(VALUES, min_size=1, max_size=8))
+def test_it_is_the_same_as_merging_one_by_one(groups: list[list[float]]) -> None:
+    """But for the rounding of the sum."""
+    plain = reduce(Aggregate.merged_with, map(Aggregate.of, groups))
+
+    found = merged([reply_of(values) for values in groups])
+
+    assert found.keys == len(groups)
+    assert (found.aggregate.count, found.aggregate.histogram) == (plain.count, plain.histogram)
+    assert (found.aggregate.min, found.aggregate.max) == (plain.min, plain.max)
+    assert found.aggregate.sum == pytest.approx(plain.sum, rel=1e-12)
+
+
+def test_what_has_no_messages_adds_none() -> None:
+    """A key-hour that is not there, or of which all was dropped."""
+    found = merged([[], reply_of([1, 2], dropped=3), reply_of([], dropped=4), reply_of([5]), []])
+
+    assert (found.keys, found.aggregate, found.dropped) == (2, Aggregate.of([1, 2, 5]), 7)
+    assert merged([[], reply_of([], dropped=4)]) == Merged(None, 0, 4)
+    assert merged([[], []]) == Merged(None, 0, 0)
+
+
+def test_a_sum_that_exceeds_the_largest_double_stays_there() -> None:
+    """As that of one key-hour does."""
+    found = merged([reply_of([1.7e308])] * 2)
+
+    assert found.aggregate.sum == 1.7976931348623157e308
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"count": "2"},
+        {"count": "many"},
+        {"count": "0", "b:47": "0"},
+        {"count": "-1", "b:47": "-1"},
+        {"count": "1.5", "b:47": "1.5"},
+        {"b:47": "nan"},
+        {"b:x": "1"},
+        {"c:47": "0"},
+        {"sum": "inf"},
+        {"min": "3"},
+        {"min": "-1"},
+        {"max": "inf"},
+        {"dropped": "-1"},
+        {"dropped": "0.5"},
+    ],
+)
+def test_a_hash_that_is_not_ours_is_no_answer(change: dict[str, str]) -> None:
+    """Wherever it stands among others."""
+    unsound = flat(SOUND | change)
+
+    assert merged([flat(SOUND)] * 2).aggregate.count == 2
+    for hashes in ([unsound, flat(SOUND)], [flat(SOUND), unsound]):
+        with pytest.raises(StorageUnsoundError, match="not the hash of a key-hour"):
+            merged(hashes)
+
+
+@pytest.mark.parametrize("name", SOUND)
+def test_a_hash_that_lacks_a_field_is_no_answer(name: str) -> None:
+    """Even if another has it."""
+    partial = flat({key: value for key, value in SOUND.items() if key != name})
+
+    with pytest.raises(StorageUnsoundError):
+        merged([flat(SOUND), partial])
