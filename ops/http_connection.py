@@ -173,8 +173,11 @@ class Connection:
         head = "\r\n".join(lines)
         if not head.count("\n") == head.count("\r") == len(lines) - 1:
             raise ValueError("a header with a line break")
-        head_bytes = f"{head}\r\n\r\n".encode("latin-1")
-        self._socket.sendall(head_bytes + body if has_body else head_bytes)
+        answer = f"{head}\r\n\r\n".encode("latin-1") + (body if has_body else b"")
+        # gevent's sendall asks the socket this and that first; nearly always one send does it.
+        sent = self._socket.send(answer)
+        if sent < len(answer):
+            self._socket.sendall(answer[sent:])
 
     def _refuse(self, status: HTTPStatus, detail: str) -> None:
         """Say why, and end the connection once the other side has had time to read it."""
