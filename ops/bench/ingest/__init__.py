@@ -1,0 +1,1 @@
+"""How much the system takes in, beside the databases people would pick instead."""
