@@ -10,7 +10,6 @@ import pytest
 
 from metrics.aggregate import Aggregate
 from metrics.connection import Connection
-from metrics.errors import NoDataError
 from metrics.hours import Hour
 from metrics.store import Store
 from ops.procfile import Service, free_port
@@ -40,10 +39,8 @@ class Counting:
 
     def recorded(self, key: str) -> Aggregate | None:
         """Return what is counted of a key in this hour; None while nothing is."""
-        try:
-            return self.store.read(key, Hour.of(time())).aggregate
-        except NoDataError:
-            return None
+        (found,) = self.store.read(key, [Hour.of(time())])
+        return found.aggregate
 
 
 @pytest.fixture(scope="module")
