@@ -144,8 +144,12 @@ def replica(
     look = Connection.open(server.url, timeout_s=5, connections_max=1)
     wait_until(lambda: b"master_link_status:up" in look.ask(command("INFO", "replication")), 30)
     look.close()
-    # Up on its side is not yet online on the master's, which is what WAIT counts.
-    wait_until(lambda: b"state=online" in connection.ask(command("INFO", "replication")), 30)
+    # Up on its side is not yet online on the master's, which is what WAIT counts; and the master
+    # may still list the replica of the test before.
+    online = f"port={server.port},state=online".encode()
+    wait_until(lambda: online in connection.ask(command("INFO", "replication")), 30)
+    wait_until(lambda: connection.execute([WRITING], replicas=1) == [[1]], 30)
+    connection.ask(command("FLUSHALL"))
     yield server
     server.stop(signal.SIGKILL)
 
