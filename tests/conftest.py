@@ -18,6 +18,7 @@ from ops.redis.embedded_redis import (
     version_of,
 )
 from ops.redis.redis_cluster import RedisCluster, free_ports
+from tests.fake_collector import FakeCollector, fake_collector
 
 T = TypeVar("T")
 
@@ -51,6 +52,13 @@ class Clock:
     def __call__(self) -> float:
         """Return the time."""
         return self.seconds
+
+
+@pytest.fixture
+def fake() -> Iterator[FakeCollector]:
+    """Run a collector that is well."""
+    with fake_collector() as collector:
+        yield collector
 
 
 @pytest.fixture

@@ -52,7 +52,7 @@ def test_threads_of_a_pool_may_record() -> None:
 
 
 def test_values_that_wait_are_not_sent_by_a_forked_child() -> None:
-    """Though its parent's sender, a greenlet, is in the child as well."""
+    """What the parent has recorded the parent sends, whatever gevent takes along into the child."""
     with fake_collector() as collector:
         run("patched.py", "fork_while_values_wait", collector.url)
 
