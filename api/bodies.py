@@ -6,6 +6,7 @@ JSON may also hold loss reports, ``{"key":...,"dropped":17}``: how many messages
 import json
 import re
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from itertools import repeat
 from urllib.parse import parse_qsl
 
@@ -27,6 +28,7 @@ _COMMAS_MAX = 3 * MESSAGES_MAX
 # A StatsD timing, key:value|ms with a sample rate or not; a key may hold colons itself.
 # Source: StatsD, docs/metric_types.md.
 _TIMING = re.compile(r"(?P<key>.*):(?P<value>[^:|]*)\|(?P<type>[^|]*)(?:\|@(?P<rate>[^|]*))?")
+_Reader = Callable[[bytes, Draft], None]
 _FIELDS = {"key", "value", "timestamp", "values", "timestamps", "dropped"}
 _REPORT_FIELDS = {"key", "dropped", "timestamp"}
 _FORM_FIELDS = {"key", "value", "timestamp"}
@@ -45,18 +47,7 @@ def read_body(content_type: str | None, body: bytes, draft: Draft) -> None:
         Problem: If it has too many messages.
         falcon.HTTPUnsupportedMediaType: If its type is unknown.
     """
-    media_type, _, parameters = (content_type or "").lower().partition(";")
-    charset = re.search(r"charset\s*=\s*\"?([\w-]+)", parameters)
-    if charset and charset[1] not in {"utf-8", "utf8", "us-ascii"}:
-        raise falcon.HTTPUnsupportedMediaType(description="The charset must be utf-8.")
-    # curl names the form type unless told otherwise, and some clients name none.
-    read = _READERS.get(media_type.strip() or "application/x-www-form-urlencoded")
-    if read is None:
-        raise falcon.HTTPUnsupportedMediaType(
-            description=f"Content-Type must be one of {', '.join(_READERS)}, "
-            f"got {shown(media_type.strip())}."
-        )
-    read(body, draft)
+    _reader_of(content_type)(body, draft)
 
 
 def _read_json(body: bytes, draft: Draft) -> None:
@@ -108,12 +99,29 @@ def _read_form(body: bytes, draft: Draft) -> None:
         _add_form(_decode(body).strip(), draft)
 
 
-_READERS: dict[str, Callable[[bytes, Draft], None]] = {
+_READERS: dict[str, _Reader] = {
     "application/json": _read_json,
     "application/x-ndjson": _read_ndjson,
     "text/plain": _read_text,
     "application/x-www-form-urlencoded": _read_form,
 }
+
+
+@lru_cache(maxsize=64)
+def _reader_of(content_type: str | None) -> _Reader:
+    """Return what reads bodies of a type; remembered, since all senders name one of a few."""
+    media_type, _, parameters = (content_type or "").lower().partition(";")
+    charset = re.search(r"charset\s*=\s*\"?([\w-]+)", parameters)
+    if charset and charset[1] not in {"utf-8", "utf8", "us-ascii"}:
+        raise falcon.HTTPUnsupportedMediaType(description="The charset must be utf-8.")
+    # curl names the form type unless told otherwise, and some clients name none.
+    read = _READERS.get(media_type.strip() or "application/x-www-form-urlencoded")
+    if read is None:
+        raise falcon.HTTPUnsupportedMediaType(
+            description=f"Content-Type must be one of {', '.join(_READERS)}, "
+            f"got {shown(media_type.strip())}."
+        )
+    return read
 
 
 def _add_form(text: str, draft: Draft) -> None:

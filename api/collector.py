@@ -5,7 +5,6 @@ import logging
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from time import monotonic
 from typing import Any, Protocol
 
@@ -26,7 +25,6 @@ from metrics.connection import Connection
 from metrics.errors import PartlyStoredError
 from metrics.keyspace import partition_of
 from metrics.layout import Layout
-from metrics.message import AcceptedTimes
 from metrics.settings import Settings
 from metrics.stream import Batch, Mark
 
@@ -154,7 +152,7 @@ class Messages:
     ) -> Draft:
         draft = Draft(
             arrival=arrival,
-            times=AcceptedTimes.around(arrival, self._retention_days),
+            retention_days=self._retention_days,
             may_write=post.grant.covers,
             is_left_out=is_left_out,
         )
@@ -162,9 +160,8 @@ class Messages:
         return draft
 
 
-@dataclass(frozen=True, slots=True)
-class _Post:
-    """What came with a request."""
+class _Post(msgspec.Struct, frozen=True, gc=False):
+    """What came with a request. A struct, as it is made in a tenth of a dataclass' time."""
 
     content_type: str | None
     body: bytes

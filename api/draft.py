@@ -3,7 +3,6 @@
 A request may also hold loss reports: how many messages of a key-hour its sender dropped.
 """
 
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -41,7 +40,6 @@ class Rejection:
 class _Values:
     values: list[float] = field(default_factory=list)
     weights: list[int] | None = None
-    texts: list[Column] = field(default_factory=list)
 
 
 class Draft:
@@ -55,7 +53,6 @@ class Draft:
         forbidden: How many of those only because their sender may not write their key.
         left_out: How many of both were good and are not to be taken now.
         errors: What was wrong with the first of them.
-        times: The timestamps that are taken.
         arrival_hour: The hour of those without a timestamp.
     """
 
@@ -63,7 +60,7 @@ class Draft:
         self,
         *,
         arrival: float,
-        times: AcceptedTimes,
+        retention_days: int,
         may_write: Callable[[str], bool],
         is_left_out: Callable[[str], bool] | None = None,
     ) -> None:
@@ -71,7 +68,7 @@ class Draft:
 
         Args:
             arrival: When the request came, in Unix seconds: the time of messages without one.
-            times: The timestamps that are taken.
+            retention_days: How old a timestamp may be.
             may_write: Tells whether the sender may write a key.
             is_left_out: Tells whether the messages of a key are not to be taken now; none, if
                 not given.
@@ -83,12 +80,19 @@ class Draft:
         self.forbidden = 0
         self.left_out = 0
         self.errors: list[Rejection] = []
-        self.times = times
         self.arrival_hour = Hour.of(arrival)
+        self._arrival = arrival
+        self._retention_days = retention_days
         self._may_write = may_write
         self._is_left_out = is_left_out
         self._columns: dict[tuple[str, Hour], _Values] = {}
-        self._dropped: Counter[tuple[str, Hour]] = Counter()
+        self._dropped: dict[tuple[str, Hour], int] = {}
+        self._ready: Sequence[tuple[str, Column]] = ()
+
+    @property
+    def times(self) -> AcceptedTimes:
+        """The timestamps that are taken."""
+        return AcceptedTimes.around(self._arrival, self._retention_days)
 
     def add(self, key: object, value: object, timestamp: object = None, weight: int = 1) -> None:
         """Add a message, or reject it.
@@ -133,31 +137,23 @@ class Draft:
             return
         if self._is_forbidden(name):
             return
-        if self._dropped[name, hour] + number > DROPPED_MAX:
+        dropped_before = self._dropped.get((name, hour), 0)
+        if dropped_before + number > DROPPED_MAX:
             self.reject(f"dropped must be at most {DROPPED_MAX} of a key and hour in one request")
             return
-        self._dropped[name, hour] += number
+        self._dropped[name, hour] = dropped_before + number
         if not self._leaves_out(name):
             self.reports += 1
             self.dropped += number
 
-    def add_checked(self, key: str, hour: Hour, values: list[float], text: str = "") -> None:
-        """Add messages that the caller has checked, all of one key-hour.
+    def add_ready(self, columns: Sequence[tuple[str, Column]]) -> None:
+        """Take all messages of the request at once, checked and written as columns.
 
         Args:
-            key: Their key.
-            hour: Their hour.
-            values: Their values.
-            text: The same as they may stand in an entry; written from the values, if not given.
+            columns: Each with its key.
         """
-        column = self._values_of(key, hour)
-        if text:
-            column.texts.append(Column(key_hour(key, hour), text, len(values)))
-        else:
-            column.values += values
-            if column.weights is not None:
-                column.weights += [1] * len(values)
-        self.accepted += len(values)
+        self._ready = columns
+        self.accepted = sum([column.messages for _, column in columns])
 
     def takes(self, key: str) -> bool:
         """Tell whether the messages of a key are taken."""
@@ -174,12 +170,13 @@ class Draft:
     def columns(self, partitions: int) -> dict[int, list[Column]]:
         """Return the good messages and loss reports as columns, by partition."""
         found: dict[int, list[Column]] = {}
+        for key, ready in self._ready:
+            found.setdefault(partition_of(key, partitions), []).append(ready)
         for (key, hour), column in self._columns.items():
-            columns = found.setdefault(partition_of(key, partitions), [])
-            columns += column.texts
-            if column.values:
-                text = write_values(column.values, column.weights)
-                columns.append(Column(key_hour(key, hour), text, len(column.values)))
+            text = write_values(column.values, column.weights)
+            found.setdefault(partition_of(key, partitions), []).append(
+                Column(key_hour(key, hour), text, len(column.values))
+            )
         for (key, hour), dropped in self._dropped.items():
             found.setdefault(partition_of(key, partitions), []).append(
                 Column.of_dropped(key_hour(key, hour), dropped)

@@ -13,10 +13,11 @@ import msgspec
 from msgspec import UNSET, Meta, Raw, UnsetType
 
 from api.draft import Draft
-from metrics.entry import is_column_text
+from metrics.entry import Column, is_column_text, write_values
 from metrics.errors import InvalidMessageError
 from metrics.hours import SECONDS_PER_HOUR, Hour
-from metrics.message import DROPPED_MAX, AcceptedTimes, check_dropped, is_key
+from metrics.keyspace import key_hour
+from metrics.message import DROPPED_MAX, check_dropped, is_key
 
 # Checked while it is decoded: to look at each value once more costs as much as to decode it.
 _Value = Annotated[float, Meta(ge=0)]
@@ -48,15 +49,6 @@ _decode_item = msgspec.json.Decoder(_Item).decode
 _decode_values = msgspec.json.Decoder(list[_Value]).decode
 
 
-class _Column(msgspec.Struct, frozen=True, gc=False):
-    """Values of one key-hour; ``text`` are the same, if they may stand so in an entry."""
-
-    key: str
-    hour: Hour
-    values: list[float]
-    text: str = ""
-
-
 def read(body: bytes, draft: Draft) -> bool:
     """Put what a JSON body holds into a draft, if it is plain and all of it is good.
 
@@ -65,33 +57,52 @@ def read(body: bytes, draft: Draft) -> bool:
     """
     plain = _Plain(draft)
     try:
-        _read(body, plain)
-        plain.check()
+        plain.read(body)
     except (msgspec.DecodeError, InvalidMessageError, _NotPlainError):
         return False
-    plain.give()
+    draft.add_ready(plain.columns)
+    for report in plain.reports:
+        draft.add_report(*report)
     return True
 
 
-def _read(body: bytes, plain: "_Plain") -> None:
-    is_array = body.lstrip()[:1] == b"["
-    try:
-        plain.take_rows(_decode_rows(body) if is_array else [_decode_row(body)])
-    except msgspec.ValidationError:
-        for item in _decode_items(body) if is_array else [_decode_item(body)]:
-            plain.take(item)
-
-
 class _Plain:
-    """What was read of a plain body: it goes into the draft once all of it is found good."""
+    """What was read of a plain body: it goes into the draft once all of it is found good.
+
+    Attributes:
+        columns: Its messages, each column with its key.
+        reports: Its loss reports, as ``Draft.add_report`` takes them.
+    """
+
+    __slots__ = ("_draft", "columns", "reports")
 
     def __init__(self, draft: Draft) -> None:
         self._draft = draft
-        self._columns: list[_Column] = []
-        self._reports: list[tuple[str, int, int | None]] = []
+        self.columns: list[tuple[str, Column]] = []
+        self.reports: list[tuple[str, int, int | None]] = []
 
-    def take_rows(self, rows: list[_Row]) -> None:
-        """Take messages without timestamps."""
+    def read(self, body: bytes) -> None:
+        """Read a body.
+
+        Raises:
+            InvalidMessageError: If something in it is not good.
+            msgspec.DecodeError: If it is not JSON, or not plain.
+            _NotPlainError: If it is not plain, or not good.
+        """
+        is_array = body.lstrip()[:1] == b"["
+        try:
+            if is_array:
+                self._take_rows(_decode_rows(body))
+            else:
+                row = _decode_row(body)
+                self._take_values(row.key, [row.value], self._draft.arrival_hour)
+        except msgspec.ValidationError:
+            for item in _decode_items(body) if is_array else [_decode_item(body)]:
+                self._take(item)
+            if self.reports:
+                self._check_reports()
+
+    def _take_rows(self, rows: list[_Row]) -> None:
         by_key: dict[str, list[float]] = {}
         for row in rows:
             try:
@@ -99,81 +110,69 @@ class _Plain:
             except KeyError:
                 by_key[row.key] = [row.value]
         hour = self._draft.arrival_hour
-        self._columns = [_Column(key, hour, values) for key, values in by_key.items()]
+        for key, values in by_key.items():
+            self._take_values(key, values, hour)
 
-    def take(self, item: _Item) -> None:
-        """Take a message without a timestamp, a column, or a loss report.
-
-        Raises:
-            InvalidMessageError: If a timestamp is not accepted.
-            msgspec.DecodeError: If a column is not one of values.
-            _NotPlainError: If it is something else.
-        """
+    def _take(self, item: _Item) -> None:
+        """Take a message without a timestamp, a column, or a loss report."""
         hour = self._draft.arrival_hour
         match item.value, item.values, item.timestamps, item.dropped, item.timestamp:
-            case float(value), UnsetType(), UnsetType(), UnsetType(), UnsetType():
-                self._columns.append(_Column(item.key, hour, [value]))
             case UnsetType(), Raw() as raw, UnsetType(), UnsetType(), UnsetType():
-                self._columns.append(_column(item.key, hour, bytes(raw)))
+                self._take_column(item.key, bytes(raw), hour)
+            case float(value), UnsetType(), UnsetType(), UnsetType(), UnsetType():
+                self._take_values(item.key, [value], hour)
             case UnsetType(), Raw() as raw, list(timestamps), UnsetType(), UnsetType():
-                self._columns += _by_hour(item.key, bytes(raw), timestamps, self._draft.times)
+                self._take_by_hour(item.key, bytes(raw), timestamps)
             case UnsetType(), UnsetType(), UnsetType(), int(dropped), UnsetType():
-                self._reports.append((item.key, dropped, None))
+                self.reports.append((item.key, dropped, None))
             case UnsetType(), UnsetType(), UnsetType(), int(dropped), int(timestamp):
-                self._reports.append((item.key, dropped, timestamp))
+                self.reports.append((item.key, dropped, timestamp))
             case _:
                 raise _NotPlainError
 
-    def check(self) -> None:
-        """See that all of it is good.
+    def _take_values(self, key: str, values: list[float], hour: Hour) -> None:
+        column = Column(self._named(key, hour), write_values(values), len(values))
+        self.columns.append((key, column))
 
-        Raises:
-            InvalidMessageError: If something is not.
-            _NotPlainError: The same.
-        """
-        for column in self._columns:
-            self._check_key(column.key)
-            if not column.values:
+    def _take_column(self, key: str, raw: bytes, hour: Hour) -> int:
+        """Take a column; return how many values it has."""
+        values = _decode_values(raw)
+        if not values:
+            raise _NotPlainError
+        text = raw[1:-1]
+        written = text.decode("ascii") if is_column_text(text) else write_values(values)
+        self.columns.append((key, Column(self._named(key, hour), written, len(values))))
+        return len(values)
+
+    def _take_by_hour(self, key: str, raw: bytes, timestamps: Sequence[int]) -> None:
+        times = self._draft.times
+        if not timestamps:
+            raise _NotPlainError
+        first, last = (Hour.of(times.check(end(timestamps))) for end in (min, max))
+        if first == last:
+            if self._take_column(key, raw, first) != len(timestamps):
                 raise _NotPlainError
-        for key, dropped, timestamp in self._reports:
-            self._check_key(key)
+            return
+        found: dict[int, list[float]] = {}
+        values = _decode_values(raw)
+        if len(values) != len(timestamps):
+            raise _NotPlainError
+        for value, timestamp in zip(values, timestamps, strict=True):
+            found.setdefault(timestamp // SECONDS_PER_HOUR, []).append(value)
+        for number, some in found.items():
+            self._take_values(key, some, Hour(number))
+
+    def _named(self, key: str, hour: Hour) -> str:
+        """Return how a key-hour is written, if messages of the key are taken."""
+        if not (is_key(key) and self._draft.takes(key)):
+            raise _NotPlainError
+        return key_hour(key, hour)
+
+    def _check_reports(self) -> None:
+        for key, dropped, timestamp in self.reports:
+            self._named(key, self._draft.arrival_hour)
             check_dropped(dropped)
             if timestamp is not None:
                 self._draft.times.check(timestamp)
-        if sum(dropped for _, dropped, _ in self._reports) > DROPPED_MAX:
+        if sum(dropped for _, dropped, _ in self.reports) > DROPPED_MAX:
             raise _NotPlainError
-
-    def give(self) -> None:
-        """Put all of it into the draft."""
-        for column in self._columns:
-            self._draft.add_checked(column.key, column.hour, column.values, column.text)
-        for report in self._reports:
-            self._draft.add_report(*report)
-
-    def _check_key(self, key: str) -> None:
-        if not (is_key(key) and self._draft.takes(key)):
-            raise _NotPlainError
-
-
-def _column(key: str, hour: Hour, raw: bytes) -> _Column:
-    text = raw[1:-1]
-    return _Column(
-        key, hour, _decode_values(raw), text.decode("ascii") if is_column_text(text) else ""
-    )
-
-
-def _by_hour(
-    key: str, raw: bytes, timestamps: Sequence[int], times: AcceptedTimes
-) -> Sequence[_Column]:
-    if not timestamps:
-        raise _NotPlainError
-    first, last = (Hour.of(times.check(end(timestamps))) for end in (min, max))
-    column = _column(key, first, raw)
-    if len(column.values) != len(timestamps):
-        raise _NotPlainError
-    if first == last:
-        return [column]
-    found: dict[int, list[float]] = {}
-    for value, timestamp in zip(column.values, timestamps, strict=True):
-        found.setdefault(timestamp // SECONDS_PER_HOUR, []).append(value)
-    return [_Column(key, Hour(number), some) for number, some in found.items()]

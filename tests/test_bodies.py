@@ -10,7 +10,6 @@ from api.bodies import MESSAGES_MAX, read_body
 from api.draft import ERRORS_SHOWN_MAX, Draft
 from api.problems import Problem
 from metrics.hours import Hour
-from metrics.message import AcceptedTimes
 
 NOW = 1795442400.0 + 1800  # 2026-11-23T14:30:00Z
 JSON = "application/json"
@@ -23,7 +22,7 @@ def draft(may_write: str = "") -> Draft:
     """Return an empty draft."""
     return Draft(
         arrival=NOW,
-        times=AcceptedTimes.around(NOW, 30),
+        retention_days=30,
         may_write=lambda key: key.startswith(may_write),
     )
 
@@ -334,7 +333,7 @@ def test_messages_without_a_timestamp_belong_to_the_hour_of_their_arrival() -> N
     """Fixed once, by the collector."""
     found = Draft(
         arrival=1795442400.0 - 0.001,
-        times=AcceptedTimes.around(NOW, 30),
+        retention_days=30,
         may_write=lambda key: True,
     )
     read_body(TEXT, b"a,1", found)

@@ -89,7 +89,9 @@ def is_column_text(text: bytes) -> bool:
     Args:
         text: The inside of a JSON array that decodes to values.
     """
-    return not text.translate(None, b"0123456789.,") and all(
+    if text.translate(None, b"0123456789.,"):
+        return False
+    return len(text) <= _STRIDE or all(
         text.find(b",", start, start + _STRIDE) >= 0
         for start in range(0, len(text) - _STRIDE, _STRIDE)
     )

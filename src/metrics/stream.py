@@ -5,6 +5,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
+import msgspec
+
 from metrics.connection import Call, Connection, Script, command, done
 from metrics.entry import Column, Entry, pack
 from metrics.errors import (
@@ -47,9 +49,10 @@ class Mark:
         return f"{self.owner}:{self.key}" if self.owner else self.key
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
+class Batch(msgspec.Struct, frozen=True):
     """The good messages and loss reports of one request, by partition; at least one.
+
+    A struct, since it is made in a tenth of the time that a frozen dataclass takes.
 
     Attributes:
         columns: Partition -> its columns.
