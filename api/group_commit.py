@@ -10,6 +10,7 @@ from typing import cast
 
 from api.lane import Lane
 from metrics.connection import Connection
+from metrics.entry import Column
 from metrics.errors import StorageUnavailableError
 from metrics.keyspace import Partition
 from metrics.stream import Appender, Batch, Failures, Mark, Registration, failure_of
@@ -43,6 +44,7 @@ class GroupCommit:
         """
         self._connection = connection
         self._partitions = partitions
+        self._streams = [Partition(number).stream for number in range(partitions)]
         self._window_s = window_s
         self._send = Appender(
             connection,
@@ -73,7 +75,7 @@ class GroupCommit:
         deadline = min(deadline, monotonic() + REGISTER_S)
         try:
             lane = self._lane_of(registration.home)
-            return cast("float", lane.outcome_of(lane.join(registration, 0), deadline))
+            return cast("float", lane.outcome_of(lane.join(registration, 0, deadline)))
         except StorageUnavailableError:
             return arrival
 
@@ -92,12 +94,12 @@ class GroupCommit:
         waiting = []
         for lane, part in self._parts(batch):
             try:
-                waiting.append((lane, part, lane.join(part, _length_of(part))))
+                waiting.append((lane, part, lane.join(part, _length_of(part), deadline)))
             except StorageUnavailableError as error:
                 failures |= dict.fromkeys(part.columns, error)
         for lane, part, one in waiting:
             try:
-                failures |= cast("Failures", lane.outcome_of(one, deadline))
+                failures |= cast("Failures", lane.outcome_of(one))
             except StorageUnavailableError as error:
                 failures |= dict.fromkeys(part.columns, error)
         failure = failure_of(batch, failures)
@@ -106,14 +108,15 @@ class GroupCommit:
 
     def _parts(self, batch: Batch) -> list[tuple[Lane, Batch]]:
         """Return the parts of a batch by the lanes of their nodes."""
-        parts: dict[Lane, Batch] = {}
+        by_lane: dict[Lane, dict[int, list[Column]]] = {}
         for partition, columns in batch.columns.items():
-            lane = self._lane_of(partition)
-            parts.setdefault(lane, Batch({}, batch.mark)).columns[partition] = columns
-        return list(parts.items())
+            by_lane.setdefault(self._lane_of(partition), {})[partition] = columns
+        if len(by_lane) == 1:
+            return [(lane, batch) for lane in by_lane]
+        return [(lane, Batch(columns, batch.mark)) for lane, columns in by_lane.items()]
 
     def _lane_of(self, partition: int) -> Lane:
-        name = self._connection.node_name_of(Partition(partition).stream)
+        name = self._connection.node_name_of(self._streams[partition])
         lane = self._lanes.get(name)
         if lane is None:
             lane = self._lanes[name] = Lane(self._send)
@@ -121,4 +124,4 @@ class GroupCommit:
 
 
 def _length_of(batch: Batch) -> int:
-    return sum(len(column.text) for columns in batch.columns.values() for column in columns)
+    return sum([len(column.text) for columns in batch.columns.values() for column in columns])

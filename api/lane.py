@@ -4,15 +4,17 @@ A few senders take turns. While one waits for Redis, what arrives is collected, 
 sender takes all of it in one round trip. So no request has a round trip of its own, and the
 busier a process is, the less each message costs. An append that is slow or fails concerns the
 requests in it, no others.
+
+Waiting is as cheap as can be, since each message of an app that sends them one by one waits here:
+no timer of its own for a deadline, no event of its own for an outcome.
 """
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from time import monotonic
 
 import gevent
-from gevent.event import AsyncResult, Event
+from gevent.hub import Waiter
 
 from metrics.errors import StorageUnavailableError, Stored
 from metrics.stream import Batch, Registration
@@ -26,16 +28,22 @@ GROUP_LENGTH_MAX = 4 * 1024 * 1024
 WAITING_LENGTH_MAX = 64 * 1024 * 1024
 """How much text may wait; a request that comes on top of it is sent away."""
 
+TICK_S = 0.05
+"""How often deadlines are looked at."""
+
 Item = Batch | Registration
 
 
-@dataclass(slots=True, eq=False)
 class Waiting:
     """A request's part of the next group."""
 
-    item: Item
-    length: int
-    outcome: AsyncResult = field(default_factory=AsyncResult)
+    __slots__ = ("deadline", "item", "length", "outcome")
+
+    def __init__(self, item: Item, length: int, deadline: float) -> None:
+        self.item = item
+        self.length = length
+        self.deadline = deadline
+        self.outcome = Waiter()
 
 
 class Lane:
@@ -48,63 +56,69 @@ class Lane:
             send: Sends items together, and returns the outcome of each.
         """
         self._send = send
+        self._loop = gevent.get_hub().loop
         self._waiting: deque[Waiting] = deque()
         self._waiting_length = 0
-        self._awake = Event()
-        self._senders: list[gevent.Greenlet] = []
+        self._unanswered: dict[Waiting, None] = {}
+        self._senders = 0
+        self._is_sender_coming = False
+        self._is_watched = False
 
-    def join(self, item: Item, length: int) -> Waiting:
-        """Put an item, with so much text, in line.
+    def join(self, item: Item, length: int, deadline: float) -> Waiting:
+        """Put an item in line.
+
+        Args:
+            item: What to send.
+            length: Of its text.
+            deadline: Until when its outcome is waited for, on the monotonic clock.
 
         Raises:
             StorageUnavailableError: If the line is too long.
         """
         if self._waiting_length + length > WAITING_LENGTH_MAX:
             raise StorageUnavailableError("Too many messages are waiting for Redis.")
-        if not self._senders:
-            self._senders = [gevent.spawn(self._send_forever) for _ in range(SENDERS)]
-        waiting = Waiting(item, length)
+        waiting = Waiting(item, length, deadline)
         self._waiting.append(waiting)
         self._waiting_length += length
-        self._awake.set()
+        self._unanswered[waiting] = None
+        if not self._is_sender_coming and self._senders < SENDERS:
+            # It starts when those that can run now have run, so that it finds their items too.
+            self._is_sender_coming = True
+            self._senders += 1
+            gevent.spawn(self._send_all)
+        if not self._is_watched:
+            self._is_watched = True
+            gevent.spawn(self._watch_deadlines)
         return waiting
 
-    def outcome_of(self, waiting: Waiting, deadline: float) -> object:
-        """Wait for the outcome of an item, until a deadline on the monotonic clock.
+    def outcome_of(self, waiting: Waiting) -> object:
+        """Wait for the outcome of an item, until its deadline.
 
         Raises:
             Exception: What kept the whole group from being sent, or that it took too long.
         """
         try:
-            outcome = waiting.outcome.get(timeout=max(0.0, deadline - monotonic()))
-        except gevent.Timeout:
-            raise self._late(waiting) from None
+            outcome = waiting.outcome.get()
+        finally:
+            self._unanswered.pop(waiting, None)
         if isinstance(outcome, Exception):
             raise outcome
         return outcome
 
-    def _late(self, waiting: Waiting) -> StorageUnavailableError:
-        if waiting in self._waiting:
-            self._waiting.remove(waiting)
-            self._waiting_length -= waiting.length
-            return StorageUnavailableError("Redis does not answer.", stored="no")
-        stored: Stored = "no" if isinstance(waiting.item, Registration) else "unknown"
-        return StorageUnavailableError("Redis does not answer.", stored=stored)
+    def _send_all(self) -> None:
+        self._is_sender_coming = False
+        try:
+            while self._waiting:
+                group = self._take()
+                self._loop.run_callback(_tell, group, self._outcomes(group))
+        finally:
+            self._senders -= 1
 
-    def _send_forever(self) -> None:
-        while True:
-            self._awake.wait()
-            group = self._take()
-            if not group:
-                self._awake.clear()
-                continue
-            outcomes: Sequence[object]
-            try:
-                outcomes = self._send([waiting.item for waiting in group])
-            except Exception as error:  # noqa: BLE001  (each request raises it for itself)
-                outcomes = [error] * len(group)
-            for waiting, outcome in zip(group, outcomes, strict=True):
-                waiting.outcome.set(outcome)
+    def _outcomes(self, group: Sequence[Waiting]) -> Sequence[object]:
+        try:
+            return self._send([waiting.item for waiting in group])
+        except Exception as error:  # noqa: BLE001  (each request raises it for itself)
+            return [error] * len(group)
 
     def _take(self) -> list[Waiting]:
         group: list[Waiting] = []
@@ -115,3 +129,26 @@ class Lane:
             group.append(waiting)
         self._waiting_length -= length
         return group
+
+    def _watch_deadlines(self) -> None:
+        while self._unanswered:
+            gevent.sleep(TICK_S)
+            now = monotonic()
+            late = [waiting for waiting in self._unanswered if waiting.deadline < now]
+            self._loop.run_callback(_tell, late, [self._late(waiting) for waiting in late])
+        self._is_watched = False
+
+    def _late(self, waiting: Waiting) -> StorageUnavailableError:
+        del self._unanswered[waiting]
+        if waiting in self._waiting:
+            self._waiting.remove(waiting)
+            self._waiting_length -= waiting.length
+            return StorageUnavailableError("Redis does not answer.", stored="no")
+        stored: Stored = "no" if isinstance(waiting.item, Registration) else "unknown"
+        return StorageUnavailableError("Redis does not answer.", stored=stored)
+
+
+def _tell(group: Sequence[Waiting], outcomes: Sequence[object]) -> None:
+    """Give each its outcome, in the hub: only from there may a greenlet be switched to."""
+    for waiting, outcome in zip(group, outcomes, strict=True):
+        waiting.outcome.switch(outcome)

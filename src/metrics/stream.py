@@ -262,11 +262,11 @@ def _conflict(mark: Mark) -> IdempotencyConflictError:
 
 def failure_of(batch: Batch, failures: Failures) -> MetricsError | None:
     """Return one error for a batch that some partitions did not take, None if all did."""
+    if not failures:
+        return None
     for error in failures.values():
         if isinstance(error, IdempotencyConflictError):
             return error
-    if not failures:
-        return None
     detail = str(next(iter(failures.values())))
     if len(failures) < len(batch.columns):
         return PartlyStoredError(detail, frozenset(failures))
