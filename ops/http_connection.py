@@ -11,6 +11,7 @@ import contextlib
 import json
 import socket
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from http import HTTPStatus
 from time import monotonic
 from typing import Any
@@ -53,16 +54,16 @@ class Connection:
         Args:
             connection: A socket of gevent.
             address: Of the other side.
-            server: With ``application``, ``get_environ``, ``idle``, ``deadlines``, ``date``,
-                ``closed`` and ``log``.
+            server: With ``application``, ``get_environ``, ``heads``, ``idle``, ``deadlines``,
+                ``date``, ``closed`` and ``log``.
         """
         self._socket = connection
         self._server = server
-        environ: Environ = {"SCRIPT_NAME": "", "QUERY_STRING": "", "wsgi.url_scheme": "http"}
+        environ: Environ = {"SCRIPT_NAME": "", "wsgi.url_scheme": "http"}
         environ |= server.get_environ()
         if isinstance(address, tuple):
             environ |= {"REMOTE_ADDR": address[0], "REMOTE_PORT": str(address[1])}
-        self._reader = RequestReader(environ, self._read_on)
+        self._reader = RequestReader(environ, self._read_on, server.heads)
         self._is_in_head = False
 
     def handle(self) -> None:
@@ -163,17 +164,10 @@ class Connection:
         return is_last
 
     def _send(self, status: str, headers: Headers, body: bytes, method: str, is_last: bool) -> None:
-        lines = [f"HTTP/1.1 {status}", f"Date: {self._server.date}"]
-        lines += [f"{name}: {value}" for name, value in headers]
         has_body = method != "HEAD" and not status.startswith(_BODILESS)
-        if has_body and not any(name.lower() == "content-length" for name, _ in headers):
-            lines.append(f"Content-Length: {len(body)}")
-        if is_last:
-            lines.append("Connection: close")
-        head = "\r\n".join(lines)
-        if not head.count("\n") == head.count("\r") == len(lines) - 1:
-            raise ValueError("a header with a line break")
-        answer = f"{head}\r\n\r\n".encode("latin-1") + (body if has_body else b"")
+        length = len(body) if has_body else None
+        head = _head(status, tuple(headers), length, is_last)
+        answer = b"%bDate: %b\r\n\r\n%b" % (head, self._server.date, body if has_body else b"")
         # gevent's sendall asks the socket this and that first; nearly always one send does it.
         sent = self._socket.send(answer)
         if sent < len(answer):
@@ -193,3 +187,20 @@ class Connection:
             self._socket.shutdown(socket.SHUT_WR)
             while self._socket.recv(RECV_BYTES):
                 pass
+
+
+@lru_cache(maxsize=256)
+def _head(
+    status: str, headers: tuple[tuple[str, str], ...], length: int | None, is_last: bool
+) -> bytes:
+    """Return the head of an answer without its date; remembered, as most answers have the same."""
+    lines = [f"HTTP/1.1 {status}"]
+    lines += [f"{name}: {value}" for name, value in headers]
+    if length is not None and not any(name.lower() == "content-length" for name, _ in headers):
+        lines.append(f"Content-Length: {length}")
+    if is_last:
+        lines.append("Connection: close")
+    head = "\r\n".join(lines)
+    if not head.count("\n") == head.count("\r") == len(lines) - 1:
+        raise ValueError("a header with a line break")
+    return f"{head}\r\n".encode("latin-1")

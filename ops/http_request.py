@@ -16,6 +16,18 @@ import httptools
 
 Environ = dict[str, Any]
 
+_HEAD_END = b"\r\n\r\n"
+_KNOWN_MAX = 1000
+_KNOWN_BYTES_MAX = 1000
+
+_UNKNOWN = {
+    "HTTP_EXPECT",
+    "HTTP_IDEMPOTENCY_KEY",
+    "HTTP_TRANSFER_ENCODING",
+    "HTTP_UPGRADE",
+}
+"""Headers of heads that are not remembered: they come once only, or say more than a length."""
+
 
 class NotHTTPError(Exception):
     """What came is no request, or can be read in two ways."""
@@ -68,6 +80,49 @@ class Request:
         return content
 
 
+class KnownHeads:
+    """Heads of requests that the parser has read: an app sends the same again and again.
+
+    The same bytes mean the same, so they need not be read twice. For one process.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[bytes, tuple[Environ, int]] = {}
+
+    def find(self, data: bytes) -> tuple[Environ, bytes] | None:
+        """Return the environ and the body of a request whose head is known.
+
+        Args:
+            data: What came where a request begins.
+
+        Returns:
+            None if its head is not known, or if there is more or less than one request.
+        """
+        end = data.find(_HEAD_END) + len(_HEAD_END)
+        known = self._known.get(data[:end])
+        if known is None:
+            return None
+        environ, length = known
+        return (environ, data[end:]) if len(data) == end + length else None
+
+    def add(self, data: bytes, environ: Environ) -> None:
+        """Remember the head of a request.
+
+        Args:
+            data: All of the request.
+            environ: What the parser made of its head.
+        """
+        end = data.find(_HEAD_END) + len(_HEAD_END)
+        length = len(data) - end
+        # An empty line in front of a request is no head: what follows it has another length.
+        is_head = environ.get("CONTENT_LENGTH", "0") == str(length)
+        if not is_head or end > _KNOWN_BYTES_MAX or not _UNKNOWN.isdisjoint(environ):
+            return
+        if len(self._known) >= _KNOWN_MAX:
+            self._known.clear()
+        self._known[data[:end]] = environ, length
+
+
 class RequestReader:
     """Makes requests of bytes. Its methods ``on_...`` are called by the parser.
 
@@ -75,18 +130,23 @@ class RequestReader:
         ready: Requests whose headers are there, in their order.
     """
 
-    def __init__(self, environ: Environ, more: Callable[[Request], None]) -> None:
+    def __init__(
+        self, environ: Environ, more: Callable[[Request], None], heads: KnownHeads
+    ) -> None:
         """Begin.
 
         Args:
             environ: What all requests have in common.
             more: Reads on in the body of a request.
+            heads: What is known of other connections.
         """
         self.ready: deque[Request] = deque()
         self._environ = environ
         self._more = more
+        self._heads = heads
         self._parser = httptools.HttpRequestParser(self)
         self._coming = Request({}, more)
+        self._is_between = True
 
     def feed(self, data: bytes) -> None:
         """Take bytes in.
@@ -94,6 +154,25 @@ class RequestReader:
         Raises:
             NotHTTPError: If they are not those of a request, whoever reads them.
         """
+        if not self._is_between:
+            self._parse(data)
+            return
+        known = self._heads.find(data)
+        if known is not None:
+            environ, body = known
+            request = Request({**self._environ, **environ}, self._more)
+            request.environ["wsgi.input"] = request
+            request.add(body)
+            request.is_whole = True
+            self.ready.append(request)
+            return
+        self._parse(data)
+        request = self._coming
+        if request.is_whole and not request.is_last and len(self.ready) == 1:
+            own = request.environ.keys() - self._environ.keys() - {"wsgi.input"}
+            self._heads.add(data, {name: request.environ[name] for name in own})
+
+    def _parse(self, data: bytes) -> None:
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -104,6 +183,7 @@ class RequestReader:
 
     def on_message_begin(self) -> None:
         """Begin a request."""
+        self._is_between = False
         self._coming = Request(self._environ.copy(), self._more)
 
     def on_url(self, url: bytes) -> None:
@@ -116,8 +196,7 @@ class RequestReader:
         if b"%" in path:
             path = unquote_to_bytes(path)
         environ["PATH_INFO"] = path.decode("latin-1") or "/"
-        if query:
-            environ["QUERY_STRING"] = query.decode("latin-1")
+        environ["QUERY_STRING"] = query.decode("latin-1")
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Note a header."""
@@ -147,6 +226,7 @@ class RequestReader:
 
     def on_message_complete(self) -> None:
         """Note that all of it is there."""
+        self._is_between = True
         self._coming.is_whole = True
 
 

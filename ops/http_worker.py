@@ -12,6 +12,7 @@ import gevent
 from gunicorn.workers.ggevent import GeventPyWSGIWorker, PyWSGIServer
 
 from ops.http_connection import FOREVER, Connection, TooSlowError
+from ops.http_request import KnownHeads
 
 TICK_S = 0.25
 """How often deadlines are looked at: none costs a timer of its own."""
@@ -23,6 +24,7 @@ class Server(PyWSGIServer):  # type: ignore[misc]  # gunicorn has no types
     Attributes:
         idle: Connections that ask nothing just now.
         deadlines: Until when each connection must have said more, on the monotonic clock.
+        heads: Those of requests that came before.
         date: Of now, as HTTP writes it.
     """
 
@@ -30,7 +32,8 @@ class Server(PyWSGIServer):  # type: ignore[misc]  # gunicorn has no types
         super().__init__(*args, **kwargs)
         self.idle: set[gevent.Greenlet] = set()
         self.deadlines: dict[gevent.Greenlet, float] = {}
-        self.date = formatdate(usegmt=True)
+        self.heads = KnownHeads()
+        self.date = formatdate(usegmt=True).encode()
         self._ticking = gevent.spawn(self._tick)
 
     def close(self) -> None:
@@ -45,7 +48,7 @@ class Server(PyWSGIServer):  # type: ignore[misc]  # gunicorn has no types
 
     def _tick(self) -> None:
         while True:
-            self.date = formatdate(usegmt=True)
+            self.date = formatdate(usegmt=True).encode()
             now = monotonic()
             for connection, deadline in list(self.deadlines.items()):
                 if deadline < now:
