@@ -135,8 +135,8 @@ def test_what_was_dropped_is_a_column_of_its_own() -> None:
 
     (entry,) = entries
     assert [(column.key_hour, column.text) for column in entry.columns] == [
-        (KEY_HOUR, "dropped=20"),
         (KEY_HOUR, "1.0,2.0"),
+        (KEY_HOUR, "dropped=20"),
         ("2026-11-23T13:b", "dropped=5"),
     ]
     assert entry.messages == messages_in(fields_of(entry)) == 2

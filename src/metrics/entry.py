@@ -64,8 +64,7 @@ class Column(msgspec.Struct, frozen=True, gc=False):
         return cls(key_hour, f"dropped={dropped}", 0, dropped)
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(msgspec.Struct, frozen=True):
     """What is appended at once to the stream of a partition.
 
     Attributes:
@@ -77,7 +76,7 @@ class Entry:
     @property
     def messages(self) -> int:
         """Number of messages in the entry."""
-        return sum(column.messages for column in self.columns)
+        return sum([column.messages for column in self.columns])
 
 
 def is_column_text(text: bytes) -> bool:
@@ -114,42 +113,48 @@ def pack(columns: Iterable[Column]) -> list[Entry]:
     entries: list[Entry] = []
     packed: list[Column] = []
     length = 0
-    for column in _cut(_joined(columns)):
-        if packed and (len(packed) == COLUMNS_MAX or length + len(column.text) > TEXT_LENGTH_MAX):
-            entries.append(Entry(tuple(packed)))
-            packed, length = [], 0
-        packed.append(column)
-        length += len(column.text)
+    for whole in _joined(columns):
+        for column in (whole,) if len(whole.text) <= TEXT_LENGTH_MAX else _cut(whole):
+            length += len(column.text)
+            if packed and (len(packed) == COLUMNS_MAX or length > TEXT_LENGTH_MAX):
+                entries.append(Entry(tuple(packed)))
+                packed, length = [], len(column.text)
+            packed.append(column)
     if packed:
         entries.append(Entry(tuple(packed)))
     return entries
 
 
-def _joined(columns: Iterable[Column]) -> Iterator[Column]:
-    by_key_hour: dict[tuple[str, bool], list[Column]] = {}
+def _joined(columns: Iterable[Column]) -> list[Column]:
+    by_key_hour: dict[str, list[Column]] = {}
+    dropped: dict[str, int] = {}
     for column in columns:
-        by_key_hour.setdefault((column.key_hour, column.dropped > 0), []).append(column)
-    for (key_hour, is_loss), parts in by_key_hour.items():
-        if len(parts) == 1:
-            yield parts[0]
-        elif is_loss:
-            yield Column.of_dropped(key_hour, sum(part.dropped for part in parts))
+        key_hour = column.key_hour
+        if column.dropped:
+            dropped[key_hour] = dropped.get(key_hour, 0) + column.dropped
+        elif key_hour in by_key_hour:
+            by_key_hour[key_hour].append(column)
         else:
-            text = ",".join(part.text for part in parts)
-            yield Column(key_hour, text, sum(part.messages for part in parts))
+            by_key_hour[key_hour] = [column]
+    joined = [parts[0] if len(parts) == 1 else _join(parts) for parts in by_key_hour.values()]
+    return joined + [Column.of_dropped(key_hour, number) for key_hour, number in dropped.items()]
 
 
-def _cut(columns: Iterable[Column]) -> Iterator[Column]:
-    for column in columns:
-        text = column.text
-        messages = column.messages
-        while len(text) > TEXT_LENGTH_MAX:
-            comma = text.rindex(",", 0, TEXT_LENGTH_MAX)
-            head, text = text[:comma], text[comma + 1 :]
-            count = head.count(",") + 1
-            messages -= count
-            yield Column(column.key_hour, head, count)
-        yield Column(column.key_hour, text, messages, column.dropped)
+def _join(parts: Sequence[Column]) -> Column:
+    text = ",".join([part.text for part in parts])
+    return Column(parts[0].key_hour, text, sum([part.messages for part in parts]))
+
+
+def _cut(column: Column) -> Iterator[Column]:
+    text = column.text
+    messages = column.messages
+    while len(text) > TEXT_LENGTH_MAX:
+        comma = text.rindex(",", 0, TEXT_LENGTH_MAX)
+        head, text = text[:comma], text[comma + 1 :]
+        count = head.count(",") + 1
+        messages -= count
+        yield Column(column.key_hour, head, count)
+    yield Column(column.key_hour, text, messages)
 
 
 @lru_cache(maxsize=65536)

@@ -8,8 +8,9 @@ import time
 from collections.abc import Callable, Sequence
 from threading import Lock
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, cast
 
+import hiredis
 import redis
 from redis.backoff import NoBackoff
 from redis.exceptions import (
@@ -46,6 +47,9 @@ REFUSALS = (
 )
 """Answers of a server that did not do the command, and may do it later."""
 
+# Its types know commands of one word only.
+_packed = cast("Callable[[Command], bytes]", hiredis.pack_command)
+
 INQUIRY_S = 0.3
 """How long a node that failed may take to show that it is well again, before it is used."""
 
@@ -70,7 +74,8 @@ class Exchange:
             self._failure = error
             return self
         try:
-            self._connection.send_packed_command(self._connection.pack_commands(self._commands))
+            # As a whole: redis-py would send pieces, and Redis wake up for each.
+            self._connection.send_packed_command([b"".join(map(_packed, self._commands))])
         except (RedisError, OSError) as error:
             self._fail(error)
         except BaseException:

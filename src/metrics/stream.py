@@ -2,7 +2,8 @@
 
 import secrets
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cache
 from itertools import islice
 
 import msgspec
@@ -113,13 +114,15 @@ class Registration:
         return float(arrival) if digest == self._mark.digest else _conflict(self._mark)
 
 
-@dataclass(slots=True)
 class _PartitionGroup:
     """What one script call appends: the marked batches one by one, all others as one."""
 
-    marked: list[tuple[int, Mark, list[Entry]]] = field(default_factory=list)
-    unmarked: list[int] = field(default_factory=list)
-    columns: list[Column] = field(default_factory=list)
+    __slots__ = ("columns", "marked", "unmarked")
+
+    def __init__(self) -> None:
+        self.marked: list[tuple[int, Mark, list[Entry]]] = []
+        self.unmarked: list[int] = []
+        self.columns: list[Column] = []
 
 
 class Group:
@@ -141,21 +144,24 @@ class Group:
             window_s: The dedupe window.
             draw: Draws a number that makes ids of entries unique, of ``DRAWN_BITS`` bits.
         """
-        self._draw = draw
+        # One for all streams: in each of them it comes once.
+        self._drawn = draw()
         self._batches = batches
         self._limit = backlog_limit_entries
         self._window_s = window_s
         self._partitions: dict[int, _PartitionGroup] = {}
         for i, batch in enumerate(batches):
             for partition, columns in batch.columns.items():
-                group = self._partitions.setdefault(partition, _PartitionGroup())
+                group = self._partitions.get(partition)
+                if group is None:
+                    group = self._partitions[partition] = _PartitionGroup()
                 if batch.mark is not None:
                     group.marked.append((i, batch.mark, pack(columns)))
                 else:
                     group.unmarked.append(i)
                     group.columns += columns
         self.calls: list[Call] = [
-            self._call(Partition(number), group) for number, group in self._partitions.items()
+            self._call(number, group) for number, group in self._partitions.items()
         ]
 
     def settle(self, replies: Sequence[Reply | MetricsError]) -> list[Failures]:
@@ -173,16 +179,16 @@ class Group:
                         failures[i][number] = error
         return failures
 
-    def _call(self, partition: Partition, group: _PartitionGroup) -> Call:
-        names = [partition.stream, partition.audit, partition.backlog]
-        names += [partition.seen(mark.name) for _, mark, _ in group.marked]
+    def _call(self, number: int, group: _PartitionGroup) -> Call:
+        names = _names(number)
+        if group.marked:
+            names += tuple(Partition(number).seen(mark.name) for _, mark, _ in group.marked)
         batches = [(mark.digest, entries) for _, mark, entries in group.marked]
         if group.unmarked:
             batches.append(("", pack(group.columns)))
-        drawn = self._draw()
-        arguments: list[Argument] = [self._limit, self._window_s, drawn, len(batches)]
+        arguments: list[Argument] = [self._limit, self._window_s, self._drawn, len(batches)]
         for digest, entries in batches:
-            arguments += (digest, sum(entry.messages for entry in entries), len(entries))
+            arguments += (digest, sum([entry.messages for entry in entries]), len(entries))
             for entry in entries:
                 arguments.append(len(entry.columns))
                 for column in entry.columns:
@@ -198,6 +204,13 @@ class Group:
         if result == -2:
             return StorageUnavailableError(f"the backlog of partition {partition} is at its limit")
         return None
+
+
+@cache
+def _names(partition: int) -> tuple[str, ...]:
+    """Return the names that each append touches."""
+    names = Partition(partition)
+    return names.stream, names.audit, names.backlog
 
 
 class Appender:
