@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,21 @@ def test_masters_share_the_slots_and_each_has_a_replica(redis_cluster: RedisClus
         assert master.ask("WAIT", 1, 1000) == 1
     assert len(masters) == len(replicas) == 3
     assert not replicas & masters.keys()
+
+
+def test_it_is_not_healthy_before_all_nodes_know_who_is_a_master(
+    well: RedisCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each knows of itself first; the others hear it a moment later."""
+    node, replica = well.nodes[0], well.replica_of(well.master_of(0))
+    heard = node.members()
+    late = {replica.address: replace(heard[replica.address], is_master=True, master_id="-")}
+    views = iter([heard | late] * 20)
+    monkeypatch.setattr(node, "members", lambda: next(views, heard))
+
+    well.wait_until_healthy()
+
+    assert next(views, None) is None
 
 
 def test_a_failover_makes_the_replica_the_master(well: RedisCluster) -> None:

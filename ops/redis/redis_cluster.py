@@ -236,11 +236,16 @@ class RedisCluster:
             return f"{', '.join(away)}: has slots, and is away"
         if _slots_in(owners) != SLOTS:
             return f"{SLOTS - _slots_in(owners)} slots have no node"
-        return next(filter(None, (_wrong_with(node, up, owners) for node in up.values())), "")
+        masters = {at for at, node in up.items() if node.members()[at].is_master}
+        wrong = (_wrong_with(node, up, owners, masters) for node in up.values())
+        return next(filter(None, wrong), "")
 
 
 def _wrong_with(
-    node: ClusterNode, up: dict[str, ClusterNode], owners: dict[str, tuple[range, ...]]
+    node: ClusterNode,
+    up: dict[str, ClusterNode],
+    owners: dict[str, tuple[range, ...]],
+    masters: set[str],
 ) -> str:
     members = node.members()
     if node.ask("CLUSTER INFO")["cluster_state"] != "ok":
@@ -249,10 +254,12 @@ def _wrong_with(
         return f"{node.address}: {', '.join(failed)} does not answer"
     if node.owners() != owners:
         return f"{node.address}: does not agree with the others on who has which slot"
+    if {address for address in up if members[address].is_master} != masters:
+        return f"{node.address}: does not agree with the others on who is a master"
     if members[node.address].is_master:
         return ""
-    masters = [at for at in up if members[at].id == members[node.address].master_id]
-    if not masters or not _is_online(node, up[masters[0]]):
+    its_masters = [at for at in up if members[at].id == members[node.address].master_id]
+    if not its_masters or not _is_online(node, up[its_masters[0]]):
         return f"{node.address}: is not in step with its master"
     return ""
 
