@@ -32,7 +32,8 @@ class Grant:
         return self.covers(prefix) or any(each.startswith(prefix) for each in self.prefixes)
 
 
-_EVERYTHING = Grant("", ("",))
+EVERYTHING = Grant("", ("",))
+"""What everybody may do where no tokens are set."""
 
 
 class Access:
@@ -60,7 +61,7 @@ class Access:
             falcon.HTTPUnauthorized: If its token is missing or unknown.
         """
         if not self._grants:
-            return _EVERYTHING
+            return EVERYTHING
         header = req.get_header("Authorization") or ""
         if header[: len(_SCHEME)].lower() == _SCHEME:
             found = self._grants.get(_digest(header[len(_SCHEME) :].strip()))

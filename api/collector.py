@@ -11,8 +11,9 @@ from typing import Any, Protocol
 import falcon
 import msgspec
 
-from api.access import Access, Grant
+from api.access import EVERYTHING, Access, Grant
 from api.bodies import read_body
+from api.direct import FAILURE, Direct, WSGIApp
 from api.draft import Draft, shown_errors
 from api.exposition import Answers, add_exposition
 from api.group_commit import GroupCommit
@@ -104,6 +105,8 @@ class Messages:
                 arrival = first
                 draft = self._draft(post, arrival)
         try:
+            if FAILURE in req.env:
+                raise req.env[FAILURE]
             self._group.append(Batch(draft.columns(self._partitions), post.mark), deadline)
         except PartlyStoredError as error:
             raise self._partly_stored(post, arrival, error) from error
@@ -147,15 +150,24 @@ class Messages:
             errors=shown_errors(draft.errors),
         )
 
+    def draft(
+        self,
+        arrival: float,
+        may_write: Callable[[str], bool] = EVERYTHING.covers,
+        is_left_out: Callable[[str], bool] | None = None,
+    ) -> Draft:
+        """Return the empty draft of a request; see there."""
+        return Draft(
+            arrival=arrival,
+            retention_days=self._retention_days,
+            may_write=may_write,
+            is_left_out=is_left_out,
+        )
+
     def _read(
         self, post: "_Post", arrival: float, is_left_out: Callable[[str], bool] | None = None
     ) -> Draft:
-        draft = Draft(
-            arrival=arrival,
-            retention_days=self._retention_days,
-            may_write=post.grant.covers,
-            is_left_out=is_left_out,
-        )
+        draft = self.draft(arrival, post.grant.covers, is_left_out)
         read_body(post.content_type, post.body, draft)
         return draft
 
@@ -181,7 +193,7 @@ def create_app(
     *,
     now: Callable[[], float] = time.time,
     group: Group | None = None,
-) -> falcon.App[Any, Any]:
+) -> WSGIApp:
     """Return the collector as a WSGI app.
 
     Args:
@@ -199,9 +211,10 @@ def create_app(
         window_s=settings.dedupe_seconds,
         replicas=settings.wait_replicas,
     )
+    access = Access(settings.write_tokens)
     messages = Messages(
         group,
-        access=Access(settings.write_tokens),
+        access=access,
         partitions=settings.partitions,
         retention_days=settings.retention_days,
         body_max_bytes=settings.body_max_bytes,
@@ -210,12 +223,24 @@ def create_app(
     app = falcon.App()
     add_problems(app)
     add_health(app, connection, layout)
-    add_exposition(app, Answers("collector", of=messages, outcomes=_OUTCOMES))
+    answers = Answers("collector", of=messages, outcomes=_OUTCOMES)
+    add_exposition(app, answers)
     app.add_route("/messages", messages)
-    return app
+    if not access.is_open:
+        return app
+    return Direct(
+        app,
+        draft=messages.draft,
+        append=group.append,
+        answered=answers.count,
+        partitions=settings.partitions,
+        body_max_bytes=settings.body_max_bytes,
+        deadline_s=ANSWER_DEADLINE_S,
+        now=now,
+    )
 
 
-def get_app() -> falcon.App[Any, Any]:
+def get_app() -> WSGIApp:
     """Return the collector as the environment sets it up; for gunicorn.
 
     Raises:

@@ -64,9 +64,18 @@ class Answers:
     ) -> None:
         """Count an answer, good or bad, as falcon is about to give it."""
         if resource is self._resource:
-            self._requests[resp.status_code] += 1
-            for outcome in self._messages:
-                self._messages[outcome] += getattr(req.context, outcome, 0)
+            self.count(resp.status_code, req.context)
+
+    def count(self, status: int, outcomes: object) -> None:
+        """Count an answer.
+
+        Args:
+            status: Its status.
+            outcomes: Has as attributes what became of its messages.
+        """
+        self._requests[status] += 1
+        for outcome in self._messages:
+            self._messages[outcome] += getattr(outcomes, outcome, 0)
 
     def collect(self) -> Iterator[Metric]:
         """Yield the series."""

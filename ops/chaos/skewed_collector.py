@@ -8,11 +8,9 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
-
-import falcon
 
 from api.collector import REDIS_TIMEOUT_S, create_app
+from api.direct import WSGIApp
 from api.lane import SENDERS
 from api.startup import start
 
@@ -25,7 +23,7 @@ def skewed(offset: Path) -> Callable[[], float]:
     return lambda: time.time() + float(offset.read_text("utf-8"))
 
 
-def get_app() -> falcon.App[Any, Any]:
+def get_app() -> WSGIApp:
     """Return the collector as the environment sets it up, with that clock.
 
     Raises:

@@ -61,6 +61,12 @@ class _Waiting:
     is_settled: bool = False
 
 
+class _Whole(BytesIO):
+    """A body as our HTTP server gives it: it tells that all of it is there."""
+
+    is_whole = True
+
+
 class Collector(Process):
     """A collector process. It begins again with nothing when it was killed."""
 
@@ -177,7 +183,7 @@ class Collector(Process):
             "SERVER_PORT": "8000",
             "SERVER_PROTOCOL": "HTTP/1.1",
             "CONTENT_LENGTH": str(len(request.body)),
-            "wsgi.input": BytesIO(request.body),
+            "wsgi.input": _Whole(request.body),
             "wsgi.errors": StringIO(),
             "wsgi.url_scheme": "http",
             **request.headers,
