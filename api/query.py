@@ -1,5 +1,6 @@
 """The query service: statistics of keys in hours and days, the known keys, and the books."""
 
+import gc
 import logging
 import os
 import time
@@ -72,4 +73,7 @@ def get_app() -> falcon.App[Any, Any]:
     )
     if not settings.read_tokens:
         _log.warning("METRICS_READ_TOKENS is not set: everybody who reaches this port may read")
-    return create_app(connection, settings)
+    app = create_app(connection, settings)
+    # What there is by now stays: the garbage collector need not go through it again and again.
+    gc.freeze()
+    return app

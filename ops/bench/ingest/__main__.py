@@ -117,7 +117,7 @@ def _ours_alone(options: argparse.Namespace) -> list[str]:
                 print(each)
                 complaints += each.complaints()
         if "queries" in options.parts:
-            print(f"\nThe median of one key-hour, {queries.PER_S:.0f} queries/s")
+            print(f"\nThe median; of one key-hour {queries.PER_S:.0f} times a second")
             for queried in _queried(ours, options.seconds, bodies):
                 print(queried)
                 complaints += queried.complaints()
@@ -134,6 +134,7 @@ def _queried(ours: Ours, seconds: float, bodies: Path) -> list[queries.Queried]:
     return [
         *queries.by_size(ours, seconds, bodies),
         queries.beside_ingest(ours, most / 2, seconds, bodies),
+        *queries.wide(ours, seconds, bodies),
     ]
 
 

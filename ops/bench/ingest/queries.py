@@ -1,4 +1,4 @@
-"""How long one key-hour takes to query: by its messages, and while messages come in."""
+"""How long queries take: of one key-hour, while messages come in, and of many key-hours."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,6 +24,13 @@ SIZES = (1_000, 1_000_000, 36_000_000)
 
 SAMPLE = 1_000_000
 """Values that are really drawn; in a larger hour each of them counts several times."""
+
+WIDE_KEYS = 1_000
+WIDE_MESSAGES = 36_000
+"""Messages of each key-hour where many are asked for: ten a second, so its hash is full."""
+
+WIDE_PER_S = 4.0
+"""Slow enough that each question is alone."""
 
 _BESIDE = Workload("beside-queries", "rows", 1000, 16)
 
@@ -56,14 +63,17 @@ class Queried:
         return f"{self.name}: p50 {shown(took.p50)}, p99 {shown(took.p99)}, max {shown(took.max)}"
 
 
-def write_hour(ours: Ours, key: str, messages: int, sigma: float) -> str:
+def write_hour(
+    ours: Ours, key: str, messages: int, sigma: float, hour: Hour | None = None
+) -> str:
     """Put a key-hour of so many messages into Redis, as a worker would have left it.
 
     Args:
         ours: The system.
-        key: Its key; its hour is the current one.
+        key: Its key.
         messages: How many, each of a sample counting equally often.
         sigma: Of the lognormal distribution.
+        hour: Its hour; the current one if not given.
 
     Returns:
         The name of its hash.
@@ -78,10 +88,12 @@ def write_hour(ours: Ours, key: str, messages: int, sigma: float) -> str:
         "max": aggregate.max,
         **{f"{BUCKET_PREFIX}{bucket}": count for bucket, count in aggregate.histogram},
     }
+    hour = hour or Hour.of(time())
     partition = Partition(partition_of(key, ours.partitions))
-    name = partition.hour(key_hour(key, Hour.of(time())))
+    name = partition.hour(key_hour(key, hour))
     texts = [text for field, value in fields.items() for text in (field, repr(value))]
     ours.connection.ask(command("HSET", name, *texts))
+    ours.connection.ask(command("ZADD", partition.keys, "GT", hour.digits, key))
     return name
 
 
@@ -125,6 +137,32 @@ def beside_ingest(ours: Ours, messages_per_s: float, seconds: float, folder: Pat
         ingest.kill()
     ours.drain()
     return Queried(f"while {messages_per_s:,.0f} messages/s come in", queried, beside)
+
+
+def wide(ours: Ours, seconds: float, folder: Path) -> list[Queried]:
+    """Query many key-hours at once, one question after the other.
+
+    Args:
+        ours: The system, which is up.
+        seconds: Of queries, each kind.
+        folder: Where requests are put for a while.
+    """
+    hour = Hour.of(time())
+    keys = [f"wide.app-{number}" for number in range(WIDE_KEYS)]
+    for key in keys:
+        write_hour(ours, key, WIDE_MESSAGES, 1.0, hour)
+    day = [Hour(hour.number // 24 * 24 - hours) for hours in range(1, 25)]
+    for one in day:
+        write_hour(ours, keys[0], WIDE_MESSAGES, 1.0, one)
+    questions = {
+        f"a prefix of {WIDE_KEYS:,} keys": f"/wide.*/median/{path_of(hour)}",
+        "a day of one key": f"/{keys[0]}/median/{path_of(day[0]).split('/')[0]}",
+    }
+    pace = Pace(WIDE_PER_S, connections=1, seconds=seconds)
+    return [
+        Queried(name, Paced(ours.query.port, [get(path)], pace, folder).result())
+        for name, path in questions.items()
+    ]
 
 
 def _queries(ours: Ours, keys: Sequence[str], seconds: float, folder: Path) -> Paced:
