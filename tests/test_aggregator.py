@@ -12,7 +12,7 @@ from metrics.layout import Layout
 from tests.aggregators import HASH, PARTITIONS, STREAM, aggregator_of, drain
 from tests.conftest import Clock, wait_until
 from tests.streams import HOUR, append, assert_books_balance, batch, books_of, hash_of
-from workers.aggregator import DELIVERIES_MAX, ENTRIES_MAX, Aggregator
+from workers.aggregator import DELIVERIES_MAX, ENTRIES_MAX, Aggregator, linger_s
 from workers.counters import Counters
 
 
@@ -239,6 +239,39 @@ def test_a_worker_refuses_a_redis_of_another_layout(connection: Connection, cloc
 
     with pytest.raises(LayoutError, match="partitions is 2 here and 3 in Redis"):
         aggregator_of(connection, clock).run()
+
+
+@pytest.mark.parametrize(("busy_s", "pause_s"), [(0, 0.05), (0.01, 0.05), (0.03, 0.09), (9, 0.2)])
+def test_the_busier_a_worker_is_the_more_it_lets_come_together(
+    busy_s: float, pause_s: float
+) -> None:
+    """Within limits, so that a number is never late by much."""
+    assert linger_s(busy_s) == pytest.approx(pause_s)
+
+
+def test_a_worker_pauses_by_the_time_that_its_round_took(
+    connection: Connection, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Reading and committing, all of it; not if there is more to read at once."""
+    aggregator = aggregator_of(connection, clock)
+    rounds = iter([(0.04, False), (2.0, True), (0.0, False)])
+    pauses: list[float] = []
+
+    def run_once() -> bool:
+        took_s, is_more = next(rounds)
+        clock.seconds += took_s
+        return is_more
+
+    def wait(pause_s: float) -> None:
+        pauses.append(pause_s)
+        if len(pauses) == 3:
+            aggregator.stop()
+
+    monkeypatch.setattr(aggregator, "run_once", run_once)
+    monkeypatch.setattr(aggregator._stopping, "wait", wait)
+    aggregator.run()
+
+    assert pauses == pytest.approx([0.12, 0.0, 0.05])
 
 
 @pytest.mark.parametrize("name", [Partition(0).audit, Partition(0).keys])

@@ -16,8 +16,10 @@ from metrics.errors import (
 )
 from workers.counters import Counters
 
-LINGER_S = 0.05
-"""Pause between reads: the larger the commits, the less each message costs."""
+LINGER_MIN_S, LINGER_MAX_S = 0.05, 0.2
+LINGER_SHARE = 3.0
+"""Pause between reads, as a share of the time that the last one took until all was committed: the
+larger commits are, the less each message costs; where there is little to do it comes at once."""
 
 PAUSE_AFTER_ERROR_S = 0.5
 
@@ -92,8 +94,9 @@ class Aggregator:
             SettingsError: If Redis holds what other settings have made.
         """
         while not self._stopping.is_set():
+            began = self._monotonic()
             try:
-                pause_s = 0.0 if self.run_once() else LINGER_S
+                pause_s = 0.0 if self.run_once() else linger_s(self._monotonic() - began)
                 self._say_how_it_goes()
             except SettingsError:
                 raise
@@ -274,6 +277,11 @@ class Aggregator:
         if self._monotonic() >= self._dismissal_due:
             self._dismissal_due = self._monotonic() + CONSUMER_IDLE_S
             self._backlog.dismiss_consumers(self._partitions, CONSUMER_IDLE_S * 1000)
+
+
+def linger_s(busy_s: float) -> float:
+    """Return how long to pause after a round of reading and committing that took so long."""
+    return min(max(LINGER_SHARE * busy_s, LINGER_MIN_S), LINGER_MAX_S)
 
 
 def _chunks(entries: Sequence[Delivered]) -> Iterator[list[Delivered]]:

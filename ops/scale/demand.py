@@ -10,7 +10,7 @@ from ops.scale.figures import Figures
 from ops.scale.prices import cost
 from ops.scale.spread import buckets_in, busiest_share, distinct, occupied
 from ops.scale.traffic import Traffic
-from workers.aggregator import COMMIT_COLUMNS_MAX, ENTRIES_MAX, LINGER_S
+from workers.aggregator import COMMIT_COLUMNS_MAX, ENTRIES_MAX, LINGER_MIN_S, linger_s
 
 PERIOD_MAX_S = 10.0
 """A worker that reads less often than this is overloaded, whatever it gains by large commits."""
@@ -169,13 +169,17 @@ def folding(
             cost(work, figures.fold_worker_s) + cost(work, figures.fold_redis_s)
         )
 
-    low, high = min(max(patience_s, LINGER_S), period_max), period_max
-    if LINGER_S + busy_s(low) <= low:
+    def takes_s(period_s: float) -> float:
+        busy = busy_s(period_s)
+        return busy + linger_s(busy)
+
+    low, high = min(max(patience_s, LINGER_MIN_S), period_max), period_max
+    if takes_s(low) <= low:
         high = low
-    elif LINGER_S + busy_s(high) < high:
+    elif takes_s(high) < high:
         for _ in range(40):
             middle = (low + high) / 2
-            if LINGER_S + busy_s(middle) > middle:
+            if takes_s(middle) > middle:
                 low = middle
             else:
                 high = middle

@@ -63,9 +63,7 @@ class Queried:
         return f"{self.name}: p50 {shown(took.p50)}, p99 {shown(took.p99)}, max {shown(took.max)}"
 
 
-def write_hour(
-    ours: Ours, key: str, messages: int, sigma: float, hour: Hour | None = None
-) -> str:
+def write_hour(ours: Ours, key: str, messages: int, sigma: float, hour: Hour | None = None) -> str:
     """Put a key-hour of so many messages into Redis, as a worker would have left it.
 
     Args:
