@@ -17,6 +17,10 @@ from ops.http_request import KnownHeads
 TICK_S = 0.25
 """How often deadlines are looked at: none costs a timer of its own."""
 
+ACCEPT_PAUSE_S = 0.0005
+"""How long a process that took a connection leaves the next to others at the same socket. Else the
+one that is awake takes most of them, and the others idle."""
+
 
 class Server(PyWSGIServer):  # type: ignore[misc]  # gunicorn has no types
     """The listener of a worker process.
@@ -35,6 +39,14 @@ class Server(PyWSGIServer):  # type: ignore[misc]  # gunicorn has no types
         self.heads = KnownHeads()
         self.date = formatdate(usegmt=True).encode()
         self._ticking = gevent.spawn(self._tick)
+
+    def do_handle(self, *args: Any) -> None:  # noqa: ANN401
+        """Serve a connection, and let other processes have the next."""
+        super().do_handle(*args)
+        if self.max_accept == 1:  # gunicorn says so where there are several
+            self.stop_accepting()
+            self._timer = self.loop.timer(ACCEPT_PAUSE_S)
+            self._timer.start(self._start_accepting_if_started)
 
     def close(self) -> None:
         """Stop listening, and hang up on those that ask nothing just now."""
