@@ -20,14 +20,15 @@ from api.group_commit import GroupCommit
 from api.health import add_health
 from api.lane import SENDERS
 from api.problems import Problem, add_problems, unavailable
-from api.requests import mark_of, read_bytes
+from api.requests import has_greenlets, mark_of, read_bytes
+from api.single_commit import SingleCommit
 from api.startup import start
 from metrics.connection import Connection
 from metrics.errors import PartlyStoredError
 from metrics.keyspace import partition_of
 from metrics.layout import Layout
 from metrics.settings import Settings
-from metrics.stream import Batch, Mark
+from metrics.stream import Appender, Batch, Mark
 
 ANSWER_DEADLINE_S = 2.0
 """How long a request waits for Redis before it is answered 503."""
@@ -241,7 +242,7 @@ def create_app(
 
 
 def get_app() -> WSGIApp:
-    """Return the collector as the environment sets it up; for gunicorn.
+    """Return the collector as the environment sets it up; for gunicorn, or any other WSGI server.
 
     Raises:
         SystemExit: If it cannot start with these settings.
@@ -249,7 +250,22 @@ def get_app() -> WSGIApp:
     settings, connection = start(os.environ, timeout_s=REDIS_TIMEOUT_S, connections_max=SENDERS + 1)
     if not settings.write_tokens:
         _log.warning("METRICS_WRITE_TOKENS is not set: everybody who reaches this port may write")
-    app = create_app(connection, settings)
+    group = None if has_greenlets() else _single_commit(connection, settings)
+    app = create_app(connection, settings, group=group)
     # What there is by now stays: the garbage collector need not go through it again and again.
     gc.freeze()
     return app
+
+
+def _single_commit(connection: Connection, settings: Settings) -> SingleCommit:
+    layout = Layout(partitions=settings.partitions)
+    appender = Appender(
+        connection,
+        agree=lambda: layout.agree(connection),
+        backlog_limit_entries=settings.backlog_limit_entries,
+        window_s=settings.dedupe_seconds,
+        replicas=settings.wait_replicas,
+    )
+    return SingleCommit(
+        appender.send, partitions=settings.partitions, window_s=settings.dedupe_seconds
+    )

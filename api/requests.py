@@ -7,6 +7,7 @@ from contextlib import nullcontext
 
 import falcon
 import gevent
+from gevent import monkey
 
 from api.problems import Problem
 from metrics.stream import Mark
@@ -15,6 +16,11 @@ BODY_DEADLINE_S = 10.0
 """How long a body may take to come: a gevent worker has no deadline of its own."""
 
 _IDEMPOTENCY_KEY = re.compile(r"[\x20-\x7e]{1,128}")
+
+
+def has_greenlets() -> bool:
+    """Tell whether each request has a greenlet, as under gunicorn's gevent workers, or a thread."""
+    return bool(monkey.is_module_patched("socket"))
 
 
 def read_bytes(req: falcon.Request, bytes_max: int) -> bytes:
@@ -35,9 +41,10 @@ def read_bytes(req: falcon.Request, bytes_max: int) -> bytes:
             headers={"Accept-Encoding": "gzip"},
         )
     try:
-        # Our server tells when all of it is there: then there is nothing to wait for.
-        is_whole = getattr(req.env["wsgi.input"], "is_whole", False)
-        with nullcontext() if is_whole else gevent.Timeout(BODY_DEADLINE_S):
+        # Our server tells when all of it is there: then there is nothing to wait for. One with
+        # threads has deadlines of its own.
+        waits = not getattr(req.env["wsgi.input"], "is_whole", False) and has_greenlets()
+        with gevent.Timeout(BODY_DEADLINE_S) if waits else nullcontext():
             body = _read(req, bytes_max)
     except gevent.Timeout:
         raise Problem(

@@ -1,7 +1,8 @@
-"""Which gunicorn worker class serves the most: ``python -m ops.bench.http_workers``.
+"""Which HTTP server serves the most: ``python -m ops.bench.http_workers``.
 
-Each class in turn serves the collector, with a Redis of its own, to wrk with 64 connections; the
-rounds alternate, and ratios are taken within a round, since machines change speed.
+Worker classes of gunicorn, and granian where it is installed. Each in turn serves the collector,
+with a Redis of its own, to wrk with 64 connections; the rounds alternate, and ratios are taken
+within a round, since machines change speed.
 """
 
 import argparse
@@ -13,6 +14,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from importlib.util import find_spec
 from pathlib import Path
 from time import monotonic, sleep
 
@@ -20,6 +22,10 @@ from metrics.connection import Connection, command
 from ops.redis.embedded_redis import EmbeddedRedis, find_server
 
 CLASSES = ("gevent", "gevent_pywsgi", "ops.http_worker.Worker")
+GRANIAN = "granian"
+GRANIAN_THREADS = "4"
+"""Each waits for Redis with its message; more of them wait for each other."""
+
 CONNECTIONS = 64
 START_TIMEOUT_S = 20.0
 SCRIPT = """
@@ -43,17 +49,18 @@ def main() -> int:
     if not shutil.which("wrk"):
         print("needs wrk (on Debian: apt install wrk)", file=sys.stderr)
         return 2
-    found: dict[str, list[float]] = {name: [] for name in CLASSES}
+    names = (*CLASSES, GRANIAN) if find_spec(GRANIAN) else CLASSES
+    found: dict[str, list[float]] = {name: [] for name in names}
     with tempfile.TemporaryDirectory() as folder:
         redis = EmbeddedRedis(find_server(), port=_free_port(), folder=Path(folder)).start()
         try:
             for _ in range(options.rounds):
-                for name in CLASSES:
+                for name in names:
                     found[name].append(_requests_per_second(name, redis, Path(folder), options))
         finally:
             redis.stop()
     first = found[CLASSES[0]]
-    print(f"{'worker class':<28}{'requests/s':>12}{'ratio':>8}")
+    print(f"{'server':<28}{'requests/s':>12}{'ratio':>8}")
     for name, rates in found.items():
         ratio = statistics.median(rate / base for rate, base in zip(rates, first, strict=True))
         print(f"{name:<28}{statistics.median(rates):>12.0f}{ratio:>8.2f}")
@@ -61,7 +68,7 @@ def main() -> int:
 
 
 def _requests_per_second(
-    worker_class: str, redis: EmbeddedRedis, folder: Path, options: argparse.Namespace
+    name: str, redis: EmbeddedRedis, folder: Path, options: argparse.Namespace
 ) -> float:
     connection = Connection.open(redis.url, timeout_s=5.0, connections_max=1)
     connection.ask(command("FLUSHALL"))
@@ -70,10 +77,7 @@ def _requests_per_second(
     script = folder / "single.lua"
     script.write_text(SCRIPT, "utf-8")
     collector = subprocess.Popen(
-        [
-            *(sys.executable, "-m", "gunicorn", "--config", "ops/gunicorn_settings.py"),
-            *("--worker-class", worker_class, "--log-level", "error", "api.collector:get_app()"),
-        ],
+        _command(name, port),
         env={
             **os.environ,
             "PORT": str(port),
@@ -99,8 +103,22 @@ def _requests_per_second(
         collector.wait()
     rate = re.search(r"Requests/sec:\s+([\d.]+)", wrk.stdout)
     if rate is None or "Non-2xx" in wrk.stdout:
-        raise RuntimeError(f"{worker_class}: {wrk.stdout}")
+        raise RuntimeError(f"{name}: {wrk.stdout}")
     return float(rate[1])
+
+
+def _command(name: str, port: int) -> list[str]:
+    """Return how a server is started; one process of each."""
+    if name == GRANIAN:
+        return [
+            *(sys.executable, "-m", GRANIAN, "--interface", "wsgi", "--factory"),
+            *("--host", "127.0.0.1", "--port", str(port), "--blocking-threads", GRANIAN_THREADS),
+            *("--log-level", "error", "api.collector:get_app"),
+        ]
+    return [
+        *(sys.executable, "-m", "gunicorn", "--config", "ops/gunicorn_settings.py"),
+        *("--worker-class", name, "--log-level", "error", "api.collector:get_app()"),
+    ]
 
 
 def _wait_for(port: int) -> None:
