@@ -7,6 +7,7 @@ take what that would not.
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Annotated
 
 import msgspec
@@ -164,9 +165,9 @@ class _Plain:
 
     def _named(self, key: str, hour: Hour) -> str:
         """Return how a key-hour is written, if messages of the key are taken."""
-        if not (is_key(key) and self._draft.takes(key)):
+        if not self._draft.takes(key):
             raise _NotPlainError
-        return key_hour(key, hour)
+        return _written(key, hour.number)
 
     def _check_reports(self) -> None:
         for key, dropped, timestamp in self.reports:
@@ -176,3 +177,15 @@ class _Plain:
                 self._draft.times.check(timestamp)
         if sum(dropped for _, dropped, _ in self.reports) > DROPPED_MAX:
             raise _NotPlainError
+
+
+@lru_cache(maxsize=16_384)
+def _written(key: str, hour: int) -> str:
+    """Return how a key-hour is written; remembered, as apps send the same keys all the time.
+
+    Raises:
+        _NotPlainError: If the key is none.
+    """
+    if not is_key(key):
+        raise _NotPlainError
+    return key_hour(key, Hour(hour))
