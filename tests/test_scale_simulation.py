@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ops.procfile import ROOT
 from ops.scale import __main__ as scale
 from ops.scale.incidents import (
     BEGIN_S,
@@ -154,6 +155,8 @@ def test_plots_are_written_and_are_the_same_again(tmp_path: Path) -> None:
         "scale-failover.svg",
     ]
     assert [path.read_bytes() for path in first] == [path.read_bytes() for path in second]
+    for path in first:
+        assert (ROOT / "docs" / path.name).read_bytes() == path.read_bytes()
 
 
 def test_a_plot_shows_depth_and_age_and_how_much_at_most() -> None:

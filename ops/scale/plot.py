@@ -12,9 +12,9 @@ from xml.sax.saxutils import escape
 from ops.scale.incidents import Incident
 from ops.scale.queueing import Moment
 
-_WIDTH, _HEIGHT = 800, 460
+_WIDTH, _HEIGHT = 880, 470
 _LEFT, _RIGHT = 84, 640
-_PANELS = ((52, 220), (262, 410))
+_PANELS = ((62, 230), (272, 420))
 """Top and bottom of each panel."""
 
 _POINTS = 400

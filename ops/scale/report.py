@@ -7,7 +7,7 @@ from ops.scale.assumptions import Assumptions
 from ops.scale.demand import demand
 from ops.scale.figures import Figures
 from ops.scale.hardware import ALL, CLUSTER, Hardware
-from ops.scale.incidents import Incident
+from ops.scale.incidents import CLIENTS, RATE, Incident
 from ops.scale.limits import CHANGES, RATE_MAX, limits
 from ops.scale.sizing import Size, size
 from ops.scale.traffic import Traffic, Way
@@ -29,6 +29,7 @@ def report(figures: Figures, assumed: Assumptions) -> str:
     """Return all tables."""
     parts = [
         "# How far it goes",
+        "What `python -m ops.scale` prints; [design](design.md) says what to make of it.",
         f"Figures: {figures.machine}. A core may be busy to {assumed.ceiling:.0%}; "
         f"{assumed.retention_days} days are kept; each master has {assumed.replicas} replica.",
         f"Prices: {assumed.price_source}.",
@@ -38,6 +39,13 @@ def report(figures: Figures, assumed: Assumptions) -> str:
         _section("The most that partitions can take", _partitions(figures, assumed)),
         _section("A hot key spread over several partitions", _hot_key(figures, assumed)),
     ]
+    return "\n\n".join(parts)
+
+
+def failures(found: Sequence[Incident]) -> str:
+    """Return what was simulated, with the plots that ``simulate --plot docs`` writes."""
+    parts = ["## When something fails", f"Simulated, {short(RATE)} messages/s of {CLIENTS} apps."]
+    parts += [f"- {told(each)}.\n\n  ![{each.title}](scale-{each.name}.svg)" for each in found]
     return "\n\n".join(parts)
 
 
