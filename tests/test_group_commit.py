@@ -85,9 +85,17 @@ def soon() -> float:
 
 def occupy(spawn: Spawn, group: GroupCommit, slow: SlowConnection) -> None:
     """Let every sender wait for Redis, so that what comes next waits in line."""
-    for _ in range(SENDERS):
+    for number in range(SENDERS):
         spawn(group.append, batch(), soon())
-    assert len(slow.groups) == SENDERS
+        await_groups(slow, number + 1)
+
+
+def await_groups(slow: SlowConnection, number: int) -> None:
+    """Wait until so many groups went to Redis."""
+    give_up = monotonic() + 5
+    while len(slow.groups) < number and monotonic() < give_up:
+        gevent.sleep(0.001)
+    assert len(slow.groups) == number
 
 
 def test_requests_that_wait_together_share_a_round_trip(

@@ -22,8 +22,8 @@ APPS = 10
 MESSAGES_PER_S = 1000
 """Of each app."""
 
-CONNECTIONS = 8
-"""Of each app that POSTs each message by itself."""
+CONNECTIONS = 16
+"""Of each app that POSTs each message by itself: one a millisecond, in 16 ms on average."""
 
 _BY_POST = Workload("seed-posts", "single", 1, APPS * CONNECTIONS)
 _BY_CLIENT = "seed-client"
