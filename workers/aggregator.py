@@ -16,7 +16,7 @@ from metrics.errors import (
 )
 from workers.counters import Counters
 
-LINGER_MIN_S, LINGER_MAX_S = 0.05, 0.2
+LINGER_MIN_S, LINGER_MAX_S = 0.1, 0.2
 LINGER_SHARE = 3.0
 """Pause between reads, as a share of the time that the last one took until all was committed: the
 larger commits are, the less each message costs; where there is little to do it comes at once."""

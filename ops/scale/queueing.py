@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from random import Random
 
 STEP_S = 0.05
-"""As long as a worker lingers between two reads."""
+"""Shorter than a worker lingers between two reads."""
 
 _LEAST = 1e-9
 
