@@ -108,6 +108,8 @@ class GroupCommit:
 
     def _parts(self, batch: Batch) -> list[tuple[Lane, Batch]]:
         """Return the parts of a batch by the lanes of their nodes."""
+        if len(batch.columns) == 1:
+            return [(self._lane_of(partition), batch) for partition in batch.columns]
         by_lane: dict[Lane, dict[int, list[Column]]] = {}
         for partition, columns in batch.columns.items():
             by_lane.setdefault(self._lane_of(partition), {})[partition] = columns

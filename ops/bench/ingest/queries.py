@@ -29,7 +29,7 @@ WIDE_KEYS = 1_000
 WIDE_MESSAGES = 36_000
 """Messages of each key-hour where many are asked for: ten a second, so its hash is full."""
 
-WIDE_PER_S = 4.0
+WIDE_PER_S = 1.0
 """Slow enough that each question is alone."""
 
 _BESIDE = Workload("beside-queries", "rows", 1000, 16)
