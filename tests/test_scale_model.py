@@ -215,7 +215,7 @@ def test_the_least_that_is_enough_is_found() -> None:
 @pytest.mark.parametrize("way", WAYS)
 def test_a_size_is_enough_and_one_master_fewer_is_not(way: str) -> None:
     """Nor is one worker fewer."""
-    traffic = Traffic(3e5, 1000, way)  # type: ignore[arg-type]
+    traffic = Traffic(1e5, 1000, way)  # type: ignore[arg-type]
     found = size(traffic, FIGURES, ASSUMED)
 
     assert found.fits
