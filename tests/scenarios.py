@@ -101,5 +101,6 @@ def run(script: str, *arguments: str, python: str = sys.executable) -> Ended:
     """Run a script with its arguments to its end, which must be a good one, and a silent one."""
     with running(script, *arguments, python=python) as started:
         ended = started.end()
-    assert (ended.status, ended.complaints) == (0, "")
+    # Not rewritten by pytest, as this is no test: so it says itself what it found.
+    assert (ended.status, ended.complaints) == (0, ""), f"{ended.status}: {ended.complaints}"
     return ended
