@@ -12,7 +12,7 @@ from ops.simulation.trace import lines_of
 from tests.conftest import SERVERS
 
 JOBS = 2
-FAKE_SEEDS = 500
+FAKE_SEEDS = 300
 REAL_SEEDS = 100
 
 
