@@ -2,22 +2,21 @@
 
 import contextlib
 import json
-import os
 import socket
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from time import monotonic
 
+import gevent
 import pytest
 
 from metrics.connection import Connection, command
+from ops import http_worker
 from ops.procfile import Service
 from ops.redis.embedded_redis import EmbeddedRedis
-from tests.conftest import wait_until
 from tests.load import books_of_all
-
-CONNECTIONS = 64
 
 THREADED = f"""exec {sys.executable} -c '
 import os
@@ -34,20 +33,6 @@ make_server("127.0.0.1", int(os.environ["PORT"]), get_app(), Server).serve_forev
 """The collector under a server of the standard library: a thread a request, and no gevent."""
 
 
-def children_of(pid: int) -> list[int]:
-    """Return the processes that a process has started."""
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-
-
-def sockets_of(pid: int) -> int:
-    """Return how many sockets a process has open."""
-    found = 0
-    for link in Path(f"/proc/{pid}/fd").iterdir():
-        with contextlib.suppress(FileNotFoundError):
-            found += os.readlink(link).startswith("socket:")
-    return found
-
-
 @pytest.fixture
 def start(redis_server: EmbeddedRedis, tmp_path: Path) -> Iterator[list[Service]]:
     """Stop at the end what is put in here."""
@@ -57,33 +42,35 @@ def start(redis_server: EmbeddedRedis, tmp_path: Path) -> Iterator[list[Service]
         service.kill()
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
-def test_processes_at_one_socket_share_the_connections(
-    redis_server: EmbeddedRedis, tmp_path: Path, start: list[Service]
+def await_taken(server: http_worker.Server, connections: int) -> None:
+    """Wait until a server in this process has taken so many connections."""
+    give_up = monotonic() + 10
+    while len(server.deadlines) < connections:
+        assert monotonic() < give_up
+        gevent.sleep(0.001)
+
+
+@pytest.mark.parametrize(("processes", "taken"), [(2, 1), (1, 3)])
+def test_processes_at_one_socket_leave_each_other_the_next_connection(
+    processes: int, taken: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also those that come all at once, and whichever of them was awake."""
-    collector = Service("collector", redis_server.url, tmp_path / "log", WEB_CONCURRENCY="2")
-    start.append(collector)
-    collector.start()
-    assert collector.process is not None
-    workers = children_of(collector.process.pid)
-    idle = [sockets_of(worker) for worker in workers]
+    """Else the one that is awake would take all that come at once. One alone does take them."""
+    monkeypatch.setattr(http_worker, "ACCEPT_PAUSE_S", 0.8)
+    environ = {"wsgi.multiprocess": processes > 1}  # as gunicorn says it
+    server = http_worker.Server(
+        ("127.0.0.1", 0), lambda *_: [], environ=environ, handler_class=http_worker.Connection
+    )
+    server.start()
+    with contextlib.ExitStack() as stack:
+        for _ in range(3):
+            stack.enter_context(socket.create_connection(server.address))
+        await_taken(server, 1)
+        gevent.sleep(0.02)
+        first = len(server.deadlines)
+        await_taken(server, 3)
+    server.stop(timeout=0)
 
-    def taken() -> list[int]:
-        return [sockets_of(worker) - before for worker, before in zip(workers, idle, strict=True)]
-
-    def least_share() -> int:
-        with contextlib.ExitStack() as stack:
-            for _ in range(CONNECTIONS):
-                stack.enter_context(socket.create_connection(("127.0.0.1", collector.port)))
-            wait_until(lambda: sum(taken()) == CONNECTIONS)
-            share = min(taken())
-        wait_until(lambda: sum(taken()) == 0)
-        return share
-
-    assert len(workers) == 2
-    # On a busy machine a process may now and then not run at all for a while.
-    wait_until(lambda: least_share() >= CONNECTIONS * 3 // 8)
+    assert first == taken
 
 
 def test_the_collector_runs_under_any_wsgi_server(
