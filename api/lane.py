@@ -111,6 +111,7 @@ class Lane:
         return outcome
 
     def _send_all(self) -> None:
+        self._is_sender_coming = False
         try:
             while self._waiting:
                 self._let_more_come()
@@ -124,7 +125,7 @@ class Lane:
         if pause_s > 0:
             self._is_sender_coming = True
             gevent.sleep(pause_s)
-        self._is_sender_coming = False
+            self._is_sender_coming = False
 
     def _outcomes(self, group: Sequence[Waiting]) -> Sequence[object]:
         if not group:  # another sender took them, or they were too late

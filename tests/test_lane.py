@@ -54,3 +54,15 @@ def test_after_a_large_group_the_next_lets_more_come() -> None:
     assert lane.outcome_of(third) == {}
 
     assert sent == [MANY, 2, 1]
+
+
+def test_a_lane_whose_only_request_is_gone_before_its_sender_comes_goes_on() -> None:
+    """As when the process stood still in between, and the deadline was over first."""
+    sent = Sent()
+    lane = Lane(sent.send)
+
+    lane._late(join(lane))
+    gevent.sleep(0)
+
+    assert lane.outcome_of(join(lane)) == {}
+    assert sent == [1]
