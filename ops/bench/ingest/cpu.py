@@ -1,7 +1,7 @@
-"""CPU seconds of running processes and their children, as Linux counts them.
+"""CPU seconds of running processes and their children, and of all cores, as Linux counts them.
 
 Source:
-    proc(5), ``/proc/<pid>/stat``.
+    proc(5), ``/proc/<pid>/stat`` and ``/proc/stat``.
 """
 
 import os
@@ -12,6 +12,16 @@ _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 # Numbers of the fields of proc(5), less three: what stands before the state is cut off.
 _PARENT, _TIMES = 1, slice(11, 15)
+
+_IDLE, _ALL = slice(3, 5), slice(0, 8)
+"""Times of ``/proc/stat``: idle and waiting for a disk; user to steal, which includes guests."""
+
+
+def cores_busy() -> tuple[float, float]:
+    """Return how long all cores together were busy, for anybody, and how long there were any."""
+    first = Path("/proc/stat").read_text("ascii").partition("\n")[0]
+    times = [int(field) / _TICKS_PER_S for field in first.split()[1:]]
+    return sum(times[_ALL]) - sum(times[_IDLE]), sum(times[_ALL])
 
 
 def cpu_seconds(roots: Mapping[str, int]) -> dict[str, float]:

@@ -1,7 +1,7 @@
 """Who uses the cores: each process of a service by itself, and the machine as a whole.
 
 Source:
-    proc(5), ``/proc/<pid>/task/<tid>/children`` and ``/proc/stat``.
+    proc(5), ``/proc/<pid>/task/<tid>/children``.
 """
 
 from collections.abc import Mapping
@@ -9,13 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 
-from ops.bench.ingest.cpu import cpu_seconds
-
-_IDLE = slice(3, 5)
-"""Fields of the line ``cpu``: idle, and waiting for a disk."""
-
-_COUNTED = slice(0, 8)
-"""Without guests, who are in the others already."""
+from ops.bench.ingest.cpu import cores_busy, cpu_seconds
 
 
 def each_alone(processes: Mapping[str, int]) -> dict[str, int]:
@@ -44,21 +38,19 @@ class Used:
     Attributes:
         at: The moment, on the monotonic clock.
         seconds: Name of a process -> CPU seconds.
-        busy: What all cores together did, by anybody, in ticks.
-        ticks: What they could have done.
+        busy_s: How long all cores together were busy, for anybody.
+        all_s: How long they could have been.
     """
 
     at: float
     seconds: Mapping[str, float]
-    busy: int
-    ticks: int
+    busy_s: float
+    all_s: float
 
     @classmethod
     def by(cls, processes: Mapping[str, int]) -> "Used":
         """Return what was used so far."""
-        line = Path("/proc/stat").read_text("ascii").partition("\n")[0]
-        ticks = [int(field) for field in line.split()[1:]][_COUNTED]
-        return cls(monotonic(), cpu_seconds(processes), sum(ticks) - sum(ticks[_IDLE]), sum(ticks))
+        return cls(monotonic(), cpu_seconds(processes), *cores_busy())
 
     def shares_since(self, before: "Used") -> dict[str, float]:
         """Return by name which part of one core each process had."""
@@ -67,4 +59,4 @@ class Used:
 
     def busy_since(self, before: "Used") -> float:
         """Return which part of all cores was used, 0 to 1, by whom ever."""
-        return (self.busy - before.busy) / max(self.ticks - before.ticks, 1)
+        return (self.busy_s - before.busy_s) / max(self.all_s - before.all_s, 1e-9)
