@@ -40,7 +40,7 @@ class Server(PyWSGIServer):  # type: ignore[misc]  # gunicorn has no types
         self.date = formatdate(usegmt=True).encode()
         self._ticking = gevent.spawn(self._tick)
 
-    def do_handle(self, *args: Any) -> None:  # noqa: ANN401
+    def do_handle(self, *args: Any) -> None:  # noqa: ANN401  (gevent's own)
         """Serve a connection, and let other processes have the next."""
         super().do_handle(*args)
         if self.max_accept == 1:  # gunicorn says so where there are several

@@ -34,12 +34,11 @@ make_server("127.0.0.1", int(os.environ["PORT"]), get_app(), Server).serve_forev
 
 
 @pytest.fixture
-def start(redis_server: EmbeddedRedis, tmp_path: Path) -> Iterator[list[Service]]:
-    """Stop at the end what is put in here."""
-    started: list[Service] = []
-    yield started
-    for service in started:
-        service.kill()
+def collector(redis_server: EmbeddedRedis, tmp_path: Path) -> Iterator[Service]:
+    """The collector under that server."""
+    service = Service("collector", redis_server.url, tmp_path / "log", command=THREADED)
+    yield service.start()
+    service.kill()
 
 
 def await_taken(server: http_worker.Server, connections: int) -> None:
@@ -74,12 +73,9 @@ def test_processes_at_one_socket_leave_each_other_the_next_connection(
 
 
 def test_the_collector_runs_under_any_wsgi_server(
-    redis_server: EmbeddedRedis, tmp_path: Path, start: list[Service], connection: Connection
+    collector: Service, connection: Connection
 ) -> None:
     """Each message counts once, many threads at a time, though nobody has patched anything."""
-    collector = Service("collector", redis_server.url, tmp_path / "log", command=THREADED)
-    start.append(collector)
-    collector.start()
 
     def post(number: int) -> int:
         return collector.post(json.dumps({"key": f"app-{number % 7}", "value": number})).status
@@ -92,12 +88,9 @@ def test_the_collector_runs_under_any_wsgi_server(
 
 
 def test_a_repetition_counts_once_under_any_wsgi_server(
-    redis_server: EmbeddedRedis, tmp_path: Path, start: list[Service], connection: Connection
+    collector: Service, connection: Connection
 ) -> None:
     """Another body under the same key is refused; and all is 503 while Redis is away."""
-    collector = Service("collector", redis_server.url, tmp_path / "log", command=THREADED)
-    start.append(collector)
-    collector.start()
 
     def post(value: int) -> int:
         body = json.dumps({"key": "app", "value": value})
