@@ -22,8 +22,8 @@ from ops.procfile import ROOT
 
 PLOT = ROOT / "docs" / "throughput.svg"
 PARTS = ("throughput", "steady", "queries", "memory")
-SECONDS, QUICK_SECONDS = 10.0, 2.0
-STEADY_SECONDS, QUICK_STEADY_SECONDS = 60.0, 5.0
+SECONDS, QUICK_SECONDS = 10.0, 1.5
+STEADY_SECONDS, QUICK_STEADY_SECONDS = 60.0, 4.0
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from time import time
 
@@ -76,6 +77,17 @@ def write_hour(ours: Ours, key: str, messages: int, sigma: float, hour: Hour | N
     Returns:
         The name of its hash.
     """
+    hour = hour or Hour.of(time())
+    partition = Partition(partition_of(key, ours.partitions))
+    name = partition.hour(key_hour(key, hour))
+    ours.connection.ask(command("HSET", name, *_hash_of(messages, sigma)))
+    ours.connection.ask(command("ZADD", partition.keys, "GT", hour.digits, key))
+    return name
+
+
+@cache
+def _hash_of(messages: int, sigma: float) -> tuple[str, ...]:
+    """Return the fields and values in turns; the same for the same numbers, so drawn once."""
     drawn = min(messages, SAMPLE)
     values = response_times(drawn, 1, sigma)
     aggregate = Aggregate.of(values, np.full(drawn, messages // drawn).tolist())
@@ -86,13 +98,7 @@ def write_hour(ours: Ours, key: str, messages: int, sigma: float, hour: Hour | N
         "max": aggregate.max,
         **{f"{BUCKET_PREFIX}{bucket}": count for bucket, count in aggregate.histogram},
     }
-    hour = hour or Hour.of(time())
-    partition = Partition(partition_of(key, ours.partitions))
-    name = partition.hour(key_hour(key, hour))
-    texts = [text for field, value in fields.items() for text in (field, repr(value))]
-    ours.connection.ask(command("HSET", name, *texts))
-    ours.connection.ask(command("ZADD", partition.keys, "GT", hour.digits, key))
-    return name
+    return tuple(text for field, value in fields.items() for text in (field, repr(value)))
 
 
 def by_size(ours: Ours, seconds: float, folder: Path) -> list[Queried]:
