@@ -18,9 +18,10 @@ from api.draft import Draft, shown_errors
 from api.exposition import Answers, add_exposition
 from api.group_commit import GroupCommit
 from api.health import add_health
-from api.lane import SENDERS
+from api.plain_posts import PlainPosts
 from api.problems import Problem, add_problems, unavailable
 from api.requests import has_greenlets, mark_of, read_bytes
+from api.send_queue import SENDERS
 from api.single_commit import SingleCommit
 from api.startup import start
 from metrics.connection import Connection
@@ -106,8 +107,9 @@ class Messages:
                 arrival = first
                 draft = self._draft(post, arrival)
         try:
-            if FAILURE in req.env:
-                raise req.env[FAILURE]
+            failure = req.env.get(FAILURE)
+            if failure is not None:
+                raise failure
             self._group.append(Batch(draft.columns(self._partitions), post.mark), deadline)
         except PartlyStoredError as error:
             raise self._partly_stored(post, arrival, error) from error
@@ -227,18 +229,17 @@ def create_app(
     answers = Answers("collector", of=messages, outcomes=_OUTCOMES)
     add_exposition(app, answers)
     app.add_route("/messages", messages)
-    if not access.is_open:
+    if not (isinstance(group, GroupCommit) and access.is_open):
         return app
-    return Direct(
-        app,
+    posts = PlainPosts(
+        group,
         draft=messages.draft,
-        append=group.append,
-        answered=answers.count,
+        count=answers.count,
         partitions=settings.partitions,
-        body_max_bytes=settings.body_max_bytes,
         deadline_s=ANSWER_DEADLINE_S,
         now=now,
     )
+    return Direct(app, posts, body_max_bytes=settings.body_max_bytes)
 
 
 def get_app() -> WSGIApp:

@@ -17,8 +17,9 @@ from api.draft import Draft
 from metrics.entry import Column, is_column_text, write_values
 from metrics.errors import InvalidMessageError
 from metrics.hours import SECONDS_PER_HOUR, Hour
-from metrics.keyspace import key_hour
+from metrics.keyspace import key_hour, partition_of
 from metrics.message import DROPPED_MAX, check_dropped, is_key
+from metrics.stream import SingleMessage
 
 # Checked while it is decoded: to look at each value once more costs as much as to decode it.
 _Value = Annotated[float, Meta(ge=0)]
@@ -65,6 +66,37 @@ def read(body: bytes, draft: Draft) -> bool:
     for report in plain.reports:
         draft.add_report(*report)
     return True
+
+
+def read_singles(
+    bodies: Sequence[bytes], hour: int, partitions: int
+) -> Sequence[SingleMessage] | None:
+    """Return the message of each body, if each is one message without a timestamp, and good.
+
+    They are decoded as one array. Each begins with ``{`` and ends with ``}``, all keys are keys,
+    and there are as many rows as bodies: so no row begins in one body and ends in another. It
+    would have a brace in its key or in the name of a field.
+
+    Args:
+        bodies: JSON that came without anything around it.
+        hour: The number of the hour in which they came.
+        partitions: How many there are.
+
+    Returns:
+        None if any body is something else.
+    """
+    if any(body[:1] != b"{" or body[-1:] != b"}" for body in bodies):
+        return None
+    try:
+        rows = _decode_rows(b"[%b]" % b",".join(bodies))
+        if len(rows) != len(bodies):
+            return None
+        return [
+            SingleMessage(partition_of(row.key, partitions), _written(row.key, hour), row.value)
+            for row in rows
+        ]
+    except (msgspec.DecodeError, _NotPlainError):
+        return None
 
 
 class _Plain:

@@ -105,7 +105,13 @@ class Connection:
                 self._is_in_head = True
                 self._server.deadlines[this] = monotonic() + HEADERS_S
             head_bytes += len(data)
-            self._reader.feed(data)
+            answer = self._reader.feed(data)
+            if answer is not None:
+                self._send(*answer, "POST", False)
+                head_bytes = 0
+                self._server.idle.add(this)
+                self._server.deadlines[this] = monotonic() + IDLE_S
+                continue
             if head_bytes > HEAD_BYTES_MAX and not self._reader.ready:
                 self._refuse(
                     HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,

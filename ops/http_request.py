@@ -15,6 +15,14 @@ from urllib.parse import unquote_to_bytes, urlsplit
 import httptools
 
 Environ = dict[str, Any]
+Answer = tuple[str, list[tuple[str, str]], bytes]
+"""Status, headers and body."""
+
+Shortcut = Callable[[bytes], Answer | Exception | None]
+"""Answers a request by its body alone; or returns a note for the app, which then answers."""
+
+NOTE = "shortcut.note"
+"""Where an environ has that note."""
 
 _HEAD_END = b"\r\n\r\n"
 _KNOWN_MAX = 1000
@@ -84,13 +92,17 @@ class KnownHeads:
     """Heads of requests that the parser has read: an app sends the same again and again.
 
     The same bytes mean the same, so they need not be read twice. For one process.
+
+    Args:
+        shortcut: Returns the shortcut for requests with a head, if the app has one.
     """
 
-    def __init__(self) -> None:
-        self._known: dict[bytes, tuple[Environ, int]] = {}
+    def __init__(self, shortcut: Callable[[Environ], Shortcut | None] = lambda _: None) -> None:
+        self._known: dict[bytes, tuple[Environ, int, Shortcut | None]] = {}
+        self._shortcut = shortcut
 
-    def find(self, data: bytes) -> tuple[Environ, bytes] | None:
-        """Return the environ and the body of a request whose head is known.
+    def find(self, data: bytes) -> tuple[Environ, bytes, Shortcut | None] | None:
+        """Return the environ, the body and the shortcut of a request whose head is known.
 
         Args:
             data: What came where a request begins.
@@ -102,8 +114,8 @@ class KnownHeads:
         known = self._known.get(data[:end])
         if known is None:
             return None
-        environ, length = known
-        return (environ, data[end:]) if len(data) == end + length else None
+        environ, length, shortcut = known
+        return (environ, data[end:], shortcut) if len(data) == end + length else None
 
     def add(self, data: bytes, environ: Environ) -> None:
         """Remember the head of a request.
@@ -120,7 +132,7 @@ class KnownHeads:
             return
         if len(self._known) >= _KNOWN_MAX:
             self._known.clear()
-        self._known[data[:end]] = environ, length
+        self._known[data[:end]] = environ, length, self._shortcut(environ)
 
 
 class RequestReader:
@@ -148,29 +160,38 @@ class RequestReader:
         self._coming = Request({}, more)
         self._is_between = True
 
-    def feed(self, data: bytes) -> None:
+    def feed(self, data: bytes) -> Answer | None:
         """Take bytes in.
+
+        Returns:
+            The answer, if a shortcut has it; there is no request to be answered then.
 
         Raises:
             NotHTTPError: If they are not those of a request, whoever reads them.
         """
         if not self._is_between:
             self._parse(data)
-            return
+            return None
         known = self._heads.find(data)
         if known is not None:
-            environ, body = known
+            environ, body, shortcut = known
+            note = shortcut(body) if shortcut is not None else None
+            if isinstance(note, tuple):
+                return note
             request = Request({**self._environ, **environ}, self._more)
             request.environ["wsgi.input"] = request
             request.add(body)
             request.is_whole = True
+            if shortcut is not None:
+                request.environ[NOTE] = note
             self.ready.append(request)
-            return
+            return None
         self._parse(data)
         request = self._coming
         if request.is_whole and not request.is_last and len(self.ready) == 1:
             own = request.environ.keys() - self._environ.keys() - {"wsgi.input"}
             self._heads.add(data, {name: request.environ[name] for name in own})
+        return None
 
     def _parse(self, data: bytes) -> None:
         try:

@@ -36,7 +36,7 @@ class Server(PyWSGIServer):  # type: ignore[misc]  # gunicorn has no types
         super().__init__(*args, **kwargs)
         self.idle: set[gevent.Greenlet] = set()
         self.deadlines: dict[gevent.Greenlet, float] = {}
-        self.heads = KnownHeads()
+        self.heads = KnownHeads(getattr(self.application, "shortcut", lambda _: None))
         self.date = formatdate(usegmt=True).encode()
         self._ticking = gevent.spawn(self._tick)
 

@@ -7,9 +7,9 @@ import gevent
 import pytest
 from gevent.event import Event
 
-from api import lane
+from api import send_queue
 from api.group_commit import GroupCommit
-from api.lane import SENDERS
+from api.send_queue import SENDERS
 from metrics.connection import Call, Connection
 from metrics.errors import IdempotencyConflictError, MetricsError, StorageUnavailableError
 from metrics.stream import Batch, Mark
@@ -230,7 +230,7 @@ def test_a_request_that_waited_too_long_for_redis_is_unknown(
 
 def test_what_waits_is_bounded(connection: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
     """A process must not fill its memory while Redis is away."""
-    monkeypatch.setattr(lane, "WAITING_LENGTH_MAX", 10)
+    monkeypatch.setattr(send_queue, "WAITING_LENGTH_MAX", 10)
     group = group_of(connection)
 
     with pytest.raises(StorageUnavailableError, match="Too many messages are waiting") as caught:
@@ -244,7 +244,7 @@ def test_a_group_is_bounded(
     connection: Connection, spawn: Spawn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """More waits for the next."""
-    monkeypatch.setattr(lane, "GROUP_LENGTH_MAX", 10)
+    monkeypatch.setattr(send_queue, "GROUP_LENGTH_MAX", 10)
     slow = SlowConnection(connection.execute)
     group = group_of(slow)
     occupy(spawn, group, slow)

@@ -10,7 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import CollectorRegistry
 
 from api import query
-from api.lane import SENDERS
+from api.send_queue import SENDERS
 from metrics.connection import Connection
 from ops.procfile import ROOT
 from tests import test_collector, test_query

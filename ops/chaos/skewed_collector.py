@@ -11,7 +11,7 @@ from pathlib import Path
 
 from api.collector import REDIS_TIMEOUT_S, create_app
 from api.direct import WSGIApp
-from api.lane import SENDERS
+from api.send_queue import SENDERS
 from api.startup import start
 
 OFFSET_FILE = "CHAOS_CLOCK_OFFSET_FILE"

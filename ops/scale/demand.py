@@ -112,18 +112,18 @@ def busiest_master_share(layout: Layout, keys: int) -> float:
 
 def appending(traffic: Traffic, layout: Layout, figures: Figures) -> dict[str, float]:
     """Return what is done a second to append."""
-    # Each master has a lane, and a round trip has what is on its way to that master only.
+    # Each master has a send queue, and a round trip has what is on its way to that master only.
     places = occupied(layout.partitions, traffic.keys)
-    lanes = min(layout.masters, places)
-    together = max(1.0, figures.requests_per_trip[traffic.shape] / lanes)
+    queues = min(layout.masters, places)
+    together = max(1.0, figures.requests_per_trip[traffic.shape] / queues)
     trips = traffic.requests_per_s / together
     draws = together * traffic.keys_per_request
-    columns = trips * distinct(traffic.keys / lanes, draws)
+    columns = trips * distinct(traffic.keys / queues, draws)
     if traffic.is_marked:
         columns = traffic.requests_per_s
     return {
         "trip": trips * (2 if traffic.is_marked else 1),  # it is registered first
-        "call": trips * distinct(places / lanes, draws),
+        "call": trips * distinct(places / queues, draws),
         "column": columns,
         "message": traffic.values_per_s,
         "mark": traffic.requests_per_s if traffic.is_marked else 0.0,

@@ -9,7 +9,7 @@ from itertools import islice
 import msgspec
 
 from metrics.connection import Call, Connection, Script, command, done
-from metrics.entry import Column, Entry, pack
+from metrics.entry import Column, Entry, pack, write_values
 from metrics.errors import (
     IdempotencyConflictError,
     MetricsError,
@@ -64,6 +64,20 @@ class Batch(msgspec.Struct, frozen=True):
     mark: Mark | None = None
 
 
+class SingleMessage(msgspec.Struct, frozen=True, gc=False):
+    """One message that comes alone, without a mark: many of them become one batch.
+
+    Attributes:
+        partition: Of its key.
+        key_hour: As ``keyspace.key_hour`` writes it.
+        value: Its value.
+    """
+
+    partition: int
+    key_hour: str
+    value: float
+
+
 Failures = dict[int, MetricsError]
 """Partition -> what kept it from taking its part of a batch."""
 
@@ -112,6 +126,10 @@ class Registration:
             return self._arrival
         digest, _, arrival = text.decode(errors="replace").partition(" ")
         return float(arrival) if digest == self._mark.digest else _conflict(self._mark)
+
+
+Item = Batch | SingleMessage | Registration
+"""What is sent to Redis together with others."""
 
 
 class _PartitionGroup:
@@ -243,18 +261,23 @@ class Appender:
         self._window_s = window_s
         self._replicas = replicas
 
-    def send(self, items: Sequence[Batch | Registration]) -> list[Failures | float | MetricsError]:
+    def send(self, items: Sequence[Item]) -> list[Failures | float | MetricsError]:
         """Send all items in one go, and wait for Redis.
 
         Returns:
-            For each batch its failures, for each registration what it settles to.
+            For each batch and single message its failures, for each registration what it settles
+            to.
 
         Raises:
             MetricsError: If Redis is not what this process expects; nothing is stored then.
         """
         self._agree()
+        singles = [item for item in items if isinstance(item, SingleMessage)]
+        batches = [item for item in items if isinstance(item, Batch)]
+        if singles:
+            batches.append(_batch_of(singles))
         group = Group(
-            [item for item in items if isinstance(item, Batch)],
+            batches,
             backlog_limit_entries=self._limit,
             window_s=self._window_s,
             draw=self._draw,
@@ -262,11 +285,34 @@ class Appender:
         registrations = [item for item in items if isinstance(item, Registration)]
         calls = [*group.calls, *(call for each in registrations for call in each.calls)]
         replies = iter(self._connection.execute(calls, replicas=self._replicas))
-        failures = iter(group.settle(list(islice(replies, len(group.calls)))))
+        failures = group.settle(list(islice(replies, len(group.calls))))
+        of_singles = failures.pop() if singles else {}
+        of_batches = iter(failures)
         arrivals = iter(
             [each.settle(list(islice(replies, len(each.calls)))) for each in registrations]
         )
-        return [next(failures) if isinstance(item, Batch) else next(arrivals) for item in items]
+        outcomes: list[Failures | float | MetricsError] = []
+        for item in items:
+            if isinstance(item, SingleMessage):
+                error = of_singles.get(item.partition)
+                outcomes.append({item.partition: error} if error else _NO_FAILURES)
+            else:
+                outcomes.append(next(of_batches if isinstance(item, Batch) else arrivals))
+        return outcomes
+
+
+_NO_FAILURES: Failures = {}
+
+
+def _batch_of(messages: Sequence[SingleMessage]) -> Batch:
+    values: dict[tuple[int, str], list[float]] = {}
+    for message in messages:
+        values.setdefault((message.partition, message.key_hour), []).append(message.value)
+    columns: dict[int, list[Column]] = {}
+    for (partition, key_hour), some in values.items():
+        column = Column(key_hour, write_values(some), len(some))
+        columns.setdefault(partition, []).append(column)
+    return Batch(columns)
 
 
 def _conflict(mark: Mark) -> IdempotencyConflictError:
