@@ -24,6 +24,10 @@ SERVICES = {"collector": 0, "query": 100, "worker": 200}
 """The Procfile's processes, and how far honcho puts their ports from the first."""
 
 REDIS_OFFSET = 300
+
+CONCURRENCY_MAX = 4
+"""One Redis is busy with what so many collector processes take in."""
+
 READY_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 15.0
 
@@ -95,6 +99,7 @@ def _run(environ: Mapping[str, str], cli: str) -> int:
             "METRICS_HOST": host,
             "PORT": str(settings.port),
             "PYTHONUNBUFFERED": "1",
+            "WEB_CONCURRENCY": environ.get("WEB_CONCURRENCY") or str(web_concurrency()),
             "PATH": os.pathsep.join([str(Path(sys.executable).parent), environ.get("PATH", "")]),
         },
         stdin=subprocess.DEVNULL,
@@ -110,6 +115,11 @@ def _run(environ: Mapping[str, str], cli: str) -> int:
         return status or 1
     finally:
         _stop(honcho)
+
+
+def web_concurrency() -> int:
+    """Return how many processes the collector has, and the query service: one for each core."""
+    return min(os.cpu_count() or 1, CONCURRENCY_MAX)
 
 
 def _wait_until_ready(honcho: subprocess.Popen[bytes], port: int) -> None:
