@@ -10,8 +10,10 @@ from time import monotonic, sleep
 
 from metrics.errors import MetricsError, SettingsError
 from ops.data_folder import own, owner_of
+from ops.redis import append_only_file
 from ops.redis.cluster_node import BUS_OFFSET
 from ops.redis.embedded_redis import find_server, is_free
+from ops.redis.password import Password
 from ops.redis.redis_cluster import RedisCluster
 from ops.signals import interrupt_on_signals
 
@@ -40,8 +42,12 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
 def _run(folder: Path, ports: range) -> int:
     with own(folder, "ops/cluster"):
         _check_ports(ports)
-        with RedisCluster(find_server(), ports=ports, folder=folder) as cluster:
-            print(_welcome(cluster), flush=True)
+        for node in folder.glob("node-*"):
+            append_only_file.make_private(node)
+        password = Password.kept_in(folder)
+        server = find_server(folder / "node-1")
+        with RedisCluster(server, ports=ports, folder=folder, password=password) as cluster:
+            print(_welcome(cluster, password), flush=True)
             while any(node.is_up for node in cluster.nodes):
                 sleep(0.5)
     print(f"ops/cluster: all nodes have ended; their logs are in {folder}", file=sys.stderr)
@@ -78,12 +84,12 @@ def _check_ports(ports: range) -> None:
         )
 
 
-def _welcome(cluster: RedisCluster) -> str:
+def _welcome(cluster: RedisCluster, password: Password) -> str:
     first = cluster.nodes[0]
     return f"""
 A Redis Cluster is ready: three masters and three replicas, 127.0.0.1:{first.port} and following.
 
-  REDIS_URL=redis://127.0.0.1:{first.port} ops/run
+  REDIS_URL=redis://{password.in_url_of_shell}127.0.0.1:{first.port} ops/run
   {first.cli} -c cluster nodes
 
 Stop with Ctrl-C, or with ops/cluster stop.

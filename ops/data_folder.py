@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +15,7 @@ _LOCK = ".lock"
 
 @contextmanager
 def own(folder: Path, program: str) -> Iterator[Path]:
-    """Give a folder, which is made if it is missing, to this process alone.
+    """Give a folder, which is made if it is missing, to this process and its user alone.
 
     Args:
         folder: Which.
@@ -24,7 +25,8 @@ def own(folder: Path, program: str) -> Iterator[Path]:
         SettingsError: If it cannot be written, or another process has it.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _make_private(folder)
         lock = (folder / _LOCK).open("a+")
     except OSError as error:
         raise SettingsError(f"METRICS_DATA_DIR: cannot write to {folder}: {error}") from error
@@ -39,6 +41,21 @@ def own(folder: Path, program: str) -> Iterator[Path]:
         lock.write(str(os.getpid()))
         lock.flush()
         yield folder
+
+
+def _make_private(folder: Path) -> None:
+    """Let nobody else into a folder, also one that an older version or somebody has made.
+
+    A mounted one may belong to another user, who decides then.
+    """
+    try:
+        folder.chmod(0o700)
+    except PermissionError:
+        print(
+            f"METRICS_DATA_DIR: {folder} belongs to another user, who decides who reads it",
+            file=sys.stderr,
+            flush=True,
+        )
 
 
 def owner_of(folder: Path) -> int | None:

@@ -7,7 +7,6 @@ import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic, sleep
 
@@ -16,7 +15,15 @@ from metrics.errors import MetricsError, SettingsError
 from metrics.layout import Layout
 from metrics.settings import Settings
 from ops.data_folder import own
-from ops.redis.embedded_redis import EmbeddedRedis, end_with_parent, find_server, is_free
+from ops.redis import append_only_file
+from ops.redis.embedded_redis import (
+    EmbeddedRedis,
+    end_with_parent,
+    find_cli,
+    find_server,
+    is_free,
+)
+from ops.redis.password import Password
 from ops.signals import interrupt_on_signals
 
 ROOT = Path(__file__).parent.parent
@@ -24,6 +31,7 @@ SERVICES = {"collector": 0, "query": 100, "worker": 200}
 """The Procfile's processes, and how far honcho puts their ports from the first."""
 
 REDIS_OFFSET = 300
+NO_CLI = "ops/run: for the redis-cli below: apt install redis-tools, or brew install redis"
 
 CONCURRENCY_MAX = 4
 """One Redis is busy with what so many collector processes take in."""
@@ -57,7 +65,16 @@ def _redis(environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     settings = Settings.from_env({**environ, "REDIS_URL": "redis://embedded"})
     _check_ports(settings.port, [*SERVICES.values(), REDIS_OFFSET], environ)
     with own(Path(environ.get("METRICS_DATA_DIR") or "data").absolute(), "ops/run") as folder:
-        redis = EmbeddedRedis(find_server(), port=settings.port + REDIS_OFFSET, folder=folder)
+        append_only_file.make_private(folder)
+        server = find_server(folder)
+        redis = EmbeddedRedis(
+            server,
+            port=settings.port + REDIS_OFFSET,
+            folder=folder,
+            password=Password.kept_in(folder),
+        )
+        if find_cli(server) is None:
+            print(NO_CLI, file=sys.stderr, flush=True)
         try:
             redis.start()
             _check_redis(Settings.from_env({**environ, "REDIS_URL": redis.url}))
@@ -138,9 +155,12 @@ def _is_ready(port: int) -> bool:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=1)
     try:
         connection.request("GET", "/readyz")
-        return connection.getresponse().status == http.client.OK
+        response = connection.getresponse()
+        response.read()  # to its end: who hangs up before resets the connection
     except OSError:
         return False
+    else:
+        return response.status == http.client.OK
     finally:
         connection.close()
 
@@ -156,12 +176,11 @@ def _stop(honcho: subprocess.Popen[bytes]) -> None:
 
 
 def _welcome(port: int, cli: str) -> str:
-    now = datetime.now(UTC)
     return f"""
 metrics is ready: collector http://localhost:{port}, query http://localhost:{port + 100}
 
   curl localhost:{port}/messages -d '{{"key":"checkout.web-1","value":123.4}}'
-  curl localhost:{port + 100}/checkout.web-1/median/{now:%F}/{now.hour}
+  curl localhost:{port + 100}/checkout.web-1/median/$(date -u +%F/%H)
 
 Redis: {cli}. Stop with Ctrl-C.
 """

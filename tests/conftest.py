@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from time import monotonic, sleep, time
 from typing import TypeVar
@@ -9,15 +10,17 @@ from typing import TypeVar
 import pytest
 
 from metrics.connection import Connection, command
+from metrics.errors import SettingsError
 from ops.procfile import free_port
 from ops.redis.embedded_redis import (
     PORTS_SHARE,
     EmbeddedRedis,
-    carried_server,
     find_server,
+    is_valkey,
     version_of,
 )
 from ops.redis.redis_cluster import RedisCluster, free_ports
+from ops.redis.server_wheels import REDIS_6, REDIS_8, VALKEY_9
 from tests.fake_collector import FakeCollector, fake_collector
 
 T = TypeVar("T")
@@ -26,8 +29,44 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     number = os.environ["PYTEST_XDIST_WORKER"].removeprefix("gw")
     os.environ[PORTS_SHARE] = f"{number}/{os.environ['PYTEST_XDIST_WORKER_COUNT']}"
 
-SERVERS = {version_of(server)[:2]: server for server in (carried_server(), find_server())}
-"""The redis-servers to test with: the carried 6.2, and the machine's own where it has one."""
+Version = tuple[int, ...]
+
+
+def _servers_in_wheels() -> Iterator[Path]:
+    for wheel in (REDIS_6, REDIS_8, VALKEY_9):
+        with suppress(SettingsError):  # there is none for this kind of machine
+            yield wheel.server()
+
+
+EVERY_SERVER: dict[Version, Path] = {
+    version_of(server)[:2]: server for server in (*_servers_in_wheels(), find_server())
+}
+"""Redis 6.2 and 8.2 and Valkey 9.1 from wheels, and the machine's own where it has one."""
+
+SERVERS = {
+    version_of(server)[:2]: server for server in (EVERY_SERVER[min(EVERY_SERVER)], find_server())
+}
+"""The oldest, and what ops/run takes: all tests run on these."""
+
+
+def name_of(version: Version) -> str:
+    """Return what tests with a server are called by."""
+    product = "valkey" if is_valkey(EVERY_SERVER[version]) else "redis"
+    return f"{product}-{version[0]}.{version[1]}"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave the other servers to tests that are marked ``every_server``: all would take long."""
+    others = EVERY_SERVER.keys() - SERVERS.keys()
+
+    def is_wanted(item: pytest.Item) -> bool:
+        if item.get_closest_marker("every_server") or not hasattr(item, "callspec"):
+            return True
+        return not any(
+            isinstance(value, tuple) and value in others for value in item.callspec.params.values()
+        )
+
+    items[:] = filter(is_wanted, items)
 
 
 def wait_until(check: Callable[[], T], timeout_s: float = 10.0) -> T:
@@ -67,15 +106,13 @@ def clock() -> Clock:
     return Clock()
 
 
-@pytest.fixture(
-    scope="session", params=SERVERS, ids=lambda version: f"redis-{version[0]}.{version[1]}"
-)
+@pytest.fixture(scope="session", params=EVERY_SERVER, ids=name_of)
 def redis_server(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[EmbeddedRedis]:
     """A redis-server of each version, for the whole session."""
     server = EmbeddedRedis(
-        SERVERS[request.param], port=free_port(), folder=tmp_path_factory.mktemp("redis")
+        EVERY_SERVER[request.param], port=free_port(), folder=tmp_path_factory.mktemp("redis")
     ).start()
     yield server
     server.stop()
@@ -91,10 +128,10 @@ def connection(redis_server: EmbeddedRedis) -> Iterator[Connection]:
     connection.close()
 
 
-@pytest.fixture(params=SERVERS, ids=lambda version: f"redis-{version[0]}.{version[1]}")
+@pytest.fixture(params=EVERY_SERVER, ids=name_of)
 def server(request: pytest.FixtureRequest) -> Path:
-    """The redis-server program of each version."""
-    return SERVERS[request.param]
+    """The server program of each version."""
+    return EVERY_SERVER[request.param]
 
 
 @pytest.fixture(scope="session")

@@ -13,6 +13,8 @@ from metrics.hours import Hour
 from metrics.keyspace import GROUP, Partition
 from tests.streams import HOUR, append, assert_books_balance, batch, books_of, hash_of
 
+pytestmark = pytest.mark.every_server
+
 STREAM = Partition(0).stream
 HASH = Partition(0).hour(f"{HOUR}:checkout.web-1")
 NOW = float(Hour.parse(HOUR).end)

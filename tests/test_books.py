@@ -17,6 +17,8 @@ from metrics.node import Reply
 from tests.conftest import free_port
 from tests.streams import append, batch
 
+pytestmark = pytest.mark.every_server
+
 NAMES = Partition(0)
 EMPTY = Books(0, *[0] * 7)
 ENTRY_COUNTS = ("appended", "committed", "dead")

@@ -10,6 +10,8 @@ from ops.redis.embedded_redis import REDIS_CONF, EmbeddedRedis
 from ops.redis.redis_cluster import free_ports
 from tests.conftest import SERVERS, free_port
 
+pytestmark = pytest.mark.every_server
+
 
 def settings_in(*files: Path) -> dict[str, str]:
     """Return the settings of configuration files."""

@@ -9,6 +9,8 @@ from metrics.node import Reply
 from tests.conftest import free_port
 from tests.streams import hash_of
 
+pytestmark = pytest.mark.every_server
+
 
 def test_the_first_process_writes_the_layout_down(connection: Connection) -> None:
     """What the numbers in Redis were made with."""

@@ -10,6 +10,8 @@ from tests.away import PartlyAway
 from tests.streams import books_of
 from tests.test_collector import accepted_in_redis, assert_is_problem, client_of, post
 
+pytestmark = pytest.mark.every_server
+
 AWAY, THERE = ("a", "b")
 PARTITION = partition_of(AWAY, 16)
 

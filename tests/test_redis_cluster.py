@@ -13,14 +13,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from redis import Redis
 from redis.crc import key_slot
-from redis.exceptions import ResponseError
+from redis.exceptions import AuthenticationError, ResponseError
 
 from metrics.errors import StorageUnavailableError
 from ops.cluster_launch import NODES
 from ops.procfile import ROOT
 from ops.redis.cluster_node import BUS_OFFSET
 from ops.redis.embedded_redis import is_free
+from ops.redis.password import Password
 from ops.redis.redis_cluster import SLOTS, RedisCluster, free_ports
 from tests.conftest import SERVERS, wait_until
 from tests.runs import environ, last_line, processes_in, shell
@@ -32,10 +34,13 @@ SLOT = key_slot(KEY.encode())
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisCluster]:
-    """A cluster of this file's own, whose nodes are killed and moved about."""
+    """A cluster of this file's own, as ops/cluster has it; its nodes are killed and moved about."""
     folder = tmp_path_factory.mktemp("own")
     ports = free_ports(NODES)
-    with RedisCluster(NEWEST, ports=ports, folder=folder, node_timeout_ms=1000) as cluster:
+    password = Password.kept_in(folder)
+    with RedisCluster(
+        NEWEST, ports=ports, folder=folder, node_timeout_ms=1000, password=password
+    ) as cluster:
         yield cluster
 
 
@@ -256,7 +261,13 @@ def test_one_command_starts_it_and_ctrl_c_leaves_no_process(
     welcome = first.wait_until_ready()
     (redis_cli,) = re.findall(r"^  (.* -c) cluster nodes$", welcome, re.MULTILINE)
 
-    assert f"  REDIS_URL=redis://127.0.0.1:{first.port} ops/run\n" in welcome
+    url = re.search(r"^  REDIS_URL=(.*) ops/run$", welcome, re.MULTILINE)[1]
+    with Redis.from_url(shell(f"echo {url}").strip()) as client:
+        assert client.ping()
+    with Redis(port=first.port) as anybody, pytest.raises(AuthenticationError):
+        anybody.ping()
+    data = tmp_path / "data" / "cluster"
+    assert {path.stat().st_mode & 0o077 for path in (data, *data.glob("node-*/*/*"))} == {0}
     assert len(shell(f"{redis_cli} cluster nodes").splitlines()) == NODES
     assert shell(f"{redis_cli} set '{KEY}' kept") == "OK\n"
     assert len(processes_in(tmp_path)) == NODES

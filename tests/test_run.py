@@ -15,12 +15,14 @@ from pathlib import Path
 from time import monotonic
 
 import pytest
+from redis import Redis
+from redis.exceptions import AuthenticationError
 
 from metrics.connection import Connection
 from ops.launch import REDIS_OFFSET, SERVICES
 from ops.procfile import ROOT
 from ops.redis.embedded_redis import EmbeddedRedis, is_free
-from tests.conftest import free_port, wait_until
+from tests.conftest import SERVERS, free_port, wait_until
 from tests.runs import (
     INSTALL_TIMEOUT_S,
     SECOND_START_S,
@@ -230,6 +232,63 @@ def test_it_stops_with_all_its_processes_and_the_numbers_are_there_again(
         second.kill()
 
 
+def test_nobody_else_reads_or_changes_the_numbers(
+    installed: Path, old_redis: str, tmp_path: Path
+) -> None:
+    """Neither the files nor what Redis holds; also when an older version had left them open.
+
+    The line for redis-cli goes on working after a restart.
+    """
+    data = tmp_path / "data"
+    numbers_of_an_older_version(data)
+    where = {"PATH": old_redis, "METRICS_DATA_DIR": str(data), "PORT": str(free_base_port())}
+    for _ in range(2):
+        run = Run(installed, **where)
+        try:
+            welcome = run.wait_until_ready()
+            redis_cli = re.search(r"^Redis: (.*)\. Stop", welcome, re.MULTILINE)[1]
+            assert shell(f"{redis_cli} get kept") == "since then\n"
+            modes = {path.stat().st_mode & 0o777 for path in data.rglob("*.aof*")}
+            assert modes == {0o600}
+            assert data.stat().st_mode & 0o777 == 0o700
+            url = f"redis://127.0.0.1:{run.port + REDIS_OFFSET}/0"
+            with Redis.from_url(url) as anybody, pytest.raises(AuthenticationError):
+                anybody.get("kept")
+            password = (data / "redis.password").read_text("utf-8").strip()
+            assert (data / "redis.password").stat().st_mode & 0o777 == 0o600
+            assert not [line for line in processes_in(Path("/")) if password in line]
+            assert password not in run.output
+        finally:
+            run.kill()
+
+
+def numbers_of_an_older_version(data: Path) -> None:
+    """Leave what a Redis 6.2 has written for ``ops/run`` without a password, for all to read."""
+    data.mkdir()
+    server = EmbeddedRedis(min(SERVERS.items())[1], port=free_port(), folder=data).start()
+    with server.client() as client:
+        client.set("kept", "since then")
+    server.stop()
+    for path in (data, *data.rglob("*")):
+        path.chmod(0o755 if path.is_dir() else 0o644)
+
+
+def test_the_line_for_a_query_asks_for_the_hour_in_which_it_is_pasted(running: Run) -> None:
+    """Also an hour after it was printed, on any day."""
+    welcome = running.wait_until_ready()
+    (line,) = re.findall(r"^  curl (.*/median/.*)$", welcome, re.MULTILINE)
+
+    for at in ("2026-11-27 00:05:00", "2026-11-27 13:59:59"):
+        asked = shell(f"date() {{ command date -d '{at} UTC' \"$@\"; }}; echo {line}")
+        assert asked.strip().endswith(at[:13].replace(" ", "/"))
+
+
+def test_nothing_is_said_of_connections_that_ended(running: Run) -> None:
+    """Its own looks at whether all is ready are read to the end."""
+    assert "failed: " not in running.output
+    assert "reset by peer" not in running.output
+
+
 def test_with_a_redis_url_it_starts_no_redis(installed: Path, own_redis: EmbeddedRedis) -> None:
     """The numbers go to the one that is named."""
     run = Run(installed, REDIS_URL=own_redis.url)
@@ -280,9 +339,12 @@ def test_a_bad_setting_is_one_clear_line(installed: Path) -> None:
     assert line == ("ops/run: METRICS_PARTITIONS must be a whole number from 1 to 16384, got '0'")
 
 
-def test_another_number_of_partitions_is_one_clear_line(running: Run, installed: Path) -> None:
+def test_another_number_of_partitions_is_one_clear_line(
+    running: Run, installed: Path, tmp_path: Path
+) -> None:
     """Before any process is started."""
-    url = f"redis://127.0.0.1:{running.port + REDIS_OFFSET}/0"
+    password = (tmp_path / "data" / "redis.password").read_text("utf-8").strip()
+    url = f"redis://:{password}@127.0.0.1:{running.port + REDIS_OFFSET}/0"
 
     line = last_line(Run(installed, REDIS_URL=url, METRICS_PARTITIONS="32").end())
 

@@ -12,6 +12,8 @@ from metrics.keyspace import Partition, partition_of
 from metrics.stream import Batch, Mark, Registration
 from tests.streams import HOUR, append, assert_books_balance, batch, books_of, hash_of
 
+pytestmark = pytest.mark.every_server
+
 STREAM = Partition(0).stream
 MARK = Mark("batch-1", "digest-1")
 

@@ -45,8 +45,10 @@ class HealthServer(ThreadingHTTPServer):
         super().__init__((host, port), _Handler)
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """Say little of a request that failed: whoever asked has mostly hung up."""
-        _log.info("a request from %s failed: %s", client_address, sys.exception())
+        """Say that a request failed, but not that whoever asked has hung up."""
+        error = sys.exception()
+        level = logging.DEBUG if isinstance(error, ConnectionError) else logging.WARNING
+        _log.log(level, "a request from %s failed: %s", client_address, error)
 
     def start(self) -> None:
         """Begin to answer."""

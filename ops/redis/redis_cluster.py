@@ -14,6 +14,7 @@ from metrics.errors import StorageUnavailableError
 from ops.redis import slot_move
 from ops.redis.cluster_node import BUS_OFFSET, ClusterNode
 from ops.redis.embedded_redis import is_free, share_of
+from ops.redis.password import Password
 
 SLOTS = 16384
 NODE_TIMEOUT_MS = 5000
@@ -42,6 +43,7 @@ class RedisCluster:
         folder: Path,
         node_timeout_ms: int = NODE_TIMEOUT_MS,
         options: Sequence[str] = (),
+        password: Password | None = None,
     ) -> None:
         """Prepare it.
 
@@ -52,11 +54,13 @@ class RedisCluster:
             folder: Where their data lie, in a folder for each.
             node_timeout_ms: How long a master may be silent before its replica takes over.
             options: More arguments for each node.
+            password: That of all nodes; None if they have none.
         """
         self._server = server
         self._folder = folder
         self._node_timeout_ms = node_timeout_ms
         self._options = options
+        self._password = password
         self.nodes: list[ClusterNode] = []
         for port in ports:
             self._add(port)
@@ -157,7 +161,9 @@ class RedisCluster:
     def moving_slot(self, slot: int, target: ClusterNode, *, step: int = 10) -> Iterator[int]:
         """Move a slot to another master step by step, as ``slot_move.move`` does."""
         masters = [self.node_at(address) for address in self.masters()]
-        return slot_move.move(slot, self.master_of(slot), target, masters, step)
+        return slot_move.move(
+            slot, self.master_of(slot), target, masters, step, password=self._password
+        )
 
     def move_slot(self, slot: int, target: ClusterNode) -> None:
         """Move a slot, and wait until all nodes know."""
@@ -182,6 +188,7 @@ class RedisCluster:
             folder=folder,
             node_timeout_ms=self._node_timeout_ms,
             options=self._options,
+            password=self._password,
         )
         self.nodes.append(node)
         return node

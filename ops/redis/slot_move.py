@@ -9,12 +9,19 @@ from collections.abc import Iterator, Sequence
 from redis.exceptions import ResponseError
 
 from ops.redis.cluster_node import ClusterNode
+from ops.redis.password import Password
 
 MIGRATE_TIMEOUT_MS = 5000
 
 
 def move(
-    slot: int, source: ClusterNode, target: ClusterNode, masters: Sequence[ClusterNode], step: int
+    slot: int,
+    source: ClusterNode,
+    target: ClusterNode,
+    masters: Sequence[ClusterNode],
+    step: int,
+    *,
+    password: Password | None = None,
 ) -> Iterator[int]:
     """Move a slot step by step; it is half moved for as long as the caller stops between steps.
 
@@ -24,6 +31,7 @@ def move(
         target: The master that gets it.
         masters: All masters.
         step: How many keys to move at a time.
+        password: That of the target, if it has one.
 
     Yields:
         How many keys have been moved so far: 0 when both know that the slot is on its way, then
@@ -31,10 +39,12 @@ def move(
     """
     target.ask("CLUSTER SETSLOT", slot, "IMPORTING", source.id)
     source.ask("CLUSTER SETSLOT", slot, "MIGRATING", target.id)
+    credentials = ("AUTH", password.text) if password else ()
     moved = 0
     yield moved
     while keys := source.ask("CLUSTER GETKEYSINSLOT", slot, step):
-        source.ask("MIGRATE", "127.0.0.1", target.port, "", 0, MIGRATE_TIMEOUT_MS, "KEYS", *keys)
+        where = ("127.0.0.1", target.port, "", 0, MIGRATE_TIMEOUT_MS, *credentials)
+        source.ask("MIGRATE", *where, "KEYS", *keys)
         moved += len(keys)
         yield moved
     # The target first: until it has the slot, nobody else may say that it has.
