@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
 from time import monotonic, sleep, time
 from typing import TypeVar
@@ -10,7 +9,6 @@ from typing import TypeVar
 import pytest
 
 from metrics.connection import Connection, command
-from metrics.errors import SettingsError
 from ops.procfile import free_port
 from ops.redis.embedded_redis import (
     PORTS_SHARE,
@@ -20,7 +18,7 @@ from ops.redis.embedded_redis import (
     version_of,
 )
 from ops.redis.redis_cluster import RedisCluster, free_ports
-from ops.redis.server_wheels import REDIS_6, REDIS_8, VALKEY_9
+from ops.redis.server_wheels import ALL, servers_in
 from tests.fake_collector import FakeCollector, fake_collector
 
 T = TypeVar("T")
@@ -32,14 +30,8 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 Version = tuple[int, ...]
 
 
-def _servers_in_wheels() -> Iterator[Path]:
-    for wheel in (REDIS_6, REDIS_8, VALKEY_9):
-        with suppress(SettingsError):  # there is none for this kind of machine
-            yield wheel.server()
-
-
 EVERY_SERVER: dict[Version, Path] = {
-    version_of(server)[:2]: server for server in (*_servers_in_wheels(), find_server())
+    version_of(server)[:2]: server for server in (*servers_in(ALL), find_server())
 }
 """Redis 6.2 and 8.2 and Valkey 9.1 from wheels, and the machine's own where it has one."""
 

