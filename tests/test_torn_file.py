@@ -281,6 +281,24 @@ def test_a_file_that_is_damaged_is_left_as_it_is(
     assert set(torn.folder.rglob("*")) == files
 
 
+def test_a_file_that_lacks_its_end_before_another_is_left_as_it_is(torn: Torn) -> None:
+    """What was appended after it builds on what is missing: a person decides."""
+    tear_the_append(torn)
+    manifest = torn.file.with_name("appendonly.aof.manifest")
+    if not manifest.exists():
+        pytest.skip("Redis 6.2 has one file only")
+    cut = torn.file.read_bytes()
+    first = torn.file
+    with manifest.open("a") as listed:
+        listed.write("file appendonly.aof.2.incr.aof seq 2 type i\n")
+    first.with_name("appendonly.aof.2.incr.aof").touch()
+
+    with pytest.raises(SettingsError, match=r"1\.incr\.aof lacks its end, and .*2\.incr\.aof goes"):
+        torn.redis.start()
+
+    assert first.read_bytes() == cut
+
+
 def test_another_refusal_is_told_as_it_is(torn: Torn) -> None:
     """Such as a command that this Redis does not know."""
     with torn.running() as connection:

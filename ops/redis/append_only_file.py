@@ -12,6 +12,7 @@ is judged alone: valkey-check-aof 9.1 cannot read the base file that Valkey itse
 import re
 import shutil
 import subprocess
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from mmap import ACCESS_READ, mmap
@@ -59,7 +60,8 @@ def is_readable(folder: Path, *, version: tuple[int, ...], by_valkey: bool) -> b
 def make_private(folder: Path) -> None:
     """Take from others the right to read what a server has written; a newer one grants none."""
     for path in (*folder.glob("appendonly*"), *folder.glob(f"{_FOLDER}/*"), *folder.glob("*.log")):
-        path.chmod(0o700 if path.is_dir() else 0o600)
+        with suppress(PermissionError):  # that of another user, who decides
+            path.chmod(0o700 if path.is_dir() else 0o600)
 
 
 def mend(server: Path, folder: Path, log: str) -> str | None:

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Self
 from urllib.parse import quote
 
+from metrics.errors import SettingsError
+
 FILE = "redis.password"
 
 
@@ -25,16 +27,19 @@ class Password:
 
     @classmethod
     def kept_in(cls, folder: Path) -> Self:
-        """Return the password in a folder; the first time it is drawn."""
+        """Return the password in a folder; the first time it is drawn.
+
+        Raises:
+            SettingsError: If it can be neither read nor written.
+        """
         file = folder / FILE
         try:
-            file.chmod(0o600)
-            text = file.read_text("utf-8").strip()
-        except FileNotFoundError:
-            text = ""
-        if not text:  # or a file that lost its content with the power
-            text = secrets.token_hex(32)
-            _write(file, text)
+            text = _read(file)
+            if not text:
+                text = secrets.token_hex(32)
+                _write(file, text)
+        except (OSError, UnicodeDecodeError) as error:
+            raise SettingsError(f"METRICS_DATA_DIR: {file} cannot be used: {error}") from error
         return cls(text, file)
 
     @property
@@ -61,6 +66,15 @@ class Password:
     @property
     def _quoted_file(self) -> str:
         return shlex.quote(str(self.file))
+
+
+def _read(file: Path) -> str:
+    """Return what a file holds: nothing if it is not there, or lost it with the power."""
+    try:
+        file.chmod(0o600)
+        return file.read_text("utf-8").strip()
+    except FileNotFoundError:
+        return ""
 
 
 def _write(file: Path, text: str) -> None:
