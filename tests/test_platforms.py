@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from ops.procfile import ROOT
 from ops.redis.embedded_redis import end_with_parent
-from tests.runs import Run, curl
+from tests.runs import Run, curl, installed_in
 
 NOT_LINUX = """
 import builtins
@@ -60,10 +59,7 @@ def run(tmp_path: Path) -> Iterator[Run]:
     """Everything, as ``ops/run`` starts it once it has made its environment."""
     (tmp_path / "lacking").mkdir()
     (tmp_path / "lacking" / "sitecustomize.py").write_text(NOT_LINUX, "utf-8")
-    (tmp_path / "ops").mkdir()
-    start = tmp_path / "ops" / "run"
-    start.write_text(f"#!/bin/sh\ncd {ROOT} && exec {sys.executable} -m ops.launch\n", "utf-8")
-    start.chmod(0o755)
+    installed_in(tmp_path)
     run = Run(
         tmp_path,
         METRICS_DATA_DIR=str(tmp_path / "data"),

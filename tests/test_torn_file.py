@@ -5,7 +5,6 @@ Redis' own way of dealing with it counts twice; ours does not. Both are shown by
 
 import re
 import signal
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,11 +15,10 @@ from metrics.connection import Connection, command
 from metrics.errors import SettingsError
 from metrics.keyspace import Partition
 from metrics.stream import Mark
-from ops.procfile import ROOT
 from ops.redis.embedded_redis import EmbeddedRedis, find_server, is_valkey
 from tests.aggregators import HASH, PARTITIONS, aggregator_of, drain
 from tests.conftest import Clock, free_port, wait_until
-from tests.runs import Run
+from tests.runs import Run, installed_in
 from tests.streams import append, assert_books_balance, batch, books_of, hash_of
 
 pytestmark = pytest.mark.every_server
@@ -318,10 +316,7 @@ def test_ops_run_mends_its_file_and_goes_on(tmp_path: Path) -> None:
     data.mkdir()
     torn = Torn(find_server(), data)
     tear_the_commit(torn)
-    (tmp_path / "ops").mkdir()
-    start = tmp_path / "ops" / "run"
-    start.write_text(f"#!/bin/sh\ncd {ROOT} && exec {sys.executable} -m ops.launch\n", "utf-8")
-    start.chmod(0o755)
+    installed_in(tmp_path)
     run = Run(tmp_path, METRICS_DATA_DIR=str(data), METRICS_PARTITIONS=str(PARTITIONS))
     try:
         run.wait_until_ready()
