@@ -19,6 +19,7 @@ from metrics.node import Node
 from ops.chaos.proxy import Proxy
 from ops.redis.embedded_redis import EmbeddedRedis
 from tests.conftest import SERVERS, free_port, wait_until
+from tests.scenarios import run
 
 
 @pytest.fixture
@@ -209,6 +210,15 @@ def test_a_url_that_is_none_is_a_wrong_setting(url: str) -> None:
         Connection.open(url, timeout_s=1, connections_max=1)
 
     assert "s3" not in str(caught.value)
+
+
+def test_without_descriptors_each_call_is_an_error_and_later_ones_are_answered(
+    redis_server: EmbeddedRedis,
+) -> None:
+    """No OSError comes out, and no place in the pool is lost with a connection that never was."""
+    ended = run("descriptors.py", redis_server.url)
+
+    assert ended.printed.split() == ["no", "no", "no", "PONG"]
 
 
 def test_the_protocol_is_ours_whatever_the_url_says(redis_server: EmbeddedRedis) -> None:

@@ -172,8 +172,10 @@ class Node:
                 socket_connect_timeout=timeout_s,
                 retry=Retry(NoBackoff(), 0),
             )
-            # What the URL says wins over the arguments above; this must stand.
-            pool.connection_kwargs["protocol"] = 2
+            # What the URL says wins over the arguments above; these must stand. By default each
+            # new connection looks its driver's version up in a file: without a descriptor left
+            # that fails, and takes the pool's place of the connection with it for ever.
+            pool.connection_kwargs |= {"protocol": 2, "driver_info": None}
             pool.connection_class(**pool.connection_kwargs)
         except (ValueError, TypeError):
             # Not told why: the reason may quote a piece of the password.
@@ -214,15 +216,17 @@ class Node:
             "socket_timeout": INQUIRY_S,
             "socket_connect_timeout": INQUIRY_S,
         }
-        connection = self._pool.connection_class(**kwargs)
+        connection = None
         try:
+            connection = self._pool.connection_class(**kwargs)
             connection.connect()
             connection.send_command(*command)
             return connection.read_response()
         except (RedisError, OSError) as error:
             return error
         finally:
-            connection.disconnect()
+            if connection is not None:
+                connection.disconnect()
 
     def connect(self) -> Any:  # noqa: ANN401  (redis-py has no one type for it)
         """Return a connection of the pool.
