@@ -13,6 +13,7 @@ import msgspec
 
 from api.access import EVERYTHING, Access, Grant
 from api.bodies import read_body
+from api.cross_site import add_cross_site
 from api.direct import FAILURE, Direct, WSGIApp
 from api.draft import Draft, shown_errors
 from api.exposition import Answers, add_exposition
@@ -25,6 +26,7 @@ from api.send_queue import SENDERS
 from api.single_commit import SingleCommit
 from api.startup import start
 from metrics.connection import Connection
+from metrics.cross_site import CrossSiteRules
 from metrics.errors import PartlyStoredError
 from metrics.keyspace import partition_of
 from metrics.layout import Layout
@@ -223,8 +225,10 @@ def create_app(
         body_max_bytes=settings.body_max_bytes,
         now=now,
     )
+    rules = CrossSiteRules.of(settings)
     app = falcon.App()
     add_problems(app)
+    add_cross_site(app, rules, settings)
     add_health(app, connection, layout)
     answers = Answers("collector", of=messages, outcomes=_OUTCOMES)
     add_exposition(app, answers)
@@ -239,7 +243,7 @@ def create_app(
         deadline_s=ANSWER_DEADLINE_S,
         now=now,
     )
-    return Direct(app, posts, body_max_bytes=settings.body_max_bytes)
+    return Direct(app, posts, body_max_bytes=settings.body_max_bytes, has_host=rules.has_host)
 
 
 def get_app() -> WSGIApp:
@@ -250,7 +254,11 @@ def get_app() -> WSGIApp:
     """
     settings, connection = start(os.environ, timeout_s=REDIS_TIMEOUT_S, connections_max=SENDERS + 1)
     if not settings.write_tokens:
-        _log.warning("METRICS_WRITE_TOKENS is not set: everybody who reaches this port may write")
+        _log.warning(
+            "METRICS_WRITE_TOKENS is not set: everybody who reaches this port may write; "
+            "METRICS_HOST is %s",
+            settings.host,
+        )
     group = None if has_greenlets() else _single_commit(connection, settings)
     app = create_app(connection, settings, group=group)
     # What there is by now stays: the garbage collector need not go through it again and again.

@@ -20,7 +20,13 @@ BODY_BYTES_MAX = 131_072
 
 WSGIApp = Callable[[dict[str, Any], Any], Iterable[bytes]]
 
-_ELSEWHERE = {"HTTP_IDEMPOTENCY_KEY", "HTTP_CONTENT_ENCODING", "HTTP_TRANSFER_ENCODING"}
+_ELSEWHERE = {
+    "HTTP_IDEMPOTENCY_KEY",
+    "HTTP_CONTENT_ENCODING",
+    "HTTP_TRANSFER_ENCODING",
+    "HTTP_ORIGIN",
+    "HTTP_SEC_FETCH_SITE",
+}
 
 
 class Direct:
@@ -32,12 +38,21 @@ class Direct:
         app: Falcon's way.
         posts: Takes what is plain.
         body_max_bytes: How long a body may be.
+        has_host: Tells whether a Host header names this service.
     """
 
-    def __init__(self, app: WSGIApp, posts: PlainPosts, *, body_max_bytes: int) -> None:
+    def __init__(
+        self,
+        app: WSGIApp,
+        posts: PlainPosts,
+        *,
+        body_max_bytes: int,
+        has_host: Callable[[str | None], bool],
+    ) -> None:
         self._app = app
         self._posts = posts
         self._body_max_bytes = min(body_max_bytes, BODY_BYTES_MAX)
+        self._has_host = has_host
 
     def __call__(
         self, environ: dict[str, Any], start_response: Callable[..., object]
@@ -70,5 +85,6 @@ class Direct:
             and environ["PATH_INFO"] == "/messages"
             and environ.get("CONTENT_TYPE") == "application/json"
             and _ELSEWHERE.isdisjoint(environ)
+            and self._has_host(environ.get("HTTP_HOST"))
             and int(environ.get("CONTENT_LENGTH") or 0) <= self._body_max_bytes
         )

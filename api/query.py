@@ -11,6 +11,7 @@ import falcon
 
 from api.access import Access
 from api.audit import AllBooks, Audit
+from api.cross_site import add_cross_site
 from api.exposition import Answers, BooksSeries, add_exposition
 from api.health import add_health
 from api.keys import Keys
@@ -18,6 +19,7 @@ from api.problems import add_problems
 from api.startup import start
 from api.statistics import Statistics
 from metrics.connection import Connection
+from metrics.cross_site import CrossSiteRules
 from metrics.known_keys import KnownKeys
 from metrics.layout import Layout
 from metrics.settings import Settings
@@ -52,6 +54,7 @@ def create_app(
     all_books = AllBooks(connection, agree=agree, partitions=settings.partitions)
     app = falcon.App()
     add_problems(app)
+    add_cross_site(app, CrossSiteRules.of(settings), settings)
     add_health(app, connection, layout)
     add_exposition(app, Answers("query", of=statistics), BooksSeries(all_books))
     app.add_route("/audit", Audit(all_books, access=access))
@@ -72,7 +75,11 @@ def get_app() -> falcon.App[Any, Any]:
         os.environ, timeout_s=REDIS_TIMEOUT_S, connections_max=CONNECTIONS_MAX
     )
     if not settings.read_tokens:
-        _log.warning("METRICS_READ_TOKENS is not set: everybody who reaches this port may read")
+        _log.warning(
+            "METRICS_READ_TOKENS is not set: everybody who reaches this port may read; "
+            "METRICS_HOST is %s",
+            settings.host,
+        )
     app = create_app(connection, settings)
     # What there is by now stays: the garbage collector need not go through it again and again.
     gc.freeze()

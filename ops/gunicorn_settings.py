@@ -8,9 +8,12 @@ monkey.patch_all()
 import logging  # noqa: E402
 import os  # noqa: E402
 
+from metrics.settings import EVERYWHERE, bare_host, in_url  # noqa: E402
+
 logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
 
-bind = f"{os.environ.get('METRICS_HOST', '0.0.0.0')}:{os.environ.get('PORT', '8000')}"  # noqa: S104
+_host = bare_host(os.environ.get("METRICS_HOST", "").strip() or EVERYWHERE)
+bind = f"{in_url(_host)}:{os.environ.get('PORT', '8000')}"
 worker_class = "ops.http_worker.Worker"
 worker_connections = 1000
 

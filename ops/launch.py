@@ -13,7 +13,7 @@ from time import monotonic, sleep
 from metrics.connection import Connection, command
 from metrics.errors import MetricsError, SettingsError
 from metrics.layout import Layout
-from metrics.settings import Settings
+from metrics.settings import EVERYWHERE, LOOPBACK, Settings, in_url
 from ops.data_folder import own
 from ops.redis import append_only_file
 from ops.redis.embedded_redis import (
@@ -57,13 +57,16 @@ def main(environ: Mapping[str, str]) -> int:
 def _redis(environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     """Give the URL of a Redis that answers, and how redis-cli reaches it."""
     if environ.get("REDIS_URL"):
-        settings = Settings.from_env(environ)
-        _check_ports(settings.port, SERVICES.values(), environ)
+        settings = Settings.from_env(environ, default_host=LOOPBACK)
+        _check_ports(settings.host, settings.port, SERVICES.values())
         _check_redis(settings)
         yield settings.redis_url, "redis-cli -c -u $REDIS_URL"
         return
-    settings = Settings.from_env({**environ, "REDIS_URL": "redis://embedded"})
-    _check_ports(settings.port, [*SERVICES.values(), REDIS_OFFSET], environ)
+    settings = Settings.from_env(
+        {**environ, "REDIS_URL": "redis://embedded"}, default_host=LOOPBACK
+    )
+    _check_ports(settings.host, settings.port, SERVICES.values())
+    _check_ports(LOOPBACK, settings.port, [REDIS_OFFSET])
     with own(Path(environ.get("METRICS_DATA_DIR") or "data").absolute(), "ops/run") as folder:
         append_only_file.make_private(folder)
         server = find_server(folder)
@@ -83,12 +86,12 @@ def _redis(environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
             redis.stop()
 
 
-def _check_ports(first: int, offsets: Iterable[int], environ: Mapping[str, str]) -> None:
-    host = environ.get("METRICS_HOST", "127.0.0.1")
+def _check_ports(host: str, first: int, offsets: Iterable[int]) -> None:
     taken = [first + offset for offset in offsets if not is_free(first + offset, host)]
     if taken:
         raise SettingsError(
             f"port {', '.join(map(str, taken))} cannot be used; another base port is set with PORT"
+            + (f", another address with METRICS_HOST ({host})" if host != LOOPBACK else "")
         )
 
 
@@ -106,14 +109,13 @@ def _check_redis(settings: Settings) -> None:
 
 
 def _run(environ: Mapping[str, str], cli: str) -> int:
-    settings = Settings.from_env(environ)
-    host = environ.get("METRICS_HOST", "127.0.0.1")
+    settings = Settings.from_env(environ, default_host=LOOPBACK)
     honcho = subprocess.Popen(
         [sys.executable, "-m", "honcho", "start", "--port", str(settings.port)],
         cwd=ROOT,
         env={
             **environ,
-            "METRICS_HOST": host,
+            "METRICS_HOST": settings.host,
             "PORT": str(settings.port),
             "PYTHONUNBUFFERED": "1",
             "WEB_CONCURRENCY": environ.get("WEB_CONCURRENCY") or str(web_concurrency()),
@@ -125,8 +127,8 @@ def _run(environ: Mapping[str, str], cli: str) -> int:
         preexec_fn=end_with_parent,
     )
     try:
-        _wait_until_ready(honcho, settings.port)
-        print(_welcome(settings.port, cli), flush=True)
+        _wait_until_ready(honcho, settings)
+        print(_welcome(settings, cli), flush=True)
         status = honcho.wait()
         print("ops/run: a process ended; its last lines are above", file=sys.stderr)
         return status or 1
@@ -139,20 +141,26 @@ def web_concurrency() -> int:
     return min(os.cpu_count() or 1, CONCURRENCY_MAX)
 
 
-def _wait_until_ready(honcho: subprocess.Popen[bytes], port: int) -> None:
+def _wait_until_ready(honcho: subprocess.Popen[bytes], settings: Settings) -> None:
     give_up = monotonic() + READY_TIMEOUT_S
-    waiting = {name: port + offset for name, offset in SERVICES.items()}
+    host = _reached_at(settings.host)
+    waiting = {name: settings.port + offset for name, offset in SERVICES.items()}
     while waiting:
         sleep(0.1)
-        waiting = {name: at for name, at in waiting.items() if not _is_ready(at)}
+        waiting = {name: at for name, at in waiting.items() if not _is_ready(host, at)}
         if honcho.poll() is not None:
             raise SettingsError("a process did not start; its last lines are above")
         if monotonic() > give_up:
             raise SettingsError(f"not ready after {READY_TIMEOUT_S:.0f} s: {', '.join(waiting)}")
 
 
-def _is_ready(port: int) -> bool:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=1)
+def _reached_at(host: str) -> str:
+    """Return where a client on this machine reaches what listens at a host."""
+    return {EVERYWHERE: LOOPBACK, "::": "::1"}.get(host, host)
+
+
+def _is_ready(host: str, port: int) -> bool:
+    connection = http.client.HTTPConnection(host, port, timeout=1)
     try:
         connection.request("GET", "/readyz")
         response = connection.getresponse()
@@ -175,12 +183,17 @@ def _stop(honcho: subprocess.Popen[bytes]) -> None:
         honcho.wait()
 
 
-def _welcome(port: int, cli: str) -> str:
+def _welcome(settings: Settings, cli: str) -> str:
+    at = in_url(_reached_at(settings.host))
+    at = "localhost" if at == LOOPBACK else at
+    # Quoted, as a shell would take the brackets of an IPv6 address for a pattern.
+    to = f"'{at}'" if at[0] == "[" else at
+    port = settings.port
     return f"""
-metrics is ready: collector http://localhost:{port}, query http://localhost:{port + 100}
+metrics is ready: collector http://{at}:{port}, query http://{at}:{port + 100}
 
-  curl localhost:{port}/messages -d '{{"key":"checkout.web-1","value":123.4}}'
-  curl localhost:{port + 100}/checkout.web-1/median/$(date -u +%F/%H)
+  curl {to}:{port}/messages -d '{{"key":"checkout.web-1","value":123.4}}'
+  curl {to}:{port + 100}/checkout.web-1/median/$(date -u +%F/%H)
 
 Redis: {cli}. Stop with Ctrl-C.
 """

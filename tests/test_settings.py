@@ -3,7 +3,11 @@
 import re
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from metrics.connection import Connection
+from metrics.cross_site import CrossSiteRules
 from metrics.errors import SettingsError
 from metrics.settings import Settings, Token
 
@@ -26,6 +30,9 @@ def test_the_defaults_are_those_of_the_design() -> None:
         claim_seconds=30,
         write_tokens=(),
         read_tokens=(),
+        host="0.0.0.0",  # noqa: S104
+        allowed_hosts=(),
+        allowed_origins=(),
     )
 
 
@@ -87,3 +94,140 @@ def test_a_token_with_a_misplaced_star_is_refused() -> None:
     """It was meant to be a prefix."""
     with pytest.raises(SettingsError, match=r"METRICS_READ_TOKENS: an entry must be token or"):
         Settings.from_env({**REDIS, "METRICS_READ_TOKENS": "checkout.*"})
+
+
+@pytest.mark.parametrize("text", [",", " ", " , ,", "\t"])
+def test_tokens_that_are_set_to_nothing_are_refused(text: str) -> None:
+    """A variable that was put together from empty ones must not open the port to all."""
+    with pytest.raises(SettingsError, match="METRICS_WRITE_TOKENS is set and has no token in it"):
+        Settings.from_env({**REDIS, "METRICS_WRITE_TOKENS": text})
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        "shop.=hunter2",
+        "shop=hunter2",
+        "*shop=hunter2",
+        "shop.*hunter2",
+        "shop.*=",
+        "*=",
+        "=hunter2",
+        ".shop*=hunter2",
+        "shop/*=hunter2",
+        "hunter2 hunter2",
+        "shop.*=hunter2 x",
+        "hunter2\u00e9",
+        "hunter2\x00",
+        f"{'s' * 129}*=hunter2",
+    ],
+)
+def test_an_entry_that_is_no_token_is_refused_and_not_shown(entry: str) -> None:
+    """A forgotten star would make a token for a prefix one for all keys."""
+    for text in (entry, f"good,{entry}", f"{entry},good"):
+        with pytest.raises(SettingsError, match="METRICS_WRITE_TOKENS: an entry must") as caught:
+            Settings.from_env({**REDIS, "METRICS_WRITE_TOKENS": text})
+
+        assert "hunter2" not in str(caught.value)
+
+
+ENTRIES = st.text(st.sampled_from("shop.-_:*= ,ab1\u00e9\t/"), max_size=20)
+
+
+@given(text=ENTRIES)
+def test_whatever_tokens_are_set_to_nobody_may_write_more_than_is_said(text: str) -> None:
+    """Empty: open. Else at least one token, and one for all keys only where it stands alone."""
+    try:
+        tokens = Settings.from_env({**REDIS, "METRICS_WRITE_TOKENS": text}).write_tokens
+    except SettingsError:
+        return
+    entries = [entry.strip() for entry in text.split(",") if entry.strip()]
+
+    assert bool(tokens) == bool(text)
+    assert [f"{token.prefix}*={token.secret}" for token in tokens] == [
+        entry if "*" in entry else f"*={entry}" for entry in entries
+    ]
+    for token, entry in zip(tokens, entries, strict=True):
+        assert token.prefix or "=" not in entry.rstrip("=") or entry.startswith("*=")
+
+
+NAMES = st.sampled_from(
+    [
+        *("PORT", "METRICS_HOST", "METRICS_ALLOWED_HOSTS", "METRICS_ALLOWED_ORIGINS"),
+        *("METRICS_WRITE_TOKENS", "METRICS_READ_TOKENS", "METRICS_CLAIM_SECONDS"),
+        *("METRICS_PARTITIONS", "METRICS_RETENTION_DAYS", "METRICS_MAX_BODY_BYTES", "REDIS_URL"),
+    ]
+)
+TEXTS = st.text(st.characters(max_codepoint=0x17F), max_size=30) | st.sampled_from(
+    [
+        *(
+            "",
+            " ",
+            ",",
+            "*",
+            "0",
+            "-1",
+            "1e3",
+            "\u0661",
+            "9" * 5000,
+            "[::]",
+            "::",
+            "::1",
+            "[",
+            "[]",
+        ),
+        *("http://a", "https://a:1/", "redis://", "redis://[", "redis://a..b:1/x", "redis://a:b@c"),
+        *("unix://", "rediss://h?ssl_cert_reqs=x", "localhost:80", "a_b", "fe80::1%eth0"),
+    ]
+)
+
+
+@given(variables=st.dictionaries(NAMES, TEXTS))
+def test_settings_are_good_or_refused_with_the_name_of_each_bad_one(
+    variables: dict[str, str],
+) -> None:
+    """Whatever they are set to; a way to Redis can be made of each URL that is not refused."""
+    refusal = ""
+    try:
+        settings = Settings.from_env({**REDIS, **variables})
+        Connection.open(settings.redis_url, timeout_s=1, connections_max=1).close()
+        CrossSiteRules.of(settings).refusal("POST", "a", "http://a", None)
+    except SettingsError as error:
+        refusal = str(error)
+
+    assert not refusal or any(name in refusal for name in variables)
+
+
+@pytest.mark.parametrize(
+    ("text", "host"),
+    [
+        ("", "0.0.0.0"),  # noqa: S104
+        (" 127.0.0.1 ", "127.0.0.1"),
+        ("[::1]", "::1"),
+        ("::", "::"),
+        ("localhost", "localhost"),
+    ],
+)
+def test_a_host_is_an_address_or_a_name(text: str, host: str) -> None:
+    """An IPv6 address with its brackets, or without."""
+    assert Settings.from_env({**REDIS, "METRICS_HOST": text}).host == host
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("METRICS_HOST", "127.0.0.1:8000"),
+        ("METRICS_HOST", "http://localhost"),
+        ("METRICS_HOST", "[::1]:8000"),
+        ("METRICS_ALLOWED_HOSTS", "metrics.example:8000"),
+        ("METRICS_ALLOWED_HOSTS", "https://metrics.example"),
+        ("METRICS_ALLOWED_ORIGINS", "dash.example"),
+        ("METRICS_ALLOWED_ORIGINS", "https://dash.example/path"),
+    ],
+)
+def test_what_is_no_host_or_origin_is_named(name: str, text: str) -> None:
+    """It would never match, or not be listened at."""
+    with pytest.raises(SettingsError, match=re.escape(name)) as caught:
+        Settings.from_env({**REDIS, name: text})
+
+    assert repr(text) in str(caught.value)

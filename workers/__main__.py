@@ -10,9 +10,10 @@ from collections.abc import Mapping
 
 from metrics.backlog import Backlog
 from metrics.connection import Connection, command
+from metrics.cross_site import CrossSiteRules
 from metrics.errors import SettingsError, StorageUnavailableError, StorageUnsoundError
 from metrics.layout import Layout
-from metrics.settings import Settings
+from metrics.settings import LOOPBACK, Settings
 from workers.aggregator import Aggregator
 from workers.counters import Counters
 from workers.health import HealthServer
@@ -38,7 +39,7 @@ def main(environ: Mapping[str, str]) -> int:
     """Run a worker until SIGTERM or SIGINT; return the exit status of the process."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     try:
-        settings = Settings.from_env(environ)
+        settings = Settings.from_env(environ, default_host=LOOPBACK)
         return serve(settings, environ)
     except SettingsError as error:
         _log.critical("refusing to start: %s", error)
@@ -66,13 +67,18 @@ def serve(settings: Settings, environ: Mapping[str, str]) -> int:
         claim_s=settings.claim_seconds,
         counters=counters,
     )
-    host = environ.get("METRICS_HOST", "0.0.0.0")  # noqa: S104  (a container's probe comes from outside)
     try:
         health = HealthServer(
-            host, settings.port, check=lambda: _check(connection), counters=counters
+            settings.host,
+            settings.port,
+            rules=CrossSiteRules.of(settings),
+            check=lambda: _check(connection),
+            counters=counters,
         )
     except OSError as error:
-        raise SettingsError(f"PORT {settings.port} cannot be used: {error}") from error
+        raise SettingsError(
+            f"PORT {settings.port} of METRICS_HOST {settings.host} cannot be used: {error}"
+        ) from error
     health.start()
     _log.info("worker %s folds %d partitions", consumer, settings.partitions)
     status = _run_until_signal(aggregator)

@@ -22,6 +22,7 @@ import httptools
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 from prometheus_client.registry import CollectorRegistry
 
+from metrics.cross_site import CrossSiteRules
 from metrics.errors import MetricsError
 from workers.counters import Counters
 
@@ -63,6 +64,7 @@ class HealthServer:
     Args:
         host: Address to listen at.
         port: Port to listen at; 0 for a free one.
+        rules: What is refused for where it comes from; the names of this machine by default.
         check: Raises a ``MetricsError`` if the worker cannot do its work. Never called twice at
             the same time.
         counters: What the worker has done.
@@ -72,9 +74,16 @@ class HealthServer:
     """
 
     def __init__(
-        self, host: str, port: int, *, check: Callable[[], None], counters: Counters
+        self,
+        host: str,
+        port: int,
+        *,
+        check: Callable[[], None],
+        counters: Counters,
+        rules: CrossSiteRules | None = None,
     ) -> None:
         self._check = check
+        self._rules = rules or CrossSiteRules(host, allowed_hosts=(), allowed_origins=())
         self._registry = CollectorRegistry()
         self._registry.register(counters)
         self._listener = _listen(host, port)
@@ -157,6 +166,9 @@ class HealthServer:
     async def _answer(self, request: "_Request") -> _Answer:
         if request.problem is not None:
             return _problem(*request.problem)
+        refusal = self._rules.refusal("GET", request.host, None, None)
+        if refusal is not None:
+            return _problem(*refusal)
         if request.method not in METHODS:
             return _problem(HTTPStatus.METHOD_NOT_ALLOWED, "A worker answers GET and HEAD only.")
         if request.path == "/healthz":
@@ -191,6 +203,7 @@ class _Request:
     def __init__(self) -> None:
         self.method = ""
         self.path = ""
+        self.host: str | None = None
         self.problem: tuple[HTTPStatus, str] | None = None
         self.is_whole = False
         self._bytes = 0
@@ -215,6 +228,11 @@ class _Request:
     def on_url(self, piece: bytes) -> None:
         """Note what is asked for, of which each segment of TCP may bring a piece."""
         self._target += piece
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Note where it was sent to."""
+        if name.lower() == b"host":
+            self.host = value.decode("latin-1")
 
     def on_headers_complete(self) -> None:
         """Let the request be answered."""

@@ -274,7 +274,8 @@ def share_of(ports: range) -> range:
 
 def is_free(port: int, host: str = "127.0.0.1") -> bool:
     """Tell whether a server could listen at a port."""
-    with socket.socket() as probe:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))

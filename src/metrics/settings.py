@@ -1,13 +1,21 @@
 """The settings of a process: read once, all of them checked, then passed down as plain values."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from ipaddress import ip_address
 from typing import Self
 
 from metrics.errors import SettingsError
 
-_PREFIXED_TOKEN = re.compile(r"([A-Za-z0-9._:-]*)\*=(.+)")
+EVERYWHERE = "0.0.0.0"  # noqa: S104  (a platform's router comes from outside)
+LOOPBACK = "127.0.0.1"
+ANY = "*"
+
+_TOKEN = re.compile(r"(?:((?:[A-Za-z0-9][A-Za-z0-9._:-]{0,127})?)\*=)?([\x21-\x7e]+)")
+_UNPREFIXED_SECRET = re.compile(r"[^=*]+=*")
+_HOST_NAME = re.compile(r"[a-z0-9_]([a-z0-9_.-]{0,252}[a-z0-9_])?", re.IGNORECASE)
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^\s/?#@,]+", re.IGNORECASE)
 _URL_SCHEMES = ("redis://", "rediss://", "unix://")
 
 
@@ -42,10 +50,17 @@ class Settings:
     claim_seconds: float
     write_tokens: tuple[Token, ...]
     read_tokens: tuple[Token, ...]
+    host: str = EVERYWHERE
+    allowed_hosts: tuple[str, ...] = ()
+    allowed_origins: tuple[str, ...] = ()
 
     @classmethod
-    def from_env(cls, environ: Mapping[str, str]) -> Self:
+    def from_env(cls, environ: Mapping[str, str], *, default_host: str = EVERYWHERE) -> Self:
         """Read ``REDIS_URL``, ``PORT`` and the ``METRICS_*`` variables.
+
+        Args:
+            environ: Variables of the process.
+            default_host: What to listen at if ``METRICS_HOST`` does not say.
 
         Raises:
             SettingsError: If any value is bad; the text names all of them.
@@ -70,6 +85,9 @@ class Settings:
             claim_seconds=read.number("METRICS_CLAIM_SECONDS", 30, least=0.1, most=86_400),
             write_tokens=read.tokens("METRICS_WRITE_TOKENS"),
             read_tokens=read.tokens("METRICS_READ_TOKENS"),
+            host=read.host("METRICS_HOST", default_host),
+            allowed_hosts=read.hosts("METRICS_ALLOWED_HOSTS"),
+            allowed_origins=read.origins("METRICS_ALLOWED_ORIGINS"),
         )
         if read.problems:
             raise SettingsError("; ".join(read.problems))
@@ -107,14 +125,75 @@ class _Reader:
         return default
 
     def tokens(self, name: str) -> tuple[Token, ...]:
+        text = self._environ.get(name, "")
+        entries = [entry.strip() for entry in text.split(",") if entry.strip()]
+        if text and not entries:
+            self.problems.append(f"{name} is set and has no token in it; unset it to let all in")
         tokens = []
-        for text in self._environ.get(name, "").split(","):
-            entry = text.strip()
-            prefixed = _PREFIXED_TOKEN.fullmatch(entry)
-            if prefixed:
-                tokens.append(Token(prefixed[2], prefixed[1]))
-            elif "*" in entry:
-                self.problems.append(f"{name}: an entry must be token or prefix*=token")
-            elif entry:
-                tokens.append(Token(entry))
+        for entry in entries:
+            found = _TOKEN.fullmatch(entry)
+            # "shop.=secret" has lost its star; a token may end in "=", as base64 does.
+            if found and (found[1] is not None or _UNPREFIXED_SECRET.fullmatch(entry)):
+                tokens.append(Token(found[2], found[1] or ""))
+            else:
+                # Not shown: it may be a secret.
+                self.problems.append(
+                    f"{name}: an entry must be token or prefix*=token, in printable ASCII "
+                    "without spaces; a token for all keys that has * or = inside is *=token"
+                )
         return tuple(tokens)
+
+    def host(self, name: str, default: str) -> str:
+        text = self._environ.get(name, "").strip() or default
+        host = bare_host(text)
+        if not _is_host(host):
+            self.problems.append(
+                f"{name} must be an address or a name to listen at, such as 127.0.0.1, 0.0.0.0 "
+                f"or ::, without a port; got {text!r}"
+            )
+        return host
+
+    def hosts(self, name: str) -> tuple[str, ...]:
+        return self._listed(
+            name, lambda text: text == ANY or _is_host(bare_host(text)), "a host without its port"
+        )
+
+    def origins(self, name: str) -> tuple[str, ...]:
+        return self._listed(
+            name,
+            lambda text: text == ANY or _ORIGIN.fullmatch(text) is not None,
+            "an origin such as https://dashboard.example",
+        )
+
+    def _listed(self, name: str, is_one: Callable[[str], bool], what: str) -> tuple[str, ...]:
+        entries = [entry.strip().lower() for entry in self._environ.get(name, "").split(",")]
+        for entry in filter(None, entries):
+            if not is_one(entry):
+                self.problems.append(f"{name}: an entry must be {what}, or *; got {entry!r}")
+        return tuple(filter(None, entries))
+
+
+def bare_host(text: str) -> str:
+    """Return a host without the brackets that an IPv6 address has in a URL."""
+    return text[1:-1] if text[:1] == "[" and text[-1:] == "]" else text
+
+
+def in_url(host: str) -> str:
+    """Return a host as a URL has it: an IPv6 address in brackets (RFC 3986, section 3.2.2)."""
+    return f"[{host}]" if ":" in host else host
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether only this machine reaches what listens at a host."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
+
+
+def _is_host(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return _HOST_NAME.fullmatch(text) is not None
+    return True
