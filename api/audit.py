@@ -9,6 +9,7 @@ import msgspec
 
 from api.access import Access
 from api.problems import Problem, unavailable
+from api.seldom_log import SeldomLog
 from metrics.books import Books, read_books
 from metrics.connection import Connection
 from metrics.errors import MetricsError, StorageUnavailableError
@@ -55,6 +56,7 @@ class Audit:
     def __init__(self, all_books: AllBooks, *, access: Access) -> None:
         self._all_books = all_books
         self._access = access
+        self._log = SeldomLog(_log)
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Answer with the books of the partitions that can be read.
@@ -67,10 +69,11 @@ class Audit:
         if not self._access.grant(req).covers(""):
             raise Problem(falcon.HTTP_403, "this token may not read all keys, as the books do")
         found = self._all_books.read()
-        _log_what_is_wrong(found)
+        self._log_what_is_wrong(found)
         books = [each for each in found.values() if isinstance(each, Books)]
         if not books:
-            raise unavailable(f"no partition can be read: {next(iter(found.values()))}")
+            first = next(each for each in found.values() if isinstance(each, MetricsError))
+            raise unavailable(f"no partition can be read: {first.public}") from first
         is_whole = len(books) == len(found)
         answer = {
             "balance": _balance(books, is_whole=is_whole),
@@ -82,14 +85,14 @@ class Audit:
 
     on_head = on_get
 
-
-def _log_what_is_wrong(found: Mapping[int, Books | MetricsError]) -> None:
-    for number, books in found.items():
-        if isinstance(books, Books):
-            if not books.balance:
+    def _log_what_is_wrong(self, found: Mapping[int, Books | MetricsError]) -> None:
+        for number, books in found.items():
+            if isinstance(books, StorageUnavailableError):
+                self._log.say(books.public, "partition %d: %s", number, books)
+            elif isinstance(books, MetricsError):
+                _log.error("partition %d: %s", number, books)
+            elif not books.balance:
                 _log.error("partition %d: the books do not balance: %s", number, books)
-        elif not isinstance(books, StorageUnavailableError):
-            _log.error("partition %d: %s", number, books)
 
 
 def _balance(books: Sequence[Books], *, is_whole: bool) -> bool | None:
@@ -102,7 +105,7 @@ def _balance(books: Sequence[Books], *, is_whole: bool) -> bool | None:
 def _partition(number: int, books: Books | MetricsError) -> dict[str, object]:
     if isinstance(books, Books):
         return {"partition": number, **_numbers([books]), "balance": books.balance}
-    return {"partition": number, "error": str(books), "balance": None}
+    return {"partition": number, "error": books.public, "balance": None}
 
 
 def _numbers(books: Sequence[Books]) -> dict[str, object]:

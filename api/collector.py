@@ -147,7 +147,7 @@ class Messages:
         good = draft.accepted + draft.reports + draft.left_out
         return unavailable(
             f"{draft.left_out} of {good} good messages and loss reports are not stored, "
-            f"or may not be: {error}. Send {again} again.",
+            f"or may not be: {error.public}. Send {again} again.",
             stored=error.stored,
             accepted=draft.accepted,
             rejected=draft.rejected,

@@ -7,6 +7,7 @@ from typing import Any
 import falcon
 import msgspec
 
+from api.seldom_log import SeldomLog
 from metrics.errors import (
     IdempotencyConflictError,
     InvalidQueryError,
@@ -38,7 +39,7 @@ class Problem(falcon.HTTPError):
 
 def add_problems(app: falcon.App[Any, Any]) -> None:
     """Let an app answer every error as a problem."""
-    app.set_error_serializer(_serialize)
+    app.set_error_serializer(_Serializer(SeldomLog(_log)).serialize)
     app.add_error_handler(Exception, _raise_internal_error)
     app.add_error_handler(InvalidQueryError, _raise_bad_request)
     app.add_error_handler(NoDataError, _raise_not_found)
@@ -47,16 +48,28 @@ def add_problems(app: falcon.App[Any, Any]) -> None:
     app.add_error_handler(StorageUnavailableError, _raise_unavailable)
 
 
-def _serialize(req: falcon.Request, resp: falcon.Response, error: falcon.HTTPError) -> None:
-    problem: dict[str, object] = {
-        "title": HTTPStatus(error.status_code).phrase,
-        "status": error.status_code,
-        "detail": error.description or error.title,
-    }
-    if isinstance(error, Problem):
-        problem |= error.members
-    resp.content_type = "application/problem+json"
-    resp.data = msgspec.json.encode(problem)
+class _Serializer:
+    """Writes errors as problems, and logs what is not told of their causes."""
+
+    def __init__(self, log: SeldomLog) -> None:
+        self._log = log
+
+    def serialize(
+        self, req: falcon.Request, resp: falcon.Response, error: falcon.HTTPError
+    ) -> None:
+        """Make an error the body of an answer."""
+        problem: dict[str, object] = {
+            "title": HTTPStatus(error.status_code).phrase,
+            "status": error.status_code,
+            "detail": error.description or error.title,
+        }
+        if isinstance(error, Problem):
+            problem |= error.members
+        resp.content_type = "application/problem+json"
+        resp.data = msgspec.json.encode(problem)
+        cause = error.__cause__
+        if isinstance(cause, StorageUnavailableError):
+            self._log.say(cause.public, "answering %d: %s", error.status_code, cause)
 
 
 def _raise_bad_request(
@@ -82,7 +95,7 @@ def _raise_conflict(
 def _raise_unavailable(
     req: falcon.Request, resp: falcon.Response, error: StorageUnavailableError, params: object
 ) -> None:
-    raise unavailable(str(error), stored=error.stored) from error
+    raise unavailable(error.public, stored=error.stored) from error
 
 
 def _raise_unsound(

@@ -186,7 +186,7 @@ class HealthServer:
             self._checking = self._loop.create_task(asyncio.to_thread(self._failure))
         failure = await asyncio.shield(self._checking)
         if failure is not None:
-            return _problem(HTTPStatus.SERVICE_UNAVAILABLE, str(failure))
+            return _problem(HTTPStatus.SERVICE_UNAVAILABLE, failure.public)
         return _OK
 
     def _failure(self) -> MetricsError | None:

@@ -270,7 +270,9 @@ def _ours(reply: Reply) -> Reply | MetricsError:
         return reply
     text = str(reply)
     if isinstance(reply, _REFUSALS) or _REFUSED.search(text):
-        return StorageUnavailableError(f"Redis refuses: {text}", stored="no")
+        return StorageUnavailableError(
+            f"Redis refuses: {text}", stored="no", public="Redis refuses to do it now"
+        )
     if "NOGROUP" in text:
         return GroupMissingError(text)
     if _UNSOUND.search(text):

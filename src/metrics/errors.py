@@ -9,6 +9,11 @@ Stored = Literal["no", "unknown"]
 class MetricsError(Exception):
     """Base of all errors of this project."""
 
+    @property
+    def public(self) -> str:
+        """What may be told to whoever asks over HTTP; ``str(error)`` is for the log."""
+        return str(self)
+
 
 class InvalidMessageError(MetricsError, ValueError):
     """A message that breaks a rule; it is dropped, counted and named to its sender."""
@@ -41,9 +46,15 @@ class StorageUnavailableError(MetricsError):
         stored: What is known of the command: certainly not done, or unknown.
     """
 
-    def __init__(self, detail: str, *, stored: Stored = "no") -> None:
+    def __init__(self, detail: str, *, stored: Stored = "no", public: str = "") -> None:
         super().__init__(detail)
         self.stored: Stored = stored
+        self._public = public
+
+    @property
+    def public(self) -> str:
+        """What may be told over HTTP: not where Redis is, nor what it said."""
+        return self._public or str(self)
 
 
 class PartlyStoredError(StorageUnavailableError):
@@ -55,8 +66,8 @@ class PartlyStoredError(StorageUnavailableError):
         partitions: Those whose messages are not stored, or may not be.
     """
 
-    def __init__(self, detail: str, partitions: frozenset[int]) -> None:
-        super().__init__(detail, stored="unknown")
+    def __init__(self, detail: str, partitions: frozenset[int], *, public: str = "") -> None:
+        super().__init__(detail, stored="unknown", public=public)
         self.partitions = partitions
 
 

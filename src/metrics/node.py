@@ -273,6 +273,11 @@ class Node:
 
 
 def _away(error: Exception, stored: Stored) -> StorageUnavailableError:
-    unavailable = StorageUnavailableError(f"Redis is away: {error}", stored=stored)
+    is_slow = isinstance(error, redis.exceptions.TimeoutError | TimeoutError)
+    unavailable = StorageUnavailableError(
+        f"Redis is away: {error}",
+        stored=stored,
+        public="Redis does not answer in time" if is_slow else "Redis is away",
+    )
     unavailable.__cause__ = error
     return unavailable

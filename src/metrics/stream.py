@@ -120,7 +120,7 @@ class Registration:
         for reply in replies:
             if isinstance(reply, MetricsError):
                 # Of the batch itself nothing is stored yet.
-                return StorageUnavailableError(str(reply), stored="no")
+                return StorageUnavailableError(str(reply), stored="no", public=reply.public)
         text: bytes | None = done(replies[1])
         if text is None:  # it expired just now
             return self._arrival
@@ -326,11 +326,13 @@ def failure_of(batch: Batch, failures: Failures) -> MetricsError | None:
     for error in failures.values():
         if isinstance(error, IdempotencyConflictError):
             return error
-    detail = str(next(iter(failures.values())))
+    first = next(iter(failures.values()))
     if len(failures) < len(batch.columns):
-        return PartlyStoredError(detail, frozenset(failures))
+        return PartlyStoredError(str(first), frozenset(failures), public=first.public)
     is_nothing_stored = all(map(_is_not_stored, failures.values()))
-    return StorageUnavailableError(detail, stored="no" if is_nothing_stored else "unknown")
+    return StorageUnavailableError(
+        str(first), stored="no" if is_nothing_stored else "unknown", public=first.public
+    )
 
 
 def _is_not_stored(error: MetricsError) -> bool:

@@ -1,0 +1,36 @@
+"""A log that an outsider cannot fill: each kind of thing is said once a minute."""
+
+import logging
+import time
+from collections.abc import Callable
+
+QUIET_S = 60.0
+"""How long nothing is said twice."""
+
+_KINDS_MAX = 1000
+
+
+class SeldomLog:
+    """Logs each kind of warning at most once a minute. Safe for threads and greenlets.
+
+    Args:
+        log: Where to.
+        monotonic: The clock, in seconds.
+    """
+
+    def __init__(
+        self, log: logging.Logger, *, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._log = log
+        self._monotonic = monotonic
+        self._quiet_until: dict[str, float] = {}
+
+    def say(self, kind: str, text: str, *arguments: object) -> None:
+        """Log a warning, unless one of its kind was logged just now."""
+        now = self._monotonic()
+        if now < self._quiet_until.get(kind, 0.0):
+            return
+        if len(self._quiet_until) >= _KINDS_MAX:
+            self._quiet_until.clear()
+        self._quiet_until[kind] = now + QUIET_S
+        self._log.warning(text, *arguments)
