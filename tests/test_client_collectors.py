@@ -188,3 +188,21 @@ def test_a_password_in_a_url_is_refused_and_not_repeated() -> None:
         Address.parse("http://me:secret@one:8000")
 
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "host", "path"),
+    [
+        ("http://[::1]:8000", "::1", "/messages"),
+        ("https://[2001:db8::1]", "2001:db8::1", "/messages"),
+        ("http://collector:8000/messages", "collector", "/messages"),
+        ("http://proxy/metrics/messages/", "proxy", "/metrics/messages"),
+    ],
+)
+def test_a_url_may_have_an_ipv6_address_or_be_that_of_messages(
+    url: str, host: str, path: str
+) -> None:
+    """As curl is given it."""
+    address = Address.parse(url)
+
+    assert (address.host, address.path) == (host, path)

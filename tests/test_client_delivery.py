@@ -7,7 +7,6 @@ import pytest
 
 from metrics.client import client as client_module
 from metrics.client import collectors as collectors_module
-from metrics.client import delivery as delivery_module
 from ops.waiting import wait_until
 from tests.clients import all_of, client_of, record
 from tests.fake_collector import (
@@ -91,12 +90,12 @@ def test_what_was_taken_without_an_answer_counts_once(fake: FakeCollector) -> No
         assert len({request.raw for request in fake.requests}) == 1
 
 
-@pytest.mark.parametrize("status", [400, 401, 403, 404, 413, 415, 422])
+@pytest.mark.parametrize("status", [400, 422])
 def test_a_refusal_is_counted_and_not_sent_again(
     status: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     """What comes after it goes on; the log says so once a minute."""
-    refusal = refusing(status, detail="this token may not")
+    refusal = refusing(status, detail="this body may not")
     with fake_collector(script=[refusal, refusal]) as fake, client_of(fake) as client:
         for _ in range(3):
             record(client, 10)
@@ -107,22 +106,83 @@ def test_a_refusal_is_counted_and_not_sent_again(
         assert str(status) in (stats.last_error or "")
         warnings = [record.getMessage() for record in caplog.records]
         assert len(warnings) == 1
-        assert "this token may not" in warnings[0]
+        assert "this body may not" in warnings[0]
 
 
-def test_an_answer_that_no_collector_gives_does_not_hold_up_the_rest(
-    monkeypatch: pytest.MonkeyPatch,
+def page(status: int) -> Callable[[Request], Reply]:
+    """Return what answers as a proxy, or as a server that is no collector."""
+    return lambda _: (status, {"Location": "http://elsewhere/"}, b"<html>nginx</html>")
+
+
+NO_COLLECTOR = [200, 204, 301, 302, 308, 400, 401, 403, 404, 405, 407, 408, 415, 421, 451, 500, 501]
+
+
+@pytest.mark.parametrize("status", NO_COLLECTOR)
+def test_while_the_way_is_at_fault_values_wait(
+    status: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Something else listens there: after a few tries the batch is given up, and counted."""
+    """Until somebody has mended it; the log says once a minute what to look at."""
     monkeypatch.setattr(collectors_module, "REST_S_MAX", 0.05)
-    page = (lambda _: (200, {}, b"<html>hello</html>"),) * delivery_module.FAULTS_MAX
-    with fake_collector(script=page) as fake, client_of(fake) as client:
+    with fake_collector(script=[page(status)] * 7) as fake, client_of(fake) as client:
         record(client, 10)
         assert client.flush(20)
         record(client, 5)
-        assert client.flush(5)
+        assert client.flush(20)
 
-        assert (client.stats.rejected, client.stats.sent) == (10, 5)
+        stats = client.stats
+        assert (stats.sent, stats.rejected, stats.dropped, stats.retries) == (15, 0, 0, 7)
+        assert f"{status}" in (stats.last_error or "")
+        (warning,) = [record.getMessage() for record in caplog.records]
+        assert f"values wait: {fake.url} answers {status}" in warning
+        assert "URL" in warning or "METRICS_TOKEN" in warning
+
+
+def test_where_one_way_is_at_fault_the_next_collector_gets_the_values_at_once() -> None:
+    """Once: the faulty one is left alone for a while."""
+    with fake_collector() as wrong, fake_collector() as good:
+        wrong.answer = page(404)
+        with client_of(wrong, good) as client:
+            for _ in range(20):
+                record(client, 10)
+                assert client.flush(5)
+
+            assert (client.stats.sent, client.stats.rejected) == (200, 0)
+            assert len(wrong.requests) <= 8
+
+
+def test_a_way_that_stays_at_fault_costs_each_batch_its_time_and_no_more() -> None:
+    """What no way would take must not hold up the rest for ever; it is told as dropped."""
+    with fake_collector() as fake:
+        fake.answer = page(403)
+        with client_of(fake, repeat_seconds=1.2, connect_seconds=0.5) as client:
+            record(client, 10)
+            wait_until(lambda: client.stats.dropped == 10, 15, "it is given up")
+            assert "403" in (client.stats.last_error or "")
+
+            fake.answer = taken
+            wait_until(lambda: fake.dropped("a") == 10, 15, "the loss is reported")
+
+
+@pytest.mark.parametrize("body", [b"<html>nginx</html>", b'{"detail":"A body may have ..."}'])
+def test_a_batch_that_is_too_large_is_sent_in_parts(
+    body: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Down to single values; one that is too large alone is rejected."""
+
+    def limited(request: Request) -> Reply:
+        is_large = request.messages > 3 or 13.0 in request.items[0].get("values", ())
+        return (413, {}, body) if is_large else taken(request)
+
+    with fake_collector() as fake, client_of(fake) as client:
+        fake.answer = limited
+        record(client, 20)
+        record(client, 5, key="b")
+        assert client.flush(20)
+
+        assert sorted(fake.values("a")) == [each for each in all_of(20) if each != 13.0]
+        assert fake.values("b") == all_of(5)
+        assert (client.stats.sent, client.stats.rejected, client.stats.dropped) == (24, 1, 0)
+        assert "batch_size" in caplog.text
 
 
 def test_retry_after_is_honoured(fake: FakeCollector) -> None:

@@ -36,6 +36,14 @@ def test_parent_and_children_each_send_their_own(scenario: str, first: list[floa
     assert collector.values("first") == first
 
 
+def test_a_child_sends_its_first_values_at_once() -> None:
+    """It may end at any time, and tell nobody: job queues end theirs by ``os._exit``."""
+    with fake_collector() as collector:
+        run("forks.py", "unnoticed", collector.url)
+
+    assert_all_count_once(collector, "parent", "child-0", "child-1", "child-2")
+
+
 def test_a_request_under_way_stays_with_the_parent() -> None:
     """A child neither repeats it, nor cuts the connection on which the answer comes."""
     with fake_collector() as collector:

@@ -39,19 +39,58 @@ def test_these_are_sent_again(status: int) -> None:
     assert judge(answer(status), 10).fate is Fate.AWAY
 
 
-@pytest.mark.parametrize("status", [400, 401, 403, 404, 408, 413, 415, 422])
-def test_these_are_never_sent_again(status: int) -> None:
+PROBLEM = {"title": "a title", "detail": "told so"}
+
+
+@pytest.mark.parametrize("status", [400, 422])
+def test_what_a_collector_says_of_the_batch_is_final(status: int) -> None:
     """The same body would be refused again."""
-    verdict = judge(answer(status, detail="told so"), 10)
+    verdict = judge(answer(status, **PROBLEM), 10)
 
     assert (verdict.fate, verdict.rejected) == (Fate.REFUSED, 10)
     assert verdict.detail == f"{status} told so"
 
 
-@pytest.mark.parametrize("status", [200, 204, 301, 500, 501])
+def test_a_token_that_covers_no_key_of_the_batch_is_final() -> None:
+    """With one key that it covers, the values of all others would be rejected as well."""
+    verdict = judge(answer(403, accepted=0, rejected=10, **PROBLEM), 10)
+
+    assert (verdict.fate, verdict.rejected) == (Fate.REFUSED, 10)
+
+
+@pytest.mark.parametrize("body", [b"<html>", json.dumps(PROBLEM).encode()])
+def test_a_body_that_is_too_large_is_so_whoever_says_it(body: bytes) -> None:
+    """A proxy's limit does not go away."""
+    verdict = judge(Answer(413, body), 10)
+
+    assert (verdict.fate, verdict.rejected, verdict.is_stored) == (Fate.TOO_LARGE, 10, False)
+
+
+@pytest.mark.parametrize(
+    "status", [*range(300, 309), *sorted({*range(400, 452)} - {400, 413, 422, 429})]
+)
+@pytest.mark.parametrize("body", [b"", b"<html>nginx</html>", json.dumps(PROBLEM).encode()])
+def test_everything_else_is_said_of_the_way(status: int, body: bytes) -> None:
+    """A wrong URL, a proxy, a token that was changed: they are mended, and values must wait."""
+    verdict = judge(Answer(status, body), 10)
+
+    assert (verdict.fate, verdict.rejected, verdict.is_stored) == (Fate.FAULTY, 0, False)
+    assert "?" in verdict.detail or "URL" in verdict.detail
+
+
+@pytest.mark.parametrize("status", [400, 422])
+@pytest.mark.parametrize("body", [b"", b"<html>plain HTTP to an HTTPS port</html>", b"[]", b"{}"])
+def test_a_proxys_bad_request_is_said_of_the_way(status: int, body: bytes) -> None:
+    """A collector's is a problem."""
+    assert judge(Answer(status, body), 10).fate is Fate.FAULTY
+
+
+@pytest.mark.parametrize("status", [200, 204, 500, 501])
 def test_what_no_collector_says_is_not_taken_for_success(status: int) -> None:
     """A proxy's page that says 200 has not counted anything."""
-    assert judge(Answer(status, b"<html>welcome</html>"), 10).fate is Fate.FAULTY
+    verdict = judge(Answer(status, b"<html>welcome</html>"), 10)
+
+    assert (verdict.fate, verdict.is_stored) == (Fate.FAULTY, True)
 
 
 @pytest.mark.parametrize(

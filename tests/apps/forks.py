@@ -4,6 +4,7 @@ import ctypes
 import os
 import sys
 import threading
+import time
 from collections.abc import Callable
 
 from metrics import Client
@@ -109,6 +110,22 @@ def from_a_thread(url: str) -> None:
         thread.start()
     for thread in threads:
         thread.join()
+
+
+def unnoticed(url: str) -> None:
+    """Fork children that end by ``os._exit``, once what they recorded at first was sent."""
+    client = Client([url], flush_seconds=LATER)
+
+    def child(key: str) -> None:
+        record(client, key)
+        give_up = time.monotonic() + 15
+        while client.stats.sent < VALUES and time.monotonic() < give_up:
+            time.sleep(0.001)
+        os._exit(client.stats.sent != VALUES)
+
+    record(client, "parent")
+    for number in range(3):
+        has_ended_well(fork(lambda key=f"child-{number}": child(key)))
 
 
 def closed(url: str) -> None:

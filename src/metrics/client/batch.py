@@ -28,7 +28,7 @@ class Batch:
         values: How many values it has.
         attempts: How often it was sent.
         unknown_since: When it may first have been stored, on the monotonic clock.
-        faults: How often it was answered in a way that no collector should.
+        faulty_since: When the way was first said to be at fault, on the same clock.
     """
 
     idempotency_key: str
@@ -37,7 +37,7 @@ class Batch:
     values: int
     attempts: int = 0
     unknown_since: float | None = None
-    faults: int = 0
+    faulty_since: float | None = None
 
 
 def seal(
@@ -67,6 +67,19 @@ def seal(
         is_gzip,
         values=sum(map(len, columns.values())) // 2,
     )
+
+
+def halves(columns: dict[str, Column]) -> list[dict[str, Column]]:
+    """Return the same values in two parts, or in one if it is one value."""
+    left = sum(map(len, columns.values())) // 4
+    parts: list[dict[str, Column]] = [{}, {}]
+    for key, column in columns.items():
+        here = min(left, len(column) // 2)
+        left -= here
+        parts[0][key], parts[1][key] = column[: 2 * here], column[2 * here :]
+    return [
+        kept for part in parts if (kept := {key: column for key, column in part.items() if column})
+    ]
 
 
 def _write_column(key: str, column: Column, breathe: Callable[[], None]) -> str:

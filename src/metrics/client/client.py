@@ -117,7 +117,8 @@ class Client:
         self._batch_size = min(batch_size, max_buffered // 2, BATCH_SIZE_MAX)
         self._is_enabled = enabled
         self._no_fork = lock = threads.new_lock()
-        self._begin()
+        # Of RQ, whose jobs run in children that end by os._exit; the client may be made in one.
+        self._begin(may_end_unnoticed="RQ_JOB_ID" in environ)
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(
                 before=lock.acquire, after_in_parent=lock.release, after_in_child=lock.release
@@ -203,7 +204,7 @@ class Client:
     ) -> None:
         self.close()
 
-    def _begin(self) -> None:
+    def _begin(self, *, may_end_unnoticed: bool) -> None:
         self._delivery = Delivery(self._addresses, headers=self._headers, patience=self._patience)
         self._start_again_at = 0.0
         self._buffer = Buffer(
@@ -213,14 +214,18 @@ class Client:
             call=self._wake_sender,
         )
         self._sender = Sender(
-            self._buffer, self._delivery, flush_s=self._flush_seconds, no_fork=self._no_fork
+            self._buffer,
+            self._delivery,
+            flush_s=self._flush_seconds,
+            no_fork=self._no_fork,
+            may_end_unnoticed=may_end_unnoticed,
         )
         self._add = self._buffer.add if self._is_enabled else _check_only
 
     def _begin_anew(self) -> None:
         """Forget, in a forked child, what belongs to the parent."""
         inherited, is_closed = self._delivery, self._buffer.is_closed
-        self._begin()
+        self._begin(may_end_unnoticed=True)
         if is_closed:
             self._buffer.close()
         inherited.close()
@@ -279,9 +284,18 @@ def _if_alive(method: Callable[[], None]) -> Callable[[], None]:
 
 
 def _at_exit_of_child(close: Callable[[], None]) -> None:
-    """Have a child of multiprocessing close: it ends without the exit functions of ``atexit``."""
+    """Have a child of multiprocessing, or of Celery's pool, close.
+
+    Both end without the exit functions of ``atexit``.
+    """
     multiprocessing = sys.modules.get("multiprocessing")
     if multiprocessing is not None and multiprocessing.parent_process() is not None:
         from multiprocessing.util import Finalize
 
         Finalize(None, close, exitpriority=0)
+    celery = sys.modules.get("celery.signals")
+    if celery is not None:
+        # Sent in the child; connected twice it is one receiver.
+        celery.worker_process_shutdown.connect(
+            lambda **_: close(), weak=False, dispatch_uid=f"metrics.client {id(close)}"
+        )

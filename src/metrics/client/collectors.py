@@ -54,7 +54,9 @@ class Address:
             raise ValueError("the URL of a collector holds no password; pass token=... instead")
         if parts.scheme not in {"http", "https"} or not host or parts.query or parts.fragment:
             raise ValueError(f"a collector is written http://host:port, got {url!r}")
-        return cls(url, parts.scheme == "https", host, port, f"{parts.path.rstrip('/')}/messages")
+        # The whole URL of messages is taken as well, as curl is given it.
+        prefix = parts.path.rstrip("/").removesuffix("/messages")
+        return cls(url, parts.scheme == "https", host, port, f"{prefix}/messages")
 
 
 @dataclass(slots=True)

@@ -13,8 +13,7 @@ from metrics.client.verdict import Fate, Verdict, judge
 from metrics.client.wire import Wire
 from metrics.errors import CollectorAwayError
 
-FAULTS_MAX = 5
-"""How many answers that no collector should give end a batch: it must not hold up the rest."""
+_FINAL = {Fate.TAKEN, Fate.REFUSED, Fate.TOO_LARGE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,19 +82,22 @@ class Delivery:
         while not self._is_too_old(batch):
             collector = self._collectors.choose()
             if collector is None:
-                self._complaints.warn(
-                    "away", "no collector answers; values wait: %s", self.last_error
-                )
+                if batch.faulty_since is None:  # else it was told how to mend that
+                    self._complaints.warn(
+                        "away", "no collector answers; values wait: %s", self.last_error
+                    )
                 if not rest(self._collectors.rest_s):
                     return None
                 continue
             verdict = self._attempt(batch, collector)
-            if verdict.fate in {Fate.TAKEN, Fate.REFUSED}:
+            if verdict.fate in _FINAL:
                 return verdict
-            if batch.faults == FAULTS_MAX:
-                self.note("faulty", f"{batch.values} values given up: {self.last_error}")
-                return Verdict(Fate.REFUSED, batch.values)
-        self.note("old", f"{batch.values} values given up: it is not known whether they count")
+        why = (
+            f"no collector took them within {self._patience.repeat:g} s: {self.last_error}"
+            if batch.unknown_since is None
+            else "it is not known whether they count"
+        )
+        self.note("old", f"{batch.values} values given up: {why}")
         return None
 
     def wake(self) -> None:
@@ -115,16 +117,19 @@ class Delivery:
             self.last_error or "they come faster than they can be sent",
         )
 
+    def note_rejected(self, verdict: Verdict) -> None:
+        """Tell the app's log that values are at fault."""
+        self.note("rejected", f"{verdict.rejected} values rejected: {self.last_error}")
+
     def note(self, kind: str, error: str) -> None:
         """Remember what went wrong, and tell the app's log."""
         self.last_error = error
         self._complaints.warn(kind, "%s", error)
 
     def _is_too_old(self, batch: Batch) -> bool:
-        if batch.unknown_since is None:
-            return False
+        times = [since for since in (batch.unknown_since, batch.faulty_since) if since is not None]
         arrives = time.monotonic() + self._patience.connect + self._patience.answer
-        return arrives - batch.unknown_since > self._patience.repeat
+        return bool(times) and arrives - min(times) > self._patience.repeat
 
     def _attempt(self, batch: Batch, collector: Collector) -> Verdict:
         self.retries += batch.attempts > 0
@@ -139,15 +144,21 @@ class Delivery:
             verdict = Verdict(Fate.AWAY, detail=str(error), is_stored=not error.is_unsent)
         if verdict.detail:
             self.last_error = f"{collector.address.url}: {verdict.detail}"
-        if verdict.fate in {Fate.TAKEN, Fate.REFUSED}:
+        if verdict.fate in _FINAL:
             self._collectors.answered(collector)
-            if verdict.rejected:
-                self.note("rejected", f"{verdict.rejected} values rejected: {self.last_error}")
-        else:
-            self._collectors.failed(collector, retry_after_s)
-            batch.faults += verdict.fate is Fate.FAULTY
-            if verdict.is_stored and batch.unknown_since is None:
-                batch.unknown_since = began
+            if verdict.rejected and verdict.fate is not Fate.TOO_LARGE:
+                self.note_rejected(verdict)
+            return verdict
+        self._collectors.failed(collector, retry_after_s)
+        if verdict.is_stored and batch.unknown_since is None:
+            batch.unknown_since = began
+        if verdict.fate is Fate.FAULTY:
+            url = collector.address.url
+            self._complaints.warn(
+                f"faulty {url}", "values wait: %s answers %s", url, verdict.detail
+            )
+            if batch.faulty_since is None:
+                batch.faulty_since = began
         return verdict
 
     def _headers_of(self, batch: Batch) -> dict[str, str]:

@@ -9,9 +9,10 @@ from itertools import count
 from random import Random
 
 from metrics.client import threads
-from metrics.client.batch import seal
+from metrics.client.batch import halves, seal
 from metrics.client.buffer import Buffer, Column, Hours, hours_of, merged
 from metrics.client.delivery import Delivery
+from metrics.client.verdict import Fate
 from metrics.client.wire import http_client
 
 _IDLE_S = 3600.0
@@ -19,6 +20,8 @@ _STRAY_S = 0.05
 _POLL_S = 0.005
 _PAUSE_AFTER_FAULT_S = 1.0
 _BREATH_S = 0.00005
+_FIRST_S = 0.001
+"""How long the first values of a process that may end at any time wait for others."""
 
 
 class Sender:
@@ -34,7 +37,13 @@ class Sender:
     """
 
     def __init__(
-        self, buffer: Buffer, delivery: Delivery, *, flush_s: float, no_fork: LockType
+        self,
+        buffer: Buffer,
+        delivery: Delivery,
+        *,
+        flush_s: float,
+        no_fork: LockType,
+        may_end_unnoticed: bool,
     ) -> None:
         """Prepare it; ``start`` starts it.
 
@@ -43,11 +52,16 @@ class Sender:
             delivery: The way to the collectors.
             flush_s: How long a value waits for others to go with.
             no_fork: Held while no child must be forked.
+            may_end_unnoticed: Whether this process may end without telling anybody, as forked
+                children do by ``os._exit``. Then the first values after a pause are sent at once,
+                and later ones wait no longer than those before them took to come.
         """
         self._buffer = buffer
         self._delivery = delivery
         self._flush_s = flush_s
         self._no_fork = no_fork
+        self._may_end_unnoticed = may_end_unnoticed
+        self._burst_began = self._sent_at = -float("inf")
         self._numbers = count(1)
         self._losses: Hours = {}
         self._begun = self._ended = 0
@@ -136,7 +150,7 @@ class Sender:
                 break
             now = time.monotonic()
             if due is None and (self._buffer.outstanding or self._losses):
-                due = now + self._random.uniform(0.8, 1.0) * self._flush_s
+                due = now + self._wait_s(now)
                 if not self._buffer.waiting and not self._losses:
                     # A value is just being added; or a signal handler has raised, and it never is.
                     due = max(due, now + _STRAY_S)
@@ -144,6 +158,15 @@ class Sender:
                 break
             self._bell.acquire(timeout=_IDLE_S if due is None else due - now)
         self._is_hurried = False
+
+    def _wait_s(self, now: float) -> float:
+        """Return how long values that come now wait for others."""
+        longest = self._random.uniform(0.8, 1.0) * self._flush_s
+        if not self._may_end_unnoticed:
+            return longest
+        if now - self._sent_at > self._flush_s:
+            self._burst_began = now
+        return min(max(now - self._burst_began, _FIRST_S), longest)
 
     def _send_all(self) -> None:
         """Send what waits now. What comes meanwhile has to wait for the next time."""
@@ -154,6 +177,7 @@ class Sender:
         if self._losses:
             self._send({})
         self._ended = self._begun
+        self._sent_at = time.monotonic()
 
     def _send(self, columns: dict[str, Column]) -> None:
         self._take_drops()
@@ -165,6 +189,13 @@ class Sender:
                 key = f"{self._name}-{next(self._numbers)}"
                 batch = seal(columns, drops, key, breathe=_let_others_run)
                 verdict = self._delivery.deliver(batch, self._rest)
+                if verdict and verdict.fate is Fate.TOO_LARGE:
+                    if values > 1 and batch.unknown_since is None:
+                        self._losses = merged(self._losses, drops)
+                        for half in halves(columns):
+                            self._send(half)
+                        return
+                    self._delivery.note_rejected(verdict)
         except Exception as error:  # noqa: BLE001  it must cost no more than this batch
             note = f"{values} values given up: {type(error).__name__}: {error}"
             self._delivery.note("fault", note)

@@ -1,4 +1,9 @@
-"""What a collector's answer says of a batch."""
+"""What a collector's answer says of a batch, or of the way that it took.
+
+Of the batch says only what a collector of ours says: that it takes it, or that the batch itself is
+at fault. Whatever else comes back is said of the way: a wrong URL or token, a proxy in front, or
+something else that listens there. That can be mended, so no value is lost for it.
+"""
 
 import json
 from dataclasses import dataclass
@@ -7,8 +12,26 @@ from typing import Any
 
 from metrics.client.wire import Answer
 
-_AGAIN = {429, 502, 503, 504}
+_BUSY = {429, 502, 503, 504}
+_OF_THE_BATCH = {400, 422}
+_TOO_LARGE = 413
 _DETAIL_LENGTH_MAX = 300
+
+_HINTS = {
+    301: "give the client the URL that it redirects to",
+    302: "give the client the URL that it redirects to",
+    303: "give the client the URL that it redirects to",
+    307: "give the client the URL that it redirects to",
+    308: "give the client the URL that it redirects to",
+    400: "is the URL that of a collector, and not http where https is meant?",
+    401: "is the client's token (METRICS_TOKEN) one of the collector's METRICS_WRITE_TOKENS?",
+    403: "is the client's token (METRICS_TOKEN) one of the collector's METRICS_WRITE_TOKENS?",
+    404: "is the URL that of a collector? Messages are posted to /messages below it",
+    405: "is the URL that of a collector? Messages are posted to /messages below it",
+    413: "does a proxy limit the length of bodies? Let it take more, or set a smaller batch_size",
+    421: "is the name in the URL one of the collector's METRICS_ALLOWED_HOSTS?",
+}
+_HINT = "this is no collector's answer; is the URL that of a collector?"
 
 
 class Fate(Enum):
@@ -18,13 +41,16 @@ class Fate(Enum):
     """It counts."""
 
     REFUSED = "refused"
-    """It is at fault, or its sender: sent again it would be refused again."""
+    """It is at fault: sent again it would be refused again."""
+
+    TOO_LARGE = "too large"
+    """It is at fault for its length: whoever says so, a collector or a proxy, goes on saying it."""
 
     AWAY = "away"
     """Something behind the collector is away; another collector, or later."""
 
     FAULTY = "faulty"
-    """No collector should answer so: it may be something else that listens there."""
+    """The way there is at fault: another collector, or later, when somebody has mended it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,24 +73,42 @@ class Verdict:
 def judge(answer: Answer, values: int) -> Verdict:
     """Return what an answer says of a batch of so many values."""
     told = _object(answer.body)
-    if answer.status == 202 or (answer.status == 200 and "accepted" in told):
+    status = answer.status
+    if status == 202 or (status == 200 and "accepted" in told):
         rejected = told.get("rejected")
         rejected = min(rejected, values) if isinstance(rejected, int) else 0
         return Verdict(Fate.TAKEN, rejected, _first_error(told) if rejected else "")
-    detail = f"{answer.status} {told.get('detail') or told.get('title') or ''}".strip()
+    detail = f"{status} {told.get('detail') or told.get('title') or ''}".strip()
     detail = detail[:_DETAIL_LENGTH_MAX]
-    if answer.status in _AGAIN:
-        is_stored = answer.status != 429 and told.get("stored") != "no"
+    if status in _BUSY:
+        is_stored = status != 429 and told.get("stored") != "no"
         return Verdict(Fate.AWAY, detail=detail, is_stored=is_stored)
-    if 400 <= answer.status < 500:
-        return Verdict(Fate.REFUSED, values, detail, is_stored=False)
-    return Verdict(Fate.FAULTY, detail=detail)
+    if status == _TOO_LARGE:
+        return Verdict(Fate.TOO_LARGE, values, _with_hint(detail, status), is_stored=False)
+    if _is_of_the_batch(status, told):
+        return Verdict(Fate.REFUSED, values, _with_hint(detail, status), is_stored=False)
+    # Nothing is stored by a redirection or a client error (RFC 9110, sections 15.4 and 15.5).
+    return Verdict(
+        Fate.FAULTY, detail=_with_hint(detail, status), is_stored=not 300 <= status < 500
+    )
+
+
+def _is_of_the_batch(status: int, told: dict[str, Any]) -> bool:
+    if status in _OF_THE_BATCH:
+        return "detail" in told or "title" in told
+    # None of its keys is this token's: with one that is, all others would be rejected as well.
+    return status == 403 and isinstance(told.get("rejected"), int)
+
+
+def _with_hint(detail: str, status: int) -> str:
+    is_told = status in _OF_THE_BATCH and " " in detail
+    return detail if is_told else f"{detail}: {_HINTS.get(status, _HINT)}"
 
 
 def _object(body: bytes) -> dict[str, Any]:
     try:
         told = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return told if isinstance(told, dict) else {}
 

@@ -90,7 +90,8 @@ class Wire:
         to = self._address
         http = http_client()
         make = http.HTTPSConnection if to.is_tls else http.HTTPConnection
-        connection = make(to.host, to.port, timeout=self._connect_s)
+        # Without a port it would look for one in the host, and find a piece of an IPv6 address.
+        connection = make(to.host, to.port or make.default_port, timeout=self._connect_s)
         try:
             connection.connect()
         except OSError as error:
