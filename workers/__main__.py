@@ -77,7 +77,7 @@ def serve(settings: Settings, environ: Mapping[str, str]) -> int:
         )
     except OSError as error:
         raise SettingsError(
-            f"PORT {settings.port} of METRICS_HOST {settings.host} cannot be used: {error}"
+            f"PORT {settings.port} cannot be used at METRICS_HOST {settings.host}: {error}"
         ) from error
     health.start()
     _log.info("worker %s folds %d partitions", consumer, settings.partitions)
