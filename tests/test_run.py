@@ -19,6 +19,8 @@ from redis import Redis
 from redis.exceptions import AuthenticationError
 
 from metrics.connection import Connection
+from metrics.settings import Settings
+from ops import launch
 from ops.launch import REDIS_OFFSET, SERVICES
 from ops.procfile import ROOT
 from ops.redis.embedded_redis import EmbeddedRedis, is_free
@@ -381,3 +383,16 @@ def test_the_library_alone_needs_nothing_but_python(clone: Path, tmp_path: Path)
     names = {line.partition("==")[0] for line in listed.stdout.split()}
     assert names - {"pip", "setuptools", "wheel"} == {"metrics"}
     subprocess.run([python, "-c", "from metrics import Client, hours, message"], check=True)
+
+
+@pytest.mark.parametrize(
+    ("host", "to"),
+    [("127.0.0.1", "localhost"), ("0.0.0.0", "localhost"), ("::", "'[::1]'"), ("::1", "'[::1]'")],  # noqa: S104
+)
+def test_the_lines_that_it_prints_go_where_it_listens(host: str, to: str) -> None:
+    """Also at an IPv6 address, whose brackets a shell must not read."""
+    settings = Settings.from_env({"REDIS_URL": "redis://unused", "METRICS_HOST": host})
+    lines = launch._welcome(settings, "redis-cli").splitlines()
+
+    starts = [line.split("/")[0] for line in lines if line.startswith("  curl ")]
+    assert starts == [f"  curl {to}:8000", f"  curl {to}:8100"]
