@@ -5,12 +5,13 @@ JSON may also hold loss reports, ``{"key":...,"dropped":17}``: how many messages
 
 import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from itertools import repeat
 from urllib.parse import parse_qsl
 
 import falcon
+import msgspec
 
 from api import plain_json
 from api.draft import Draft
@@ -22,12 +23,32 @@ MESSAGES_MAX = 150_000
 """Messages and loss reports in one request: the largest batch of our client and half as many more.
 To look at each takes some tenths of a second, in which the process does nothing else."""
 
+WHOLE_BYTES_MAX = 262_144
+"""How long a JSON body may be to be decoded as a whole; a longer array is decoded item by item, so
+that others may go on meanwhile."""
+
+LINE_LENGTH_MAX = 1024
+"""How long a line of text may be, or a form: neither has more than a key and some numbers."""
+
 _COMMAS_MAX = 3 * MESSAGES_MAX
 """In JSON: an object with a key, a value and a timestamp has two, and one stands behind it."""
 
 # A StatsD timing, key:value|ms with a sample rate or not; a key may hold colons itself.
 # Source: StatsD, docs/metric_types.md.
 _TIMING = re.compile(r"(?P<key>.*):(?P<value>[^:|]*)\|(?P<type>[^|]*)(?:\|@(?P<rate>[^|]*))?")
+
+
+class _Long(msgspec.Struct, forbid_unknown_fields=True):
+    """The only shape that is long: a column. Decoded in vain before others, it is cheap."""
+
+    key: msgspec.Raw
+    values: msgspec.Raw
+    timestamps: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    timestamp: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+
+
+_decode_long = msgspec.json.Decoder(_Long).decode
+_decode_array = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _Reader = Callable[[bytes, Draft], None]
 _FIELDS = {"key", "value", "timestamp", "values", "timestamps", "dropped"}
 _REPORT_FIELDS = {"key", "dropped", "timestamp"}
@@ -55,10 +76,11 @@ def _read_json(body: bytes, draft: Draft) -> None:
     if plain_json.read(body, draft):
         _bound(draft.accepted + draft.reports)
         return
-    content = _loads(body, "body")
-    items = content if isinstance(content, list) and not _is_pair(content) else [content]
-    _bound(sum(map(_messages_in, items)))
-    for item in items:
+    draft.breathe()
+    messages = 0
+    for item in _items(body):
+        messages += _messages_in(item)
+        _bound(messages)
         _add_item(item, draft)
 
 
@@ -81,9 +103,10 @@ def _read_ndjson(body: bytes, draft: Draft) -> None:
 def _read_text(body: bytes, draft: Draft) -> None:
     _bound(body.rstrip().count(b"\n") + 1)
     for line in _decode(body).split("\n"):
-        if line.strip():
+        line = line.strip()
+        if line:
             try:
-                key, value, weight = _parse_line(line.strip())
+                key, value, weight = _parse_line(line)
             except InvalidMessageError as error:
                 draft.reject(str(error))
             else:
@@ -125,6 +148,10 @@ def _reader_of(content_type: str | None) -> _Reader:
 
 
 def _add_form(text: str, draft: Draft) -> None:
+    if len(text) > LINE_LENGTH_MAX:
+        raise falcon.HTTPBadRequest(
+            description=f"A form may have at most {LINE_LENGTH_MAX} characters."
+        )
     try:
         pairs = parse_qsl(text, keep_blank_values=True, max_num_fields=len(_FORM_FIELDS))
     except ValueError:  # it has more fields
@@ -146,6 +173,10 @@ def _add_form(text: str, draft: Draft) -> None:
 
 
 def _parse_line(line: str) -> tuple[str, float, int]:
+    if len(line) > LINE_LENGTH_MAX:
+        raise InvalidMessageError(
+            f"a line may have at most {LINE_LENGTH_MAX} characters, got {shown(line)}"
+        )
     timing = _TIMING.fullmatch(line)
     if timing is None:
         key, comma, value = line.rpartition(",")
@@ -171,9 +202,9 @@ def _add_item(item: object, draft: Draft) -> None:
             'a message must be {"key":...,"value":...} or a pair ["key",value], '
             f"got {shown(item)}"
         )
-    elif item.keys() - _FIELDS:
+    elif unknown := next((name for name in item if name not in _FIELDS), None):
         draft.reject(
-            f"unknown field {shown(min(item.keys() - _FIELDS))}; "
+            f"unknown field {shown(unknown)}; "
             "known are key, value, timestamp, values, timestamps, dropped",
             _messages_in(item),
         )
@@ -258,8 +289,28 @@ def _is_pair(content: list[object]) -> bool:
     return len(content) == 2 and isinstance(content[0], str)
 
 
+def _items(body: bytes) -> Iterator[object]:
+    """Yield what a JSON body holds: the items of an array one by one, as they are asked for.
+
+    Raises:
+        falcon.HTTPBadRequest: If it is not JSON.
+    """
+    if len(body) <= WHOLE_BYTES_MAX or body.lstrip()[:1] != b"[":
+        content = _loads(body, "body")
+        yield from content if isinstance(content, list) and not _is_pair(content) else [content]
+        return
+    try:
+        elements = _decode_array(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise falcon.HTTPBadRequest(description=f"The body is not JSON: {error}") from error
+    for element in elements:
+        yield _loads(bytes(element), "body")
+
+
 def _loads(text: bytes, what: str) -> object:
     try:
+        if len(text) > WHOLE_BYTES_MAX:
+            _decode_long(text)
         # Takes NaN and Infinity, which are no JSON, so that they can be rejected by name.
         return json.loads(_decode(text))
     except (ValueError, RecursionError) as error:

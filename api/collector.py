@@ -15,13 +15,13 @@ from api.access import EVERYTHING, Access, Grant
 from api.bodies import read_body
 from api.cross_site import add_cross_site
 from api.direct import FAILURE, Direct, WSGIApp
-from api.draft import Draft, shown_errors
+from api.draft import KEY_HOURS_MAX, Draft, shown_errors
 from api.exposition import Answers, add_exposition
 from api.group_commit import GroupCommit
 from api.health import add_health
 from api.plain_posts import PlainPosts
 from api.problems import Problem, add_problems, unavailable
-from api.requests import has_greenlets, mark_of, read_bytes
+from api.requests import breathe, has_greenlets, mark_of, read_bytes
 from api.send_queue import SENDERS
 from api.single_commit import SingleCommit
 from api.startup import start
@@ -86,6 +86,8 @@ class Messages:
         self._retention_days = retention_days
         self._body_max_bytes = body_max_bytes
         self._now = now
+        # Under threads the interpreter lets others go on by itself.
+        self._breathe = breathe if has_greenlets() else lambda: None
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Append the messages of the body; answer 202 once Redis has them.
@@ -160,6 +162,7 @@ class Messages:
         arrival: float,
         may_write: Callable[[str], bool] = EVERYTHING.covers,
         is_left_out: Callable[[str], bool] | None = None,
+        breathe: Callable[[], None] = lambda: None,
     ) -> Draft:
         """Return the empty draft of a request; see there."""
         return Draft(
@@ -167,13 +170,20 @@ class Messages:
             retention_days=self._retention_days,
             may_write=may_write,
             is_left_out=is_left_out,
+            breathe=breathe,
         )
 
     def _read(
         self, post: "_Post", arrival: float, is_left_out: Callable[[str], bool] | None = None
     ) -> Draft:
-        draft = self.draft(arrival, post.grant.covers, is_left_out)
+        draft = self.draft(arrival, post.grant.covers, is_left_out, self._breathe)
         read_body(post.content_type, post.body, draft)
+        if draft.key_hours > KEY_HOURS_MAX:
+            raise Problem(
+                falcon.HTTP_413,
+                f"A request may have at most {KEY_HOURS_MAX} keys and hours, "
+                f"this has {draft.key_hours}; send smaller batches.",
+            )
         return draft
 
 

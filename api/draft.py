@@ -20,6 +20,12 @@ from metrics.message import (
 
 ERRORS_SHOWN_MAX = 20
 
+WORK_MAX = 500
+"""After so many messages others may go on."""
+
+KEY_HOURS_MAX = 20_000
+"""Keys and hours in one request: each is a column, and all are packed at once."""
+
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
@@ -54,6 +60,7 @@ class Draft:
         left_out: How many of both were good and are not to be taken now.
         errors: What was wrong with the first of them.
         arrival_hour: The hour of those without a timestamp.
+        breathe: Lets other requests go on.
     """
 
     def __init__(
@@ -63,6 +70,7 @@ class Draft:
         retention_days: int,
         may_write: Callable[[str], bool],
         is_left_out: Callable[[str], bool] | None = None,
+        breathe: Callable[[], None] = lambda: None,
     ) -> None:
         """Begin.
 
@@ -72,6 +80,7 @@ class Draft:
             may_write: Tells whether the sender may write a key.
             is_left_out: Tells whether the messages of a key are not to be taken now; none, if
                 not given.
+            breathe: Lets other requests go on; called again and again while there is much to do.
         """
         self.accepted = 0
         self.reports = 0
@@ -85,6 +94,8 @@ class Draft:
         self._retention_days = retention_days
         self._may_write = may_write
         self._is_left_out = is_left_out
+        self.breathe = breathe
+        self._until_breath = WORK_MAX
         self._columns: dict[tuple[str, Hour], _Values] = {}
         self._dropped: dict[tuple[str, Hour], int] = {}
         self._ready: Sequence[tuple[str, Column]] = ()
@@ -93,6 +104,11 @@ class Draft:
     def times(self) -> AcceptedTimes:
         """The timestamps that are taken."""
         return AcceptedTimes.around(self._arrival, self._retention_days)
+
+    @property
+    def key_hours(self) -> int:
+        """How many columns there are."""
+        return len(self._ready) + len(self._columns) + len(self._dropped)
 
     def add(self, key: object, value: object, timestamp: object = None, weight: int = 1) -> None:
         """Add a message, or reject it.
@@ -103,6 +119,7 @@ class Draft:
             timestamp: And as its time; None if nothing.
             weight: How many messages it stands for.
         """
+        self.work()
         try:
             name = check_key(key)
             number = check_value(value)
@@ -128,6 +145,7 @@ class Draft:
             dropped: And as the number of messages of that key that it dropped.
             timestamp: And as their time; None if nothing.
         """
+        self.work()
         try:
             name = check_key(key)
             number = check_dropped(dropped)
@@ -155,12 +173,20 @@ class Draft:
         self._ready = columns
         self.accepted = sum([column.messages for _, column in columns])
 
+    def work(self) -> None:
+        """Count a piece of work, of some microseconds; let others go on after many."""
+        self._until_breath -= 1
+        if self._until_breath <= 0:
+            self._until_breath = WORK_MAX
+            self.breathe()
+
     def takes(self, key: str) -> bool:
         """Tell whether the messages of a key are taken."""
         return self._may_write(key) and not (self._is_left_out and self._is_left_out(key))
 
     def reject(self, detail: str, messages: int = 1) -> None:
         """Count messages as bad, all for the same reason."""
+        self.work()
         for _ in range(min(messages, ERRORS_SHOWN_MAX - len(self.errors))):
             self.errors.append(Rejection(self._index, detail))
             self.rejected += 1
@@ -171,8 +197,10 @@ class Draft:
         """Return the good messages and loss reports as columns, by partition."""
         found: dict[int, list[Column]] = {}
         for key, ready in self._ready:
+            self.work()
             found.setdefault(partition_of(key, partitions), []).append(ready)
         for (key, hour), column in self._columns.items():
+            self.work()
             text = write_values(column.values, column.weights)
             found.setdefault(partition_of(key, partitions), []).append(
                 Column(key_hour(key, hour), text, len(column.values))

@@ -31,13 +31,17 @@ class _Row(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     value: _Value
 
 
-class _Item(msgspec.Struct, forbid_unknown_fields=True):
+class _Item(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     key: str
     value: _Value | UnsetType = UNSET
     values: Raw | UnsetType = UNSET
     timestamps: list[int] | UnsetType = UNSET
     dropped: int | UnsetType = UNSET
     timestamp: int | UnsetType = UNSET
+
+
+ROWS_MAX = 20_000
+"""After so many rows others may go on."""
 
 
 class _NotPlainError(Exception):
@@ -60,7 +64,7 @@ def read(body: bytes, draft: Draft) -> bool:
     plain = _Plain(draft)
     try:
         plain.read(body)
-    except (msgspec.DecodeError, InvalidMessageError, _NotPlainError):
+    except (msgspec.DecodeError, UnicodeDecodeError, InvalidMessageError, _NotPlainError):
         return False
     draft.add_ready(plain.columns)
     for report in plain.reports:
@@ -95,7 +99,7 @@ def read_singles(
             SingleMessage(partition_of(row.key, partitions), _written(row.key, hour), row.value)
             for row in rows
         ]
-    except (msgspec.DecodeError, _NotPlainError):
+    except (msgspec.DecodeError, UnicodeDecodeError, _NotPlainError):
         return None
 
 
@@ -137,17 +141,21 @@ class _Plain:
 
     def _take_rows(self, rows: list[_Row]) -> None:
         by_key: dict[str, list[float]] = {}
-        for row in rows:
-            try:
-                by_key[row.key].append(row.value)
-            except KeyError:
-                by_key[row.key] = [row.value]
+        for start in range(0, len(rows), ROWS_MAX):
+            for row in rows[start : start + ROWS_MAX]:
+                try:
+                    by_key[row.key].append(row.value)
+                except KeyError:
+                    by_key[row.key] = [row.value]
+            if start:
+                self._draft.breathe()
         hour = self._draft.arrival_hour
         for key, values in by_key.items():
             self._take_values(key, values, hour)
 
     def _take(self, item: _Item) -> None:
         """Take a message without a timestamp, a column, or a loss report."""
+        self._draft.work()
         hour = self._draft.arrival_hour
         match item.value, item.values, item.timestamps, item.dropped, item.timestamp:
             case UnsetType(), Raw() as raw, UnsetType(), UnsetType(), UnsetType():
@@ -197,6 +205,7 @@ class _Plain:
 
     def _named(self, key: str, hour: Hour) -> str:
         """Return how a key-hour is written, if messages of the key are taken."""
+        self._draft.work()
         if not self._draft.takes(key):
             raise _NotPlainError
         return _written(key, hour.number)

@@ -23,6 +23,9 @@ from metrics.stream import Batch, SingleMessage, failure_of
 SINGLE_BYTES_MAX = 512
 """How long a body may be that is tried as one message: more is hardly one."""
 
+READ_BYTES_MAX = 262_144
+"""How much text is read before others may go on."""
+
 Answer = tuple[str, list[tuple[str, str]], bytes]
 """Status, headers and body."""
 
@@ -111,7 +114,7 @@ class PlainPosts:
         return _accepted(accepted)
 
     def _read(self) -> None:
-        unread, self._unread = self._unread, []
+        unread = self._next_to_read()
         try:
             items = self._items([body for body, _ in unread])
         except Exception as error:  # noqa: BLE001  (each request raises it for itself)
@@ -121,6 +124,18 @@ class PlainPosts:
                 self._put(waiting, item)
             else:
                 waiting.switch(item)
+
+    def _next_to_read(self) -> list[tuple[bytes, Waiting[Any]]]:
+        """Return what is read in this turn of the event loop; the rest comes in the next."""
+        count = length = 0
+        for body, _ in self._unread:
+            if length > READ_BYTES_MAX:
+                break
+            count, length = count + 1, length + len(body)
+        unread, self._unread = self._unread[:count], self._unread[count:]
+        if self._unread:
+            self._loop.run_callback(self._read)
+        return unread
 
     def _items(self, bodies: Sequence[bytes]) -> list[SingleMessage | Batch | Exception | None]:
         """Return what was read of each body, None if it is not plain."""

@@ -15,12 +15,20 @@ from metrics.stream import Mark
 BODY_DEADLINE_S = 10.0
 """How long a body may take to come: a gevent worker has no deadline of its own."""
 
+INFLATED_BYTES_MAX = 2 * 1024 * 1024
+"""How much is decompressed before others may go on."""
+
 _IDEMPOTENCY_KEY = re.compile(r"[\x20-\x7e]{1,128}")
 
 
 def has_greenlets() -> bool:
     """Tell whether each request has a greenlet, as under gunicorn's gevent workers, or a thread."""
     return bool(monkey.is_module_patched("socket"))
+
+
+def breathe() -> None:
+    """Let other greenlets go on."""
+    gevent.sleep(0)
 
 
 def read_bytes(req: falcon.Request, bytes_max: int) -> bytes:
@@ -99,12 +107,18 @@ def _read(req: falcon.Request, bytes_max: int) -> bytes:
 
 def _gunzip(body: bytes, bytes_max: int) -> bytes:
     inflater = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+    content = b""
+    compressed = body
     try:
-        content = inflater.decompress(body, bytes_max + 1)
+        while compressed and not inflater.eof:
+            content += inflater.decompress(compressed, INFLATED_BYTES_MAX)
+            compressed = inflater.unconsumed_tail
+            if len(content) > bytes_max:
+                raise _too_large(bytes_max)
+            if compressed and has_greenlets():
+                breathe()
     except zlib.error as error:
         raise falcon.HTTPBadRequest(description=f"The body is not gzip: {error}") from error
-    if len(content) > bytes_max:
-        raise _too_large(bytes_max)
     if not inflater.eof or inflater.unused_data:
         raise falcon.HTTPBadRequest(description="The body is not one whole gzip member.")
     return content

@@ -2,6 +2,7 @@
 
 import math
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Self
@@ -18,12 +19,18 @@ DROPPED_MAX = 1_000_000_000
 """How many messages one report may say were dropped: keeps every sum of them exact in a double."""
 
 _KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}", re.ASCII)
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+# Each digit can be matched in one way only: else what is no number would take quadratic time.
+_NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 # RFC 3339, section 5.6; the offset is mandatory.
 _RFC_3339 = re.compile(
     r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(\.\d+)?([Zz]|[+-]\d{2}:\d{2})", re.ASCII
 )
 _SHOWN_LENGTH_MAX = 64
+
+NUMBER_LENGTH_MAX = 400
+"""How long the text of a number may be: each double can be written in less."""
+
+_TIMESTAMP_LENGTH_MAX = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +125,10 @@ def parse_value(text: str) -> float:
     Raises:
         InvalidMessageError: If the text is no number, or one that is no value.
     """
+    if len(text) > NUMBER_LENGTH_MAX:
+        raise InvalidMessageError(
+            f"value must be a number of at most {NUMBER_LENGTH_MAX} characters, got {shown(text)}"
+        )
     if _NUMBER.fullmatch(text):
         return check_value(float(text))
     if text.lower().lstrip("+-") in {"nan", "inf", "infinity"}:
@@ -137,7 +148,8 @@ def parse_weight(sample_rate: str) -> int:
     Source:
         StatsD, docs/metric_types.md, "Sampling".
     """
-    rate = float(sample_rate) if _NUMBER.fullmatch(sample_rate) else math.nan
+    is_number = len(sample_rate) <= NUMBER_LENGTH_MAX and _NUMBER.fullmatch(sample_rate)
+    rate = float(sample_rate) if is_number else math.nan
     if not 1 / WEIGHT_MAX <= rate <= 1:
         raise InvalidMessageError(
             f"sample rate must be {1 / WEIGHT_MAX:f} to 1, got {shown(sample_rate)}"
@@ -146,17 +158,21 @@ def parse_weight(sample_rate: str) -> int:
 
 
 def shown(value: object) -> str:
-    """Return what a sender sent, short and safe enough for an error text."""
-    text = ascii(value)
+    """Return what a sender sent, short and safe enough for an error text.
+
+    It takes little time whatever the value is, since it is done for each message that is bad.
+    """
+    if isinstance(value, list | dict):
+        return "an array" if isinstance(value, list) else "an object"
+    text = ascii(value[:_SHOWN_LENGTH_MAX] if isinstance(value, str | bytes) else value)
     return text if len(text) <= _SHOWN_LENGTH_MAX else text[: _SHOWN_LENGTH_MAX - 3] + "..."
 
 
 def _unix_seconds(timestamp: object) -> float:
-    if isinstance(timestamp, str) and _RFC_3339.fullmatch(timestamp):
-        try:
-            return datetime.fromisoformat(timestamp.upper()).timestamp()
-        except (ValueError, OverflowError):
-            pass
+    if isinstance(timestamp, str):
+        if len(timestamp) <= _TIMESTAMP_LENGTH_MAX and _RFC_3339.fullmatch(timestamp):
+            with suppress(ValueError, OverflowError):
+                return datetime.fromisoformat(timestamp.upper()).timestamp()
     elif isinstance(timestamp, int | float) and not isinstance(timestamp, bool):
         try:
             return float(timestamp)
