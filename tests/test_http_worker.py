@@ -19,7 +19,7 @@ from ops.redis.embedded_redis import EmbeddedRedis, find_server
 from tests.conftest import free_port
 from tests.load import books_of_all
 
-HEAD = "POST /messages HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\n"
+HEAD = "POST /messages HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/plain\r\n"
 
 
 @pytest.fixture(scope="module")
@@ -231,7 +231,7 @@ def test_a_connection_ends_when_its_client_says_so(
 def test_an_answer_has_a_date_and_to_head_no_body(collector: Service) -> None:
     """RFC 9110, sections 6.6.1 and 9.3.2."""
     with socket.create_connection(("127.0.0.1", collector.port), timeout=5) as connection:
-        connection.sendall(b"HEAD /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        connection.sendall(b"HEAD /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
         answer = connection.recv(65536)
 
         assert b"\r\nDate: " in answer
@@ -256,7 +256,7 @@ def test_who_wants_another_protocol_is_answered_in_this_one(collector: Service) 
     """And the connection ends, as what follows might be anything."""
     answer = converse(
         collector,
-        "GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n",
+        "GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n",
     )
 
     assert status_of(answer) == 200
