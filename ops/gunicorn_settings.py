@@ -7,6 +7,7 @@ monkey.patch_all()
 
 import logging  # noqa: E402
 import os  # noqa: E402
+import resource  # noqa: E402
 
 from metrics.settings import EVERYWHERE, bare_host, in_url  # noqa: E402
 
@@ -14,8 +15,16 @@ logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(messag
 
 _host = bare_host(os.environ.get("METRICS_HOST", "").strip() or EVERYWHERE)
 bind = f"{in_url(_host)}:{os.environ.get('PORT', '8000')}"
-worker_class = "ops.http_worker.Worker"
-worker_connections = 1000
+worker_class = "api.server.worker.Worker"
+worker_connections = int(os.environ.get("METRICS_CONNECTIONS_MAX", "").strip() or 4000)
+
+# Each connection is a descriptor, and Linux allows a process 1024 unless it asks for more.
+_soft, _hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+_wanted = worker_connections + 200
+if _soft != resource.RLIM_INFINITY and _soft < _wanted:
+    _soft = _wanted if _hard == resource.RLIM_INFINITY else min(_wanted, _hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (_soft, _hard))
+    worker_connections = min(worker_connections, max(_soft - 200, 100))
 
 # Connections to Redis belong to the process that made them.
 preload_app = False

@@ -130,7 +130,8 @@ def test_while_the_way_is_at_fault_values_wait(
         assert client.flush(20)
 
         stats = client.stats
-        assert (stats.sent, stats.rejected, stats.dropped, stats.retries) == (15, 0, 0, 7)
+        assert (stats.sent, stats.rejected, stats.dropped) == (15, 0, 0)
+        assert stats.retries >= 7
         assert f"{status}" in (stats.last_error or "")
         (warning,) = [record.getMessage() for record in caplog.records]
         assert f"values wait: {fake.url} answers {status}" in warning

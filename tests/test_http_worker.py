@@ -1,7 +1,9 @@
 """HTTP as it comes over the wire: cut short, drawn out, told twice; Falcon's client never does."""
 
 import contextlib
+import select
 import socket
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from time import monotonic
@@ -11,9 +13,9 @@ import pytest
 from gevent.event import Event
 
 from api.requests import BODY_DEADLINE_S
+from api.server.connection import HEADERS_S, UNREAD_S
+from api.server.worker import Server
 from metrics.connection import Connection, command
-from ops.http_connection import HEADERS_S, UNREAD_S
-from ops.http_worker import Server
 from ops.procfile import Service
 from ops.redis.embedded_redis import EmbeddedRedis, find_server
 from tests.conftest import free_port
@@ -175,13 +177,12 @@ def test_a_length_that_can_be_read_in_two_ways_is_refused(
 
 def test_what_is_no_http_is_a_bad_request(collector: Service) -> None:
     """With a problem to read."""
-    for text in (
-        "nonsense\r\n\r\n",
-        "GET / HTTP/9.9\r\n\r\n",
-        "POST /messages HTTP/1.1\r\n:\r\n\r\n",
+    for text, status in (
+        ("nonsense\r\n\r\n", 400),
+        ("GET / HTTP/9.9\r\n\r\n", 505),
+        ("POST /messages HTTP/1.1\r\n:\r\n\r\n", 400),
     ):
-        answer = converse(collector, text)
-        assert status_of(answer) in (400, 404)
+        assert status_of(converse(collector, text)) == status
 
 
 def test_a_connection_is_kept_for_many_requests(collector: Service) -> None:
@@ -211,7 +212,7 @@ def test_requests_that_come_at_once_are_answered_one_after_the_other(collector: 
     [
         ("POST /messages HTTP/1.0\r\nContent-Type: text/plain\r\n", "a,1"),
         (f"{HEAD}Connection: close\r\n", "a,1"),
-        ("POST http://x/messages HTTP/1.1\r\nConnection: close\r\n", "a,1"),
+        ("POST http://x/messages HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n", "a,1"),
     ],
     ids=["HTTP/1.0", "close", "absolute form"],
 )
@@ -238,6 +239,91 @@ def test_an_answer_has_a_date_and_to_head_no_body(collector: Service) -> None:
         assert answer.endswith(b"\r\n\r\n")
 
 
+def test_an_older_client_keeps_its_connection_if_it_asks_to(collector: Service) -> None:
+    """As ``ab -k`` does; the answer says so."""
+    with socket.create_connection(("127.0.0.1", collector.port), timeout=5) as connection:
+        for _ in range(2):
+            connection.sendall(b"GET /healthz HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n")
+            answer = read_answer(connection)
+            assert status_of(answer) == 200
+            assert b"\r\nConnection: keep-alive\r\n" in answer
+
+
+@pytest.mark.parametrize(
+    ("lines", "status"),
+    [
+        ("", 400),
+        ("Host: localhost\r\nHost: localhost\r\n", 400),
+        ("Host: a b/@\r\n", 400),
+        ("Host: localhost:8000\r\n", 200),
+        ("Host: [::1]:8000\r\n", 200),
+    ],
+)
+def test_a_request_names_one_host(collector: Service, lines: str, status: int) -> None:
+    """RFC 9112, section 3.2."""
+    answer = converse(collector, f"GET /healthz HTTP/1.1\r\n{lines}\r\n")
+
+    assert status_of(answer) == status
+
+
+def test_after_a_final_answer_nobody_is_told_to_go_on(collector: Service) -> None:
+    """And what comes is no other request: it may be the body that was refused."""
+    with socket.create_connection(("127.0.0.1", collector.port), timeout=20) as connection:
+        connection.sendall(
+            f"{HEAD}Expect: 100-continue\r\nContent-Length: 3000000\r\n\r\n".encode()
+        )
+        assert status_of(read_answer(connection)) == 413
+        connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert connection.recv(1000) == b""
+
+
+@pytest.mark.parametrize("name", ["Authorization", "Content-Type", "Idempotency-Key"])
+def test_a_trailer_is_no_header(collector: Service, redis: Connection, name: str) -> None:
+    """However soon it comes (RFC 9110, section 6.5.1)."""
+    chunks = f"4\r\na,1\n\r\n0\r\n{name}: application/json\r\n\r\n"
+    answer = converse(collector, HEAD, "Transfer-Encoding: chunked\r\n\r\n" + chunks)
+
+    assert status_of(answer) == 202
+
+
+@pytest.mark.parametrize(
+    "endless",
+    ["GET /nothing HTTP/1.1\r\nHost: localhost\r\n\r\n", "1;x=y\r\na\r\n", "1;" + "x" * 60_000],
+    ids=["requests", "chunks", "an extension"],
+)
+def test_a_connection_that_sends_without_end_holds_nobody_up(
+    collector: Service, endless: str
+) -> None:
+    """Others have their turn, though its data is always there."""
+    stop = threading.Event()
+
+    def flood() -> None:
+        with (
+            socket.create_connection(("127.0.0.1", collector.port), timeout=20) as connection,
+            contextlib.suppress(OSError),
+        ):
+            if not endless.startswith("GET"):
+                connection.sendall(f"{HEAD}Transfer-Encoding: chunked\r\n\r\n".encode())
+            connection.setblocking(False)
+            data = endless.encode() * max(1, 60_000 // len(endless))
+            while not stop.is_set():
+                _, writable, _ = select.select([connection], [connection], [], 1)
+                if writable:
+                    connection.send(data)
+                with contextlib.suppress(BlockingIOError):
+                    connection.recv(65536)
+
+    flooding = threading.Thread(target=flood)
+    flooding.start()
+    try:
+        for _ in range(10):
+            answer = converse(collector, HEAD, "Content-Length: 3\r\n\r\n", "a,1")
+            assert status_of(answer) == 202
+    finally:
+        stop.set()
+        flooding.join()
+
+
 def test_headers_over_the_limit_are_refused(collector: Service) -> None:
     """Before they take all memory."""
     answer = converse(collector, HEAD, "X: y\r\n" * 20_000)
@@ -252,15 +338,18 @@ def test_a_header_that_looks_like_another_is_not_taken_for_it(collector: Service
     assert status_of(answer) == 202
 
 
-def test_who_wants_another_protocol_is_answered_in_this_one(collector: Service) -> None:
-    """And the connection ends, as what follows might be anything."""
-    answer = converse(
-        collector,
-        "GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n",
-    )
-
-    assert status_of(answer) == 200
-    assert b"\r\nConnection: close\r\n" in answer
+@pytest.mark.parametrize("upgrade", ["h2c", "websocket"])
+def test_who_wants_another_protocol_is_answered_in_this_one(
+    collector: Service, upgrade: str
+) -> None:
+    """As ``curl --http2`` does with each POST (RFC 9110, section 7.8)."""
+    with socket.create_connection(("127.0.0.1", collector.port), timeout=5) as connection:
+        for _ in range(2):
+            connection.sendall(
+                f"{HEAD}Connection: Upgrade, HTTP2-Settings\r\nUpgrade: {upgrade}\r\n"
+                "HTTP2-Settings: AAMAAABkAAQAAP__\r\nContent-Length: 3\r\n\r\na,1".encode()
+            )
+            assert status_of(read_answer(connection)) == 202
 
 
 def test_slow_clients_hold_nobody_up_and_are_sent_away(collector: Service) -> None:
@@ -303,14 +392,14 @@ def test_a_request_that_comes_while_the_server_stops_is_not_cut_short() -> None:
     answered = []
 
     def connection() -> None:
-        server.idle.add(gevent.getcurrent())
+        server.idle[gevent.getcurrent()] = None
         requested.wait()
-        server.idle.discard(gevent.getcurrent())
+        server.idle.pop(gevent.getcurrent())
         gevent.sleep(0)
         answered.append(True)
 
     idle, busy = gevent.spawn(Event().wait), gevent.spawn(connection)
-    server.idle.add(idle)
+    server.idle[idle] = None
     gevent.sleep(0)
     requested.set()
     server.close()

@@ -39,7 +39,11 @@ from tests.runs import (
 )
 from tests.streams import hash_of
 
-pytestmark = pytest.mark.usefixtures("early_in_the_hour")
+pytestmark = [
+    pytest.mark.usefixtures("early_in_the_hour"),
+    # One process has all of them, so that the packages are installed once.
+    pytest.mark.xdist_group("ops/run"),
+]
 
 
 @pytest.fixture(scope="module")

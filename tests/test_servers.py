@@ -12,8 +12,8 @@ from time import monotonic
 import gevent
 import pytest
 
+from api.server import worker
 from metrics.connection import Connection, command
-from ops import http_worker
 from ops.procfile import Service
 from ops.redis.embedded_redis import EmbeddedRedis
 from tests.load import books_of_all
@@ -41,7 +41,7 @@ def collector(redis_server: EmbeddedRedis, tmp_path: Path) -> Iterator[Service]:
     service.kill()
 
 
-def await_taken(server: http_worker.Server, connections: int) -> None:
+def await_taken(server: worker.Server, connections: int) -> None:
     """Wait until a server in this process has taken so many connections."""
     give_up = monotonic() + 10
     while len(server.deadlines) < connections:
@@ -54,10 +54,10 @@ def test_processes_at_one_socket_leave_each_other_the_next_connection(
     processes: int, taken: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Else the one that is awake would take all that come at once. One alone does take them."""
-    monkeypatch.setattr(http_worker, "ACCEPT_PAUSE_S", 0.8)
+    monkeypatch.setattr(worker, "ACCEPT_PAUSE_S", 0.8)
     environ = {"wsgi.multiprocess": processes > 1}  # as gunicorn says it
-    server = http_worker.Server(
-        ("127.0.0.1", 0), lambda *_: [], environ=environ, handler_class=http_worker.Connection
+    server = worker.Server(
+        ("127.0.0.1", 0), lambda *_: [], environ=environ, handler_class=worker.Connection
     )
     server.start()
     with contextlib.ExitStack() as stack:

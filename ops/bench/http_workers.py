@@ -21,7 +21,7 @@ from time import monotonic, sleep
 from metrics.connection import Connection, command
 from ops.redis.embedded_redis import EmbeddedRedis, find_server
 
-CLASSES = ("gevent", "gevent_pywsgi", "ops.http_worker.Worker")
+CLASSES = ("gevent", "gevent_pywsgi", "api.server.worker.Worker")
 GRANIAN = "granian"
 GRANIAN_THREADS = "4"
 """Each waits for Redis with its message; more of them wait for each other."""

@@ -4,15 +4,19 @@ gunicorn's own serve a half to two thirds as many requests (ops/bench/http_worke
 ever for a request that does not come, and pass requests on whose length is told twice.
 """
 
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from email.utils import formatdate
+from http import HTTPStatus
 from time import monotonic
 from typing import Any
 
 import gevent
 from gunicorn.workers.ggevent import GeventPyWSGIWorker, PyWSGIServer
 
-from ops.http_connection import FOREVER, Connection, TooSlowError
-from ops.http_request import KnownHeads
+from api.server.connection import FOREVER, Connection, TooSlowError
+from api.server.head import BadRequestError, Heads
 
 TICK_S = 0.25
 """How often deadlines are looked at: none costs a timer of its own."""
@@ -22,31 +26,88 @@ ACCEPT_PAUSE_S = 0.0005
 one that is awake takes most of them, and the others idle."""
 
 
+BODIES_BYTES_MAX = 268_435_456
+"""How long all bodies that are coming in may be together, in one process."""
+
+FULL_LOG_S = 60.0
+"""How long it is not said again that no connection is left."""
+
+_log = logging.getLogger(__name__)
+
+
+class Bodies:
+    """The room for bodies that are coming in."""
+
+    def __init__(self, bytes_max: int = BODIES_BYTES_MAX) -> None:
+        self._left = bytes_max
+
+    @contextmanager
+    def reserved(self, length: int) -> Iterator[None]:
+        """Keep room for a body.
+
+        Args:
+            length: How long it is, in bytes.
+
+        Raises:
+            BadRequestError: If there is none; nothing is wrong with the request.
+        """
+        if length > self._left:
+            raise BadRequestError(
+                "Too many bodies are coming in; send this one again later.",
+                HTTPStatus.SERVICE_UNAVAILABLE,
+            )
+        self._left -= length
+        try:
+            yield
+        finally:
+            self._left += length
+
+
 class Server(PyWSGIServer):  # type: ignore[misc]  # gunicorn has no types
     """The listener of a worker process.
 
     Attributes:
-        idle: Connections that ask nothing just now.
+        idle: Connections that ask nothing just now, the one that has done so for longest first.
         deadlines: Until when each connection must have said more, on the monotonic clock.
-        heads: Those of requests that came before.
+        heads: Reads heads of requests.
+        bodies: The room for bodies that are coming in.
         date: Of now, as HTTP writes it.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401  (gevent's own)
         super().__init__(*args, **kwargs)
-        self.idle: set[gevent.Greenlet] = set()
+        self.idle: dict[gevent.Greenlet, None] = {}
         self.deadlines: dict[gevent.Greenlet, float] = {}
-        self.heads = KnownHeads(getattr(self.application, "shortcut", lambda _: None))
+        self.heads = Heads(getattr(self.application, "shortcut", lambda _: None))
+        self.bodies = Bodies()
         self.date = formatdate(usegmt=True).encode()
+        self._full_log_due = 0.0
         self._ticking = gevent.spawn(self._tick)
 
     def do_handle(self, *args: Any) -> None:  # noqa: ANN401  (gevent's own)
         """Serve a connection, and let other processes have the next."""
         super().do_handle(*args)
+        if self.pool is not None and not self.pool.free_count():
+            self._make_room()
         if self.max_accept == 1:  # gunicorn says so where there are several
             self.stop_accepting()
             self._timer = self.loop.timer(ACCEPT_PAUSE_S)
             self._timer.start(self._start_accepting_if_started)
+
+    def _make_room(self) -> None:
+        """Close the connection that has lain idle for longest, so that another can come."""
+        now = monotonic()
+        if now >= self._full_log_due:
+            self._full_log_due = now + FULL_LOG_S
+            _log.warning(
+                "%d connections are open, as many as METRICS_CONNECTIONS_MAX allows: idle ones "
+                "are closed for new ones",
+                self.pool.size,
+            )
+        oldest = next(iter(self.idle), None)
+        if oldest is not None:
+            del self.idle[oldest]
+            oldest.throw(gevent.GreenletExit)
 
     def close(self) -> None:
         """Stop listening, and hang up on those that ask nothing just now."""

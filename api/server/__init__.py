@@ -1,0 +1,1 @@
+"""The HTTP server of both services. What it promises is in docs/http-server.md."""

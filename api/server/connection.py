@@ -1,0 +1,324 @@
+"""One connection of the HTTP server: reads requests, asks the WSGI app, answers.
+
+As small as can be, since all of it is done for each message of an app that sends its messages one
+by one: an answer is joined and sent as a whole, a deadline is a number that the server looks at.
+
+Source:
+    RFC 9110 and RFC 9112; PEP 3333.
+"""
+
+import contextlib
+import json
+import socket
+from collections.abc import Callable, Iterable
+from functools import lru_cache
+from http import HTTPStatus
+from time import monotonic
+from typing import Any
+
+import gevent
+
+from api.server.head import END, HEAD_BYTES_MAX, NOTE, BadRequestError, Environ, Head, Probe
+from api.server.request import Request
+
+IDLE_S = 30.0
+"""How long a connection may lie idle between requests; clients send every second or so."""
+
+HEADERS_S = 5.0
+"""How long the head of a request may take to come."""
+
+SEND_S = 10.0
+"""How long an answer may take to be sent: a client that does not read is sent away."""
+
+UNREAD_S = 2.0
+"""How long a refused body is still taken in: a client that cannot send on reads no answer."""
+
+TURNS_MAX = 16
+"""How many requests and reads of a connection come before others have their turn. A socket whose
+data is there already is read without a wait, so a greedy client would never wait."""
+
+BODY_BYTES_RESERVED = 8_388_608
+"""How much room is kept for a body that is coming and is at least so long, or does not say."""
+
+RECV_BYTES = 65_536
+CHUNKED_RECV_BYTES = 8192
+FOREVER = float("inf")
+
+Headers = list[tuple[str, str]]
+WSGIApp = Callable[[Environ, Callable[..., object]], Iterable[bytes]]
+
+_BODILESS = ("1", "204", "304")
+_LENGTH_END = len(END)
+
+
+class TooSlowError(Exception):
+    """Thrown into a connection whose deadline is over."""
+
+
+class Connection:
+    """One connection and its requests. What gevent's server calls a handler class.
+
+    Args:
+        connection: A socket of gevent.
+        address: Of the other side.
+        server: With ``application``, ``get_environ``, ``heads``, ``idle``, ``deadlines``,
+            ``bodies``, ``date``, ``closed`` and ``log``.
+    """
+
+    def __init__(self, connection: socket.socket, address: Any, server: Any) -> None:  # noqa: ANN401
+        self._socket = connection
+        self._server = server
+        self._address = address
+        self._environ: Environ | None = None
+        self._data = b""
+        self._turns = 0
+        self._is_in_head = False
+
+    def handle(self) -> None:
+        """Answer requests until the connection ends."""
+        this = gevent.getcurrent()
+        try:
+            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            while self._answer_next(this):
+                pass
+        except (OSError, gevent.GreenletExit):
+            pass  # The other side is gone, or this server ends.
+        except BadRequestError as error:
+            self._refuse(error.status, str(error))
+        except TooSlowError:
+            if self._is_in_head:
+                self._refuse(HTTPStatus.BAD_REQUEST, "The headers came too slowly.")
+        finally:
+            self._server.deadlines.pop(this, None)
+            self._server.idle.pop(this, None)
+            self._socket.close()
+
+    def _answer_next(self, this: gevent.Greenlet) -> bool:
+        """Answer one request; return whether there may be another."""
+        end = self._await_head(this)
+        if not end:
+            return False
+        data = self._data
+        head = self._server.heads.read(data[:end])
+        if head.shortcut is None or len(data) != end + (head.length or 0):
+            return self._answer_fully(self._request(head, data[end:]), head)
+        note = head.shortcut(data[end:])
+        if isinstance(note, tuple):
+            self._data = b""
+            status, headers, body = note
+            is_last = bool(head.is_last or self._server.closed)
+            self._send(status, headers, body, "POST", is_last, head)
+            return not is_last
+        request = self._request(head, data[end:])
+        request.environ[NOTE] = note
+        return self._answer_fully(request, head)
+
+    def _answer_fully(self, request: Request, head: Head) -> bool:
+        """Ask the app; return whether there may be another request."""
+        if request.is_whole:
+            is_last = self._answer(request, head)
+        else:
+            # A body that comes in chunks does not say how long it will be.
+            length = min(BODY_BYTES_RESERVED, head.length or BODY_BYTES_RESERVED)
+            with self._server.bodies.reserved(length):
+                is_last = self._answer(request, head)
+                if not self._has_drained(request):
+                    self._linger()
+                    return False
+        self._data = request.rest
+        return not is_last
+
+    def _await_head(self, this: gevent.Greenlet) -> int:
+        """Read until a head is there; return where it ends in the data, 0 at the end of all."""
+        data = self._data.lstrip(b"\r\n") if self._data else b""
+        end = data.find(END)
+        if end >= 0:
+            self._take_turn()
+        else:
+            if self._server.closed:
+                return 0
+            if not data:
+                data = self._await_data(this)
+                if not data:
+                    return 0
+                end = data.find(END)
+            if end < 0:
+                data = self._rest_of_head(this, data)
+                end = data.find(END)
+            self._server.deadlines[this] = FOREVER
+        self._data = data
+        if end > HEAD_BYTES_MAX:
+            raise _too_long()
+        return end + _LENGTH_END if end >= 0 else 0
+
+    def _await_data(self, this: gevent.Greenlet) -> bytes:
+        """Wait for the first bytes of a request; return none at the end of all."""
+        self._server.idle[this] = None
+        self._server.deadlines[this] = monotonic() + IDLE_S
+        data = self._recv()
+        # Empty lines in front of a request are read over: RFC 9112, section 2.2.
+        while data and data[0] in b"\r\n" and not (data := data.lstrip(b"\r\n")):
+            data = self._recv()
+        self._server.idle.pop(this, None)
+        return data
+
+    def _rest_of_head(self, this: gevent.Greenlet, data: bytes) -> bytes:
+        """Return what came, once a head is whole in it; or as it is at the end of all."""
+        self._is_in_head = True
+        self._server.deadlines[this] = monotonic() + HEADERS_S
+        probe = Probe()
+        more, end = data, -1
+        while end < 0:
+            probe.feed(more)
+            if len(data) > HEAD_BYTES_MAX:
+                raise _too_long()
+            more = self._recv()
+            if not more:
+                break
+            searched = max(0, len(data) - _LENGTH_END)
+            data += more
+            end = data.find(END, searched)
+        self._is_in_head = False
+        return data
+
+    def _recv(self) -> bytes:
+        self._take_turn()
+        data: bytes = self._socket.recv(RECV_BYTES)
+        return data
+
+    def _take_turn(self) -> None:
+        self._turns += 1
+        if self._turns >= TURNS_MAX:
+            self._turns = 0
+            gevent.sleep(0)
+
+    def _request(self, head: Head, data: bytes) -> Request:
+        base = self._environ
+        if base is None:
+            base = {"SCRIPT_NAME": "", "wsgi.url_scheme": "http"}
+            base |= self._server.get_environ()
+            if isinstance(self._address, tuple):
+                base |= {"REMOTE_ADDR": self._address[0], "REMOTE_PORT": str(self._address[1])}
+            self._environ = base
+        return Request({**base, **head.environ}, head, data, self._read_on)
+
+    def _read_on(self, request: Request) -> bytes:
+        """Read on in the body of a request."""
+        if request.environ.pop("HTTP_EXPECT", "").lower() == "100-continue":
+            self._socket.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+        if request.is_chunked:
+            # Small chunks take long to decode: others have their turn after each piece.
+            gevent.sleep(0)
+            data = self._socket.recv(CHUNKED_RECV_BYTES)
+        else:
+            data = self._recv()
+        if not data:
+            raise ConnectionAbortedError("the connection ended in the middle of a body")
+        return data
+
+    def _has_drained(self, request: Request) -> bool:
+        """Take in what the app left unread of a body, but not for ever; return whether it could."""
+        # Who waits to be told to go on, and was answered instead, may send the body or not.
+        if not request.is_broken and "HTTP_EXPECT" not in request.environ:
+            with gevent.Timeout(UNREAD_S, False), contextlib.suppress(OSError):
+                while request.read(RECV_BYTES):
+                    pass
+        return request.is_whole
+
+    def _answer(self, request: Request, head: Head) -> bool:
+        """Ask the app, and send what it says; return whether the connection ends with it."""
+        started: list[Any] = []
+        body: list[bytes] = []
+        environ = request.environ
+        method = environ["REQUEST_METHOD"]
+        if method == "HEAD":
+            # What GET would say, without the body: RFC 9110, section 9.3.2.
+            environ["REQUEST_METHOD"] = "GET"
+
+        def start_response(status: str, headers: Headers, _: object = None) -> object:
+            started[:] = status, headers
+            return body.append
+
+        try:
+            answer = self._server.application(environ, start_response)
+            try:
+                body.extend(answer)
+            finally:
+                close = getattr(answer, "close", None)
+                if close is not None:
+                    close()
+            status, headers = started
+        except Exception:
+            self._server.log.exception("the app failed")
+            self._refuse(HTTPStatus.INTERNAL_SERVER_ERROR, "A fault of ours; the log has it.")
+            return True
+        is_asked = "HTTP_EXPECT" in environ and not request.is_whole
+        is_last = bool(request.is_last or is_asked or self._server.closed)
+        self._send(status, headers, b"".join(body), method, is_last, head)
+        return is_last
+
+    def _send(
+        self,
+        status: str,
+        headers: Headers,
+        body: bytes,
+        method: str,
+        is_last: bool,
+        head: Head | None = None,
+    ) -> None:
+        has_body = method != "HEAD" and not status.startswith(_BODILESS)
+        length = len(body) if has_body else None
+        # An older client must be told that its connection goes on.
+        goes_on = head is not None and head.environ["SERVER_PROTOCOL"] == "HTTP/1.0"
+        ends = "close" if is_last else "keep-alive" if goes_on else ""
+        first = _head(status, tuple(headers), length, ends)
+        answer = b"%bDate: %b\r\n\r\n%b" % (first, self._server.date, body if has_body else b"")
+        # gevent's sendall asks the socket this and that first; nearly always one send does it.
+        sent = self._socket.send(answer)
+        if sent < len(answer):
+            this = gevent.getcurrent()
+            self._server.deadlines[this] = monotonic() + SEND_S
+            self._socket.sendall(answer[sent:])
+            self._server.deadlines[this] = FOREVER
+
+    def _refuse(self, status: HTTPStatus, detail: str) -> None:
+        """Say why, and end the connection once the other side has had time to read it."""
+        problem = {"title": status.phrase, "status": status, "detail": detail}
+        headers = [("Content-Type", "application/problem+json")]
+        if status == HTTPStatus.SERVICE_UNAVAILABLE:
+            headers.append(("Retry-After", "1"))
+        with contextlib.suppress(OSError, TooSlowError), gevent.Timeout(UNREAD_S, False):
+            body = json.dumps(problem).encode()
+            self._send(f"{status.value} {status.phrase}", headers, body, "", is_last=True)
+        self._linger()
+
+    def _linger(self) -> None:
+        """Take in what comes, so that the other side has time to read: RFC 9112, section 9.6."""
+        with contextlib.suppress(OSError, TooSlowError), gevent.Timeout(UNREAD_S, False):
+            self._socket.shutdown(socket.SHUT_WR)
+            while self._recv():
+                pass
+
+
+def _too_long() -> BadRequestError:
+    return BadRequestError(
+        f"The headers may have {HEAD_BYTES_MAX} bytes.",
+        HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+    )
+
+
+@lru_cache(maxsize=256)
+def _head(
+    status: str, headers: tuple[tuple[str, str], ...], length: int | None, connection: str
+) -> bytes:
+    """Return the head of an answer without its date; remembered, as most answers have the same."""
+    lines = [f"HTTP/1.1 {status}"]
+    lines += [f"{name}: {value}" for name, value in headers]
+    if length is not None and not any(name.lower() == "content-length" for name, _ in headers):
+        lines.append(f"Content-Length: {length}")
+    if connection:
+        lines.append(f"Connection: {connection}")
+    head = "\r\n".join(lines)
+    if not head.count("\n") == head.count("\r") == len(lines) - 1:
+        raise ValueError("a header with a line break")
+    return f"{head}\r\n".encode("latin-1")
