@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from time import monotonic
 from typing import Any, cast
+from urllib.parse import unquote_to_bytes
 
 import h11
 
@@ -126,6 +127,13 @@ def reference(data: bytes) -> list[Seen]:
     return seen
 
 
+def _unquoted(target: bytes) -> str:
+    """Return a target as WSGI has it: its path without percent signs, no question mark at its end."""
+    path, _, query = target.partition(b"?")
+    text = unquote_to_bytes(path).decode("latin-1")
+    return f"{text}?{query.decode('latin-1')}" if query else text
+
+
 def first_of(connection: h11.Connection) -> Seen | None:
     """Return the first request that a connection of h11 has; None if it has none that is whole."""
     request, body = None, b""
@@ -143,7 +151,7 @@ def first_of(connection: h11.Connection) -> Seen | None:
                 method = request.method.decode("latin-1")
                 return Seen(
                     "GET" if method == "HEAD" else method,
-                    request.target.decode("latin-1"),
+                    _unquoted(request.target),
                     body,
                     ",".join(
                         value.decode("latin-1").strip(" \t")

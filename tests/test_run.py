@@ -42,7 +42,7 @@ from tests.streams import hash_of
 pytestmark = [
     pytest.mark.usefixtures("early_in_the_hour"),
     # One process has all of them, so that the packages are installed once.
-    pytest.mark.xdist_group("ops/run"),
+    pytest.mark.xdist_group("run"),
 ]
 
 
