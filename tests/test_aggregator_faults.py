@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 
-from metrics.backlog import Backlog, Commit
+from metrics.backlog import Backlog, Commit, Exceptions
 from metrics.connection import Connection
 from metrics.errors import MetricsError, StorageUnavailableError
 from metrics.keyspace import Partition
@@ -25,7 +25,9 @@ class StallingBacklog(Backlog):
         super().__init__(connection, consumer="zombie", retention_days=36500)
         self._meanwhile = meanwhile
 
-    def commit(self, commits: Sequence[Commit], now: float) -> list[bool | MetricsError]:
+    def commit(
+        self, commits: Sequence[Commit], now: float
+    ) -> list[bool | Exceptions | MetricsError]:
         """Commit after all that happened meanwhile."""
         self._meanwhile()
         return super().commit(commits, now)

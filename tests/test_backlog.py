@@ -4,13 +4,14 @@ import math
 
 import pytest
 
-from metrics.aggregate import Aggregate
-from metrics.backlog import NEW, START, Backlog, Commit, Delivered
+from metrics.aggregate import COUNT_MAX, Aggregate
+from metrics.backlog import NEW, START, Backlog, Commit, Delivered, Exceptions
 from metrics.connection import Connection, command
 from metrics.entry import fold
 from metrics.errors import GroupMissingError, StorageUnsoundError
 from metrics.hours import Hour
 from metrics.keyspace import GROUP, Partition
+from metrics.merged import merged
 from tests.streams import HOUR, append, assert_books_balance, batch, books_of, hash_of
 
 pytestmark = pytest.mark.every_server
@@ -169,7 +170,8 @@ def test_one_foreign_entry_among_many_stops_the_whole_commit(connection: Connect
 
 UNSOUND = [
     *(("count", "many"), ("count", "-1"), ("sum", "much"), ("max", "")),
-    *(("b:0", "x"), ("b:0", "9007199254740992")),
+    *(("b:0", "x"), ("b:0", "9007199254740992"), ("count", "9" * 400)),
+    *(("sum", "-5"), ("sum", "nan"), ("min", "-1"), ("max", "inf")),
 ]
 
 
@@ -177,29 +179,116 @@ UNSOUND = [
 def test_a_hash_that_is_not_sound_is_left_alone(
     connection: Connection, name: str, value: str
 ) -> None:
-    """And so is everything else in the commit: a script is not rolled back."""
+    """Its column goes to the dead stream, and all else of the same entry counts."""
     backlog = backlog_of(connection)
     append(connection, batch())
     commit(backlog, read(backlog))
     connection.ask(command("HSET", HASH, name, value))
     before = hash_of(connection, HASH)
-    append(connection, batch(key="another"))
+    append(connection, batch(key="another"), batch([1.0, 2.0]), batch([3.0], key="third"))
+    (entry,) = read(backlog)
+
+    result = commit(backlog, [entry])
+
+    assert isinstance(result, Exceptions)
+    assert result.dead_messages == 2
+    assert all(text.startswith(f"{HASH} is not sound: ") for text in result.unsound)
+    assert hash_of(connection, HASH) == before
+    for key in ("another", "third"):
+        assert hash_of(connection, Partition(0).hour(f"{HOUR}:{key}"))["count"] == "1"
+    assert dead_of(connection) == [
+        ["id", entry.id.decode(), "reason", result.unsound[0]]
+        + [f"{HOUR}:checkout.web-1", "1.0,2.0"]
+    ]
+    assert books_of(connection) == {
+        "appended": 2, "committed": 2, "dead": 0,
+        "accepted": 5, "applied": 3, "dead_messages": 2, "length": 0,
+    }  # fmt: skip
+    assert hash_of(connection, Partition(0).backlog) == {}
+    assert commit(backlog, [entry]) is False
+
+
+def dead_of(connection: Connection) -> list[list[str]]:
+    """Return what is in the dead stream."""
+    entries = connection.ask(command("XRANGE", Partition(0).dead, "-", "+"))
+    return [[item.decode() for item in fields] for _, fields in entries]
+
+
+def test_a_hash_without_its_count_is_not_sound(connection: Connection) -> None:
+    """It is no new one: what it holds would be taken for nothing."""
+    connection.ask(command("HSET", HASH, "sum", "3", "min", "1", "max", "2"))
     append(connection, batch())
+    backlog = backlog_of(connection)
+
+    assert commit(backlog, read(backlog)).unsound == [f"{HASH} is not sound: count"]
+    assert "count" not in hash_of(connection, HASH)
+
+
+def test_a_string_in_the_place_of_a_hash_keeps_only_its_own_columns(
+    connection: Connection,
+) -> None:
+    """Whichever entries of the commit they are in."""
+    connection.ask(command("SET", HASH, "by hand"))
+    for i in range(5):
+        append(connection, batch([float(i)]), batch([2.0, 3.0], key=f"other-{i}"))
+    backlog = backlog_of(connection)
 
     result = commit(backlog, read(backlog))
 
-    assert isinstance(result, StorageUnsoundError)
-    assert HASH in str(result)
-    assert hash_of(connection, HASH) == before
-    assert connection.ask(command("EXISTS", Partition(0).hour(f"{HOUR}:another"))) == 0
-    assert books_of(connection)["length"] == 2
+    assert result == Exceptions(5, [f"{HASH} is not sound: type"], [])
+    assert len(dead_of(connection)) == 5
+    for i in range(5):
+        assert hash_of(connection, Partition(0).hour(f"{HOUR}:other-{i}"))["count"] == "2"
+    assert_books_balance(connection)
+
+
+def test_a_full_redis_drains_what_is_not_sound_as_well(connection: Connection) -> None:
+    """The dead stream may grow: what it takes was in the stream."""
+    connection.ask(command("SET", HASH, "by hand"))
+    append(connection, batch(), batch(key="another"))
+    backlog = backlog_of(connection)
+    entries = read(backlog)
+    connection.ask(command("CONFIG", "SET", "maxmemory", 1))
+
+    result = commit(backlog, entries)
+
+    connection.ask(command("CONFIG", "SET", "maxmemory", 0))
+    assert isinstance(result, Exceptions)
+    assert len(dead_of(connection)) == 1
+    assert_books_balance(connection)
+
+
+def test_counts_that_reach_their_limit_stay_there(connection: Connection) -> None:
+    """Once it is said so; and the hash is sound, by itself and beside others."""
+    backlog = backlog_of(connection)
+    append(connection, batch([1.0, 50.0]))
+    commit(backlog, read(backlog))
+    (low, high) = (name for name in hash_of(connection, HASH) if name.startswith("b:"))
+    connection.ask(command("HSET", HASH, "count", COUNT_MAX - 1, low, 1, high, COUNT_MAX - 2))
+
+    said = []
+    for value in (1.0, 50.0, 50.0, 50.0):
+        append(connection, batch([value]))
+        result = commit(backlog, read(backlog))
+        said += result.full if isinstance(result, Exceptions) else []
+
+    found = hash_of(connection, HASH)
+    assert said == [f"{HASH} count", f"{HASH} {high}"]
+    assert (found["count"], found[low], found[high]) == (str(COUNT_MAX), "2", str(COUNT_MAX))
+    items = connection.ask(command("HGETALL", HASH))
+    aggregate = Aggregate.from_hash(dict(zip(items[::2], items[1::2], strict=True)))
+    assert aggregate.count == COUNT_MAX
+    assert merged([items]).aggregate.count == COUNT_MAX
     assert_books_balance(connection)
 
 
 @pytest.mark.parametrize(
-    "name", [HASH, Partition(0).audit, Partition(0).keys, Partition(0).backlog]
+    "name",
+    [Partition(0).audit, Partition(0).keys, Partition(0).backlog, Partition(0).dead],
 )
-def test_a_foreign_key_in_our_place_stops_the_commit(connection: Connection, name: str) -> None:
+def test_a_foreign_key_in_the_place_of_our_books_stops_the_commit(
+    connection: Connection, name: str
+) -> None:
     """Whichever it is, nothing is applied."""
     backlog = backlog_of(connection)
     append(connection, batch())
@@ -207,7 +296,10 @@ def test_a_foreign_key_in_our_place_stops_the_commit(connection: Connection, nam
     connection.ask(command("DEL", name))
     connection.ask(command("SET", name, "by hand"))
 
-    assert isinstance(commit(backlog, entries), StorageUnsoundError)
+    result = commit(backlog, entries)
+
+    assert isinstance(result, StorageUnsoundError)
+    assert name in str(result)
     assert connection.ask(command("XPENDING", STREAM, GROUP))[0] == 1
 
 

@@ -5,10 +5,10 @@ import json
 import falcon.testing
 import pytest
 
-from metrics.backlog import NEW, Backlog, Commit, Delivered
+from metrics.aggregate import COUNT_MAX
+from metrics.backlog import NEW, Backlog, Commit, Delivered, Exceptions
 from metrics.connection import Connection, command
 from metrics.entry import Column, fold
-from metrics.errors import StorageUnsoundError
 from metrics.keyspace import Partition, partition_of
 from metrics.stream import Batch
 from tests import test_collector, test_query
@@ -211,24 +211,41 @@ def test_a_loss_report_is_buried_as_no_message(
     assert_books_balance(connection, PARTITION)
 
 
-@pytest.mark.parametrize("dropped", ["many", "-1", "9007199254740991"])
-def test_a_hash_that_cannot_take_what_was_dropped_stays_as_it_was(
-    connection: Connection, dropped: str
-) -> None:
-    """Nothing of the commit is applied."""
-    name = NAMES.hour(f"{HOUR}:{KEY}")
-    connection.ask(command("HSET", name, "dropped", dropped))
+def commit_one_report(connection: Connection) -> object:
+    """Append and commit a message of another key, and that one of this key was dropped."""
     key_hours = [Column(f"{HOUR}:other", "1.0", 1), Column.of_dropped(f"{HOUR}:{KEY}", 1)]
     append(connection, Batch({PARTITION: key_hours}))
     backlog = backlog_of(connection)
     entries = entries_of(backlog)
     commit = Commit(PARTITION, entries, fold(entry.fields or () for entry in entries))
-
     (result,) = backlog.commit([commit], AFTER)
-    assert isinstance(result, StorageUnsoundError)
+    return result
+
+
+@pytest.mark.parametrize("dropped", ["many", "-1", "9007199254740992", "9" * 5000])
+def test_a_hash_that_cannot_take_what_was_dropped_stays_as_it_was(
+    connection: Connection, dropped: str
+) -> None:
+    """All else of the commit is applied; a report is no message, and dies as none."""
+    name = NAMES.hour(f"{HOUR}:{KEY}")
+    connection.ask(command("HSET", name, "dropped", dropped))
+
+    assert commit_one_report(connection) == Exceptions(0, [f"{name} is not sound: dropped"], [])
     assert hash_of(connection, name) == {"dropped": dropped}
-    assert hash_of(connection, NAMES.hour(f"{HOUR}:other")) == {}
-    assert connection.ask(command("XLEN", NAMES.stream)) == 1
+    assert hash_of(connection, NAMES.hour(f"{HOUR}:other"))["count"] == "1"
+    assert connection.ask(command("XLEN", NAMES.dead)) == 1
+    assert_books_balance(connection, PARTITION)
+
+
+def test_what_was_dropped_stays_at_the_most_that_is_exact(connection: Connection) -> None:
+    """By HTTP alone it may be more, a billion a report."""
+    name = NAMES.hour(f"{HOUR}:{KEY}")
+    connection.ask(command("HSET", name, "dropped", COUNT_MAX - 1))
+
+    assert commit_one_report(connection) == Exceptions(0, [], [f"{name} dropped"])
+    assert commit_one_report(connection) is True
+    assert hash_of(connection, name) == {"dropped": str(COUNT_MAX)}
+    assert_books_balance(connection, PARTITION)
 
 
 def test_what_was_dropped_must_be_a_number_to_be_told(connection: Connection) -> None:

@@ -212,6 +212,7 @@ def test_a_worker_tells_what_it_did(health: HealthServer, counters: Counters) ->
     counters.committed(entries=1, messages=50)
     counters.refused()
     counters.buried()
+    counters.died(4)
     counters.claimed(7)
     status, content_type, text = get(health, "/metrics")
 
@@ -223,6 +224,7 @@ def test_a_worker_tells_what_it_did(health: HealthServer, counters: Counters) ->
         "metrics_worker_messages_committed_total": 150,
         "metrics_worker_commits_refused_total": 1,
         "metrics_worker_entries_buried_total": 1,
+        "metrics_worker_messages_dead_total": 4,
         "metrics_worker_entries_claimed_total": 7,
     }
 

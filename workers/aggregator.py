@@ -5,14 +5,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 
-from metrics.backlog import NEW, START, Backlog, Commit, Delivered
+from metrics.backlog import NEW, START, Backlog, Commit, Delivered, Exceptions
 from metrics.entry import fold
 from metrics.errors import (
     EntryUnreadableError,
     GroupMissingError,
     MetricsError,
     SettingsError,
-    StorageUnsoundError,
 )
 from workers.counters import Counters
 
@@ -36,8 +35,8 @@ DELIVERIES_MAX = 3
 CONSUMER_IDLE_S = 86_400
 """Consumers that were away for so long, with nothing pending, are removed."""
 
-_HOUR_HASH = "}:hour:"
-"""Part of the name of a key-hour's hash: only if that is not sound, its entries are to blame."""
+LOG_PAUSE_S = 60.0
+"""Pause between two lines of the log about the same hash, into which messages keep coming."""
 
 _log = logging.getLogger(__name__)
 
@@ -81,6 +80,7 @@ class Aggregator:
         self._claims_due = monotonic() + claim_s
         self._dismissal_due = monotonic()
         self._state = ""
+        self._logged: dict[str, float] = {}
         self._stopping = threading.Event()
 
     def stop(self) -> None:
@@ -202,14 +202,16 @@ class Aggregator:
         if not commits:
             return
         for commit, result in zip(commits, self._backlog.commit(commits, self._now()), strict=True):
-            if isinstance(result, StorageUnsoundError):
-                self._commit_singly(commit)
-            else:
-                self._settle(commit, result)
+            self._settle(commit, result)
 
-    def _settle(self, commit: Commit, result: bool | MetricsError) -> None:
+    def _settle(self, commit: Commit, result: bool | Exceptions | MetricsError) -> None:
         if isinstance(result, MetricsError):
             self._meet(commit.partition, result)
+        elif isinstance(result, Exceptions):
+            self._log_exceptions(result)
+            applied = commit.folded.messages - result.dead_messages
+            self._counters.committed(len(commit.entries), applied)
+            self._counters.died(result.dead_messages)
         elif result:
             self._counters.committed(len(commit.entries), commit.folded.messages)
         else:
@@ -244,15 +246,21 @@ class Aggregator:
             ]
         return [Commit(number, entries, folded)]
 
-    def _commit_singly(self, commit: Commit) -> None:
-        """Commit each entry alone, to find those whose hash is not sound."""
-        for entry in commit.entries:
-            (single,) = self._commits_of(commit.partition, [entry])
-            (result,) = self._backlog.commit([single], self._now())
-            if isinstance(result, StorageUnsoundError) and _HOUR_HASH in str(result):
-                self._set_aside(commit.partition, entry, str(result))
-            else:
-                self._settle(single, result)
+    def _log_exceptions(self, exceptions: Exceptions) -> None:
+        for text in exceptions.unsound:
+            if self._log_is_due(text):
+                _log.error("%s; its messages go to the dead stream", text)
+        for text in exceptions.full:
+            _log.error("%s has reached 2^53 - 1, and stays there", text)
+
+    def _log_is_due(self, text: str) -> bool:
+        """Tell whether a text was not logged within the last minute."""
+        now = self._monotonic()
+        self._logged = {each: due for each, due in self._logged.items() if now < due}
+        if text in self._logged:
+            return False
+        self._logged[text] = now + LOG_PAUSE_S
+        return True
 
     def _set_aside(self, number: int, entry: Delivered, reason: str) -> None:
         """Leave an entry pending, to be claimed once more; bury it if that was often enough."""

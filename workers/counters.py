@@ -18,6 +18,7 @@ class Counters:
         messages_committed: Messages in those entries.
         commits_refused: Commits that the fence refused: another worker had an entry of theirs.
         entries_buried: Entries that were moved to the dead stream.
+        messages_dead: Messages whose hash was not sound, and that went to the dead stream.
         entries_claimed: Entries that were taken over from another worker.
     """
 
@@ -26,6 +27,7 @@ class Counters:
     messages_committed: int = 0
     commits_refused: int = 0
     entries_buried: int = 0
+    messages_dead: int = 0
     entries_claimed: int = 0
 
     def committed(self, entries: int, messages: int) -> None:
@@ -42,6 +44,10 @@ class Counters:
         """Count an entry that was moved to the dead stream."""
         self.entries_buried += 1
 
+    def died(self, messages: int) -> None:
+        """Count messages that went to the dead stream as their hash was not sound."""
+        self.messages_dead += messages
+
     def claimed(self, entries: int) -> None:
         """Count entries that were taken over from another worker."""
         self.entries_claimed += entries
@@ -54,6 +60,7 @@ class Counters:
             ("messages_committed", "Messages that were committed", self.messages_committed),
             ("commits_refused", "Commits that the fence refused", self.commits_refused),
             ("entries_buried", "Entries moved to the dead stream", self.entries_buried),
+            ("messages_dead", "Messages whose hash was not sound", self.messages_dead),
             ("entries_claimed", "Entries taken over from other workers", self.entries_claimed),
         ):
             yield CounterMetricFamily(

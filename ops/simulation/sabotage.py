@@ -17,7 +17,7 @@ _PENDING = "#redis.call('XPENDING', stream, group, id, id, 1, consumer) == 0"
 _XACK = "redis.call('XACK', stream, group, unpack(ids))\n"
 _XDEL = "redis.call('XDEL', stream, unpack(ids))\n"
 _SEEN = "  if seen then\n"
-_ADDED, _PUT = "counted(now, dropped, KEYS[i])", "dropped"
+_ADDED, _PUT = "counted(now, dropped, 'dropped', KEYS[i])", "dropped"
 
 
 def changed(script: Script, *changes: tuple[str, str]) -> Script:
@@ -85,7 +85,7 @@ class TwoCalls(Sabotage):
         if _COMMIT.sha1 not in command[:2]:
             return execute(command)
         reply = execute((command[0], self._ack.sha1, *command[2:]))
-        if reply != 1:
+        if reply == 0:
             return reply
         between()
         return execute((command[0], self._apply.sha1, *command[2:]))

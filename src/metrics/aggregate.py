@@ -12,6 +12,9 @@ from metrics.errors import StorageUnsoundError
 from metrics.histogram import Histogram
 
 BUCKET_PREFIX = "b:"
+COUNT_MAX = 2**53 - 1
+"""What a count, of a bucket or of all, stays at once it is reached: all below is exact as a double."""
+
 DROPPED_FIELD = b"dropped"
 _LARGEST = sys.float_info.max
 
@@ -91,7 +94,7 @@ class Aggregate:
         except (KeyError, ValueError) as error:
             raise StorageUnsoundError(f"not the hash of a key-hour: {error!r}") from error
         if not (
-            0 < aggregate.count == aggregate.histogram.count
+            0 < aggregate.count == min(aggregate.histogram.count, COUNT_MAX)
             and 0 <= aggregate.min <= aggregate.max <= _LARGEST
             and aggregate.sum <= _LARGEST
         ):

@@ -67,6 +67,21 @@ class Commit:
     folded: Folded
 
 
+@dataclass(frozen=True, slots=True)
+class Exceptions:
+    """What was unusual about a commit that was done.
+
+    Attributes:
+        dead_messages: How many of its messages went to the dead stream.
+        unsound: Hashes that are not sound, and in what; their messages are those.
+        full: Counts that have reached the most they can be, and stay there.
+    """
+
+    dead_messages: int
+    unsound: Sequence[str]
+    full: Sequence[str]
+
+
 class Backlog:
     """All partitions' streams, as one consumer sees them."""
 
@@ -156,18 +171,23 @@ class Backlog:
             for number, reply in zip(cursors, replies, strict=True)
         }
 
-    def commit(self, commits: Sequence[Commit], now: float) -> list[bool | MetricsError]:
+    def commit(
+        self, commits: Sequence[Commit], now: float
+    ) -> list[bool | Exceptions | MetricsError]:
         """Apply each commit and take its entries out of the stream, or change nothing.
+
+        Columns whose hash is not sound go to the dead stream instead, in the same step.
 
         Args:
             commits: What to commit; one atomic step each.
             now: Unix seconds.
 
         Returns:
-            For each whether it was done; False if an entry is no longer this consumer's.
+            For each whether it was done; False if an entry is no longer this consumer's. If it
+            was done, but not as usual, how.
         """
         replies = self._connection.execute([self._commit_call(commit, now) for commit in commits])
-        return [reply if isinstance(reply, MetricsError) else reply == 1 for reply in replies]
+        return [_outcome(reply) for reply in replies]
 
     def deliveries_of(self, partition: int, entry: Delivered) -> int:
         """Return how often an entry has been delivered, 0 if it is not pending.
@@ -231,7 +251,7 @@ class Backlog:
             arguments.append(commit.folded.dropped.get(key_hour, 0))
             arguments += _numbers(commit.folded.aggregates.get(key_hour))
         return _COMMIT.call(
-            [names.stream, names.audit, names.backlog, names.keys, *hashes], arguments
+            [names.stream, names.audit, names.backlog, names.keys, names.dead, *hashes], arguments
         )
 
 
@@ -243,6 +263,19 @@ def _numbers(aggregate: Aggregate | None) -> Iterable[Argument]:
     yield len(aggregate.histogram)
     for bucket, count in aggregate.histogram:
         yield from (f"{BUCKET_PREFIX}{bucket}", count)
+
+
+def _outcome(reply: Reply | MetricsError) -> bool | Exceptions | MetricsError:
+    if isinstance(reply, MetricsError):
+        return reply
+    if isinstance(reply, int):
+        return reply == 1
+    dead_messages, unsound, full = reply
+    return Exceptions(dead_messages, _texts(unsound), _texts(full))
+
+
+def _texts(items: Sequence[bytes]) -> list[str]:
+    return [item.decode(errors="replace") for item in items]
 
 
 def _delivered(reply: Reply) -> list[Delivered]:

@@ -12,7 +12,7 @@ from itertools import chain
 import numpy as np
 import numpy.typing as npt
 
-from metrics.aggregate import BUCKET_PREFIX, DROPPED_FIELD, Aggregate
+from metrics.aggregate import BUCKET_PREFIX, COUNT_MAX, DROPPED_FIELD, Aggregate
 from metrics.errors import StorageUnsoundError
 from metrics.histogram import Histogram
 
@@ -120,7 +120,7 @@ def _is_sound(
     )
     return bool(
         all(np.array_equal(key_hour[count], key_hour[each]) for each in (total, least, most))
-        and np.array_equal(counts, in_buckets)
+        and np.array_equal(counts, np.minimum(in_buckets, COUNT_MAX))
         and (value[count] > 0).all()
         and ((whole >= 0) & (whole == np.floor(whole))).all()
         and (value[total] <= _LARGEST).all()

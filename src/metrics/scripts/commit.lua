@@ -1,23 +1,30 @@
 -- Commit entries: apply their aggregates and take them out of the stream, or change nothing.
 --
+-- A hash that is not sound is left alone, and its columns go to the dead stream; all other columns
+-- of the entries are applied, and the entries count as committed.
+--
 -- The fence: every entry must still be pending for this consumer. Entries that another worker has
 -- claimed, or that are committed already, are not, and then nothing is applied. Whatever can fail
 -- is checked before the first write, since scripts do not roll back. The first write is XACK,
 -- which Redis allows when it is out of memory: so a full Redis still drains.
 --
--- KEYS  1 stream, 2 audit, 3 backlog, 4 keys, 5... one hash per key-hour
+-- KEYS  1 stream, 2 audit, 3 backlog, 4 keys, 5 dead stream, 6... one hash per key-hour
 -- ARGV  1 group, 2 consumer, 3 messages, 4 oldest hour that is kept (as digits),
 --       5 number of entries; their ids;
 --       number of hours; each hour: name, entries that hold messages of it;
 --       for each hash: key, hour (as digits), when it expires (Unix seconds), messages that were
 --       dropped, count; and if that is not 0: sum, min, max, number of buckets; each bucket:
 --       field, count
--- Result: 1 committed, 0 not pending for this consumer
+-- Result: 1 committed, 0 not pending for this consumer; or, committed as well:
+--       messages that went to the dead stream; what is not sound in each hash of theirs; which
+--       counts have reached their limit just now
 
-local stream, audit, backlog, keys = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local stream, audit, backlog, keys, dead = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local FIRST_HASH = 6
 local group, consumer, messages, oldest = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local LARGEST = 1.7976931348623157e308
-local EXACT_MAX = 9007199254740992
+-- A count is exact in a double up to here, and stays here once it is reached.
+local COUNT_MAX = 9007199254740991
 -- More values than this do not fit on Lua's stack at once.
 local UNPACK_MAX = 4000
 
@@ -38,12 +45,9 @@ local function written(number)
   return string.format('%.17g', number)
 end
 
--- A wrong type is found here, by name, and not by a command that fails between two writes.
-local function require_type(key, wanted)
+local function is_of_type(key, wanted)
   local found = redis.call('TYPE', key).ok
-  if found ~= wanted and found ~= 'none' then
-    return redis.error_reply('UNSOUND ' .. key)
-  end
+  return found == wanted or found == 'none'
 end
 
 local function hmget(key, names)
@@ -79,17 +83,28 @@ local function hset(key, fields)
   end
 end
 
-local unsound
-local function counted(text, more, key)
-  if text and not string.find(text, '^%d+$') then
-    unsound = key
+-- What is wrong with the hash that is being looked at, and which counts are at their limit.
+local fault
+local full = {}
+
+local function counted(text, more, name, key)
+  local before = tonumber(text or 0)
+  if text and not (string.find(text, '^%d+$') and before <= COUNT_MAX) then
+    fault = fault or name
     return 0
   end
-  local count = tonumber(text or 0) + tonumber(more)
-  if count >= EXACT_MAX then
-    unsound = key
+  local count = before + tonumber(more)
+  if count < COUNT_MAX then
+    return count
   end
-  return count
+  if before < COUNT_MAX then
+    full[#full + 1] = key .. ' ' .. name
+  end
+  return COUNT_MAX
+end
+
+local function is_value(number)
+  return number and number >= 0 and number <= LARGEST
 end
 
 local ids = {}
@@ -102,25 +117,28 @@ for _, id in ipairs(ids) do
   end
 end
 
-for i = 2, #KEYS do
-  local refusal = require_type(KEYS[i], i == 4 and 'zset' or 'hash')
-  if refusal then
-    return refusal
+-- A wrong type is found here, by name, and not by a command that fails between two writes.
+for i = 2, FIRST_HASH - 1 do
+  if not is_of_type(KEYS[i], i == 4 and 'zset' or i == 5 and 'stream' or 'hash') then
+    return redis.error_reply('UNSOUND ' .. KEYS[i])
   end
 end
-local books = redis.call('HMGET', audit, 'committed', 'applied')
-counted(books[1], #ids, audit)
-counted(books[2], messages, audit)
+local books = redis.call('HMGET', audit, 'committed', 'applied', 'dead_messages')
+for i, name in ipairs({ 'committed', 'applied', 'dead_messages' }) do
+  counted(books[i], i == 1 and #ids or messages, name, audit)
+end
+if fault or #full > 0 then
+  return redis.error_reply('UNSOUND ' .. audit)
+end
 
 local hours = {}
 for _ = 1, tonumber(take()) do
   local hour, entries = take(), take()
   local left = redis.call('HGET', backlog, hour)
   if left and not string.find(left, '^%d+$') then
-    unsound = backlog
-  else
-    hours[hour] = tonumber(left or 0) - tonumber(entries)
+    return redis.error_reply('UNSOUND ' .. backlog)
   end
+  hours[hour] = tonumber(left or 0) - tonumber(entries)
 end
 
 -- The fields of a hash once the next messages of its key-hour are in it.
@@ -131,49 +149,83 @@ local function merged(key, count)
     names[4 + b], added[b] = ARGV[at], ARGV[at + 1]
     at = at + 2
   end
+  if fault then
+    return {}
+  end
   local now = fields_of(key, names)
   if now[1] then
     local sums, mins, maxs = tonumber(now[2]), tonumber(now[3]), tonumber(now[4])
-    if not (sums and mins and maxs) then
-      unsound = key
+    if not (is_value(sums) and is_value(mins) and is_value(maxs)) then
+      fault = 'sum, min, max'
       return {}
     end
     sum = written(math.min(sums + tonumber(sum), LARGEST))
     if mins <= tonumber(min) then min = now[3] end
     if maxs >= tonumber(max) then max = now[4] end
+  elseif now[2] or now[3] or now[4] then
+    fault = 'count'
   end
-  local fields = { 'count', counted(now[1], count, key), 'sum', sum, 'min', min, 'max', max }
+  local fields = { 'count', counted(now[1], count, 'count', key), 'sum', sum, 'min', min, 'max', max }
   for b, more in ipairs(added) do
     fields[7 + 2 * b] = names[4 + b]
-    fields[8 + 2 * b] = counted(now[4 + b], more, key)
+    fields[8 + 2 * b] = counted(now[4 + b], more, names[4 + b], key)
   end
   return fields
 end
 
-local hashes = {}
-for i = 5, #KEYS do
+local hashes, unsound, faults = {}, {}, {}
+for i = FIRST_HASH, #KEYS do
   local hash = { key = take(), hour = take(), expires = take(), fields = {} }
   local dropped, count = take(), take()
+  local full_before = #full
+  fault = not is_of_type(KEYS[i], 'hash') and 'type' or nil
   if count ~= '0' then
     hash.fields = merged(KEYS[i], count)
   end
-  if dropped ~= '0' then
+  if dropped ~= '0' and not fault then
     local now = redis.call('HGET', KEYS[i], 'dropped')
     table.insert(hash.fields, 'dropped')
-    table.insert(hash.fields, counted(now, dropped, KEYS[i]))
+    table.insert(hash.fields, counted(now, dropped, 'dropped', KEYS[i]))
+  end
+  if fault then
+    hash.fields = nil
+    faults[#faults + 1] = KEYS[i] .. ' is not sound: ' .. fault
+    unsound[string.match(KEYS[i], '}:hour:(.*)$')] = faults[#faults]
+    for j = #full, full_before + 1, -1 do
+      full[j] = nil
+    end
   end
   hashes[i] = hash
 end
-if unsound then
-  return redis.error_reply('UNSOUND ' .. unsound)
+
+-- The columns of the hashes that are not sound, each with what it is kept with.
+local buried, buried_messages = {}, 0
+for _, id in ipairs(#faults > 0 and ids or {}) do
+  local entry = redis.call('XRANGE', stream, id, id)[1]
+  local fields = entry and entry[2] or {}
+  for i = 1, #fields, 2 do
+    local key_hour, text = fields[i], fields[i + 1]
+    if unsound[key_hour] then
+      buried[#buried + 1] = { 'id', id, 'reason', unsound[key_hour], key_hour, text }
+      if string.sub(text, 1, 8) ~= 'dropped=' then
+        local _, commas = string.gsub(text, ',', '')
+        buried_messages = buried_messages + commas + 1
+      end
+    end
+  end
 end
 
 redis.call('XACK', stream, group, unpack(ids))
 redis.call('XDEL', stream, unpack(ids))
-for i = 5, #KEYS do
+for _, fields in ipairs(buried) do
+  redis.call('XADD', dead, '*', unpack(fields))
+end
+for i = FIRST_HASH, #KEYS do
   local hash = hashes[i]
-  hset(KEYS[i], hash.fields)
-  redis.call('EXPIREAT', KEYS[i], hash.expires)
+  if hash.fields then
+    hset(KEYS[i], hash.fields)
+    redis.call('EXPIREAT', KEYS[i], hash.expires)
+  end
   redis.call('ZADD', keys, 'GT', hash.hour, hash.key)
 end
 redis.call('ZREMRANGEBYSCORE', keys, '-inf', '(' .. oldest)
@@ -185,5 +237,11 @@ for hour, left in pairs(hours) do
   end
 end
 redis.call('HINCRBY', audit, 'committed', #ids)
-redis.call('HINCRBY', audit, 'applied', messages)
-return 1
+redis.call('HINCRBY', audit, 'applied', messages - buried_messages)
+if #faults == 0 and #full == 0 then
+  return 1
+end
+if buried_messages > 0 then
+  redis.call('HINCRBY', audit, 'dead_messages', buried_messages)
+end
+return { buried_messages, faults, full }
