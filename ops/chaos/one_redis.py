@@ -6,11 +6,13 @@ from typing import Self
 
 from ops.chaos.proxy import Proxy
 from ops.procfile import free_port
-from ops.redis.embedded_redis import EmbeddedRedis
+from ops.redis.redis_with_users import ADMIN, RedisWithUsers
 
 
 class OneRedis:
     """A redis-server that keeps all it was told before it answers, and a proxy before it.
+
+    It has the users that ship, so each restart reads the append-only file as those do.
 
     Attributes:
         server: The redis-server.
@@ -28,11 +30,11 @@ class OneRedis:
             server: The program.
             folder: Where its data lie; it must exist.
         """
-        self.server = EmbeddedRedis(
+        self.server = RedisWithUsers(
             server, port=free_port(), folder=folder, options=("--appendfsync", "always")
         )
         self.proxy = Proxy(self.server.port, port=free_port())
-        self.url = f"redis://127.0.0.1:{self.proxy.port}/0"
+        self.url = self.server.url_of(ADMIN, port=self.proxy.port)
         self.own_url = self.server.url
 
     def start(self) -> Self:
@@ -40,6 +42,10 @@ class OneRedis:
         self.server.start()
         self.proxy.start()
         return self
+
+    def url_of(self, role: str) -> str:
+        """Return the URL of the proxy for a process of a role."""
+        return self.server.url_of(role, port=self.proxy.port)
 
     def restart(self, how: signal.Signals) -> None:
         """End the server by a signal, and start it again."""

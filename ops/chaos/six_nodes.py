@@ -40,6 +40,10 @@ class SixNodes:
         self.cluster.start()
         return self
 
+    def url_of(self, role: str) -> str:
+        """Return the URL for a process, of whatever role."""
+        return self.url
+
     def restart(self, how: signal.Signals) -> None:
         """End all nodes by a signal, and start them again."""
         for node in self.cluster.nodes:

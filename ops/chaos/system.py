@@ -38,6 +38,9 @@ class Redis(Protocol):
     def start(self) -> Self:
         """Start it, and wait until it answers."""
 
+    def url_of(self, role: str) -> str:
+        """Return the URL for a process of a role."""
+
     def restart(self, how: signal.Signals) -> None:
         """End all of it by a signal, and start it again."""
 
@@ -173,7 +176,9 @@ class System:
 
     def _service(self, name: str, label: str, command: str = "", **environ: str) -> Service:
         log = self._folder / f"{label}.log"
-        return Service(name, self.redis.url, log, command=command, **self._environ, **environ)
+        return Service(
+            name, self.redis.url_of(name), log, command=command, **self._environ, **environ
+        )
 
     def _skewed_collector(self, label: str) -> Service:
         command = procfile()["collector"].replace("api.collector:", "ops.chaos.skewed_collector:")

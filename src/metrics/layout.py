@@ -9,6 +9,7 @@ from metrics.errors import LayoutError, StorageUnavailableError, StorageUnsoundE
 from metrics.eviction import refuse_eviction
 from metrics.histogram import RELATIVE_ERROR
 from metrics.keyspace import LAYOUT
+from metrics.lost_data import refuse_lost_data, refuse_powerless_default_user
 
 SCHEMA_VERSION = 1
 
@@ -41,7 +42,7 @@ class Layout:
 
         Raises:
             LayoutError: If Redis holds numbers of another layout.
-            StorageUnsoundError: If it may throw away what it holds.
+            StorageUnsoundError: If it may throw away what it holds, or has lost it.
             StorageUnavailableError: If Redis is away and was never asked; to be called again.
         """
         now = self._monotonic()
@@ -54,6 +55,8 @@ class Layout:
         try:
             self._compare(connection)
             refuse_eviction(connection, self._partitions)
+            refuse_powerless_default_user(connection, self._partitions)
+            refuse_lost_data(connection, self._partitions)
         except StorageUnavailableError:
             if not has_agreed:
                 raise
