@@ -115,6 +115,7 @@ def _numbers(books: Sequence[Books]) -> dict[str, object]:
             "appended": sum(each.appended for each in books),
             "committed": sum(each.committed for each in books),
             "dead": sum(each.dead for each in books),
+            "foreign": sum(each.foreign for each in books),
             "backlog": sum(each.length for each in books),
         },
         "messages": {

@@ -39,10 +39,10 @@ def hash_of(connection: Connection, name: str) -> dict[str, str]:
 
 
 def books_of(connection: Connection, partition: int = 0) -> dict[str, int]:
-    """Return the books of a partition by the names of their counts."""
+    """Return the books of a partition by the names of their counts; foreign if any."""
     books = asdict(_books_in(connection, partition))
     del books["partition"]
-    return books
+    return {name: count for name, count in books.items() if count or name != "foreign"}
 
 
 def assert_books_balance(connection: Connection, partition: int = 0) -> None:

@@ -13,7 +13,7 @@ from tests.test_collector import assert_is_problem
 from tests.test_query import PARTITION, VALUES, add, client_of, commit
 
 NOTHING = {
-    "entries": {"appended": 0, "committed": 0, "dead": 0, "backlog": 0},
+    "entries": {"appended": 0, "committed": 0, "dead": 0, "foreign": 0, "backlog": 0},
     "messages": {"accepted": 0, "applied": 0, "dead_messages": 0},
 }
 
@@ -37,20 +37,20 @@ def test_the_books_of_all_partitions_and_what_they_add_up_to(connection: Connect
     assert list(result.json) == ["balance", "partitions", "total"]
     assert result.json["balance"] is True
     assert result.json["total"] == {
-        "entries": {"appended": 3, "committed": 1, "dead": 0, "backlog": 2},
+        "entries": {"appended": 3, "committed": 1, "dead": 0, "foreign": 0, "backlog": 2},
         "messages": {"accepted": 7, "applied": 4, "dead_messages": 0},
     }
     partitions = result.json["partitions"]
     assert [each["partition"] for each in partitions] == list(range(16))
     assert partitions[PARTITION] == {
         "partition": PARTITION,
-        "entries": {"appended": 1, "committed": 1, "dead": 0, "backlog": 0},
+        "entries": {"appended": 1, "committed": 1, "dead": 0, "foreign": 0, "backlog": 0},
         "messages": {"accepted": 4, "applied": 4, "dead_messages": 0},
         "balance": True,
     }
     assert partitions[2] == {
         "partition": 2,
-        "entries": {"appended": 1, "committed": 0, "dead": 0, "backlog": 1},
+        "entries": {"appended": 1, "committed": 0, "dead": 0, "foreign": 0, "backlog": 1},
         "messages": {"accepted": 2, "applied": 0, "dead_messages": 0},
         "balance": True,
     }

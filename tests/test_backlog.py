@@ -1,17 +1,19 @@
 """Committing, burying and dismissing: one step each, and only for whom the entries belong to."""
 
 import math
+import re
 
 import pytest
 
 from metrics.aggregate import COUNT_MAX, Aggregate
 from metrics.backlog import NEW, START, Backlog, Commit, Delivered, Exceptions
 from metrics.connection import Connection, command
-from metrics.entry import fold
+from metrics.entry import Column, fold
 from metrics.errors import GroupMissingError, StorageUnsoundError
 from metrics.hours import Hour
 from metrics.keyspace import GROUP, Partition
 from metrics.merged import merged
+from metrics.stream import Batch
 from tests.streams import HOUR, append, assert_books_balance, batch, books_of, hash_of
 
 pytestmark = pytest.mark.every_server
@@ -197,8 +199,10 @@ def test_a_hash_that_is_not_sound_is_left_alone(
     for key in ("another", "third"):
         assert hash_of(connection, Partition(0).hour(f"{HOUR}:{key}"))["count"] == "1"
     assert dead_of(connection) == [
-        ["id", entry.id.decode(), "reason", result.unsound[0]]
-        + [f"{HOUR}:checkout.web-1", "1.0,2.0"]
+        [
+            *("id", entry.id.decode(), "reason", result.unsound[0]),
+            *(f"{HOUR}:checkout.web-1", "1.0,2.0"),
+        ]
     ]
     assert books_of(connection) == {
         "appended": 2, "committed": 2, "dead": 0,
@@ -427,3 +431,44 @@ def test_another_group_on_a_stream_is_not_taken_for_ours(connection: Connection)
     append(connection, batch())
 
     assert len(read(backlog_of(connection))) == 1
+
+
+def test_a_foreign_entry_is_counted_apart_and_takes_no_hour_from_the_backlog(
+    connection: Connection,
+) -> None:
+    """Whatever it looks like; entries of ours that cannot be read are dead as before."""
+    ours = Column(f"{HOUR}:checkout.web-1", "no numbers", 1)
+    append(connection, Batch({0: [ours]}))
+    append(connection, batch())
+    connection.ask(command("XADD", STREAM, "*", f"{HOUR}:x y", "1,2,3"))
+    backlog = backlog_of(connection)
+    broken, good, foreign = read(backlog)
+
+    assert backlog.bury(0, foreign, "not a key") is True
+    assert hash_of(connection, Partition(0).backlog) == {HOUR: "2"}
+    assert_books_balance(connection)
+    assert backlog.bury(0, broken, "no numbers") is True
+    assert commit(backlog, [good]) is True
+
+    assert books_of(connection) == {
+        "appended": 2, "committed": 1, "dead": 1, "foreign": 1,
+        "accepted": 2, "applied": 1, "dead_messages": 1, "length": 0,
+    }  # fmt: skip
+    assert_books_balance(connection)
+    assert len(dead_of(connection)) == 2
+
+
+@pytest.mark.parametrize("name", [Partition(0).audit, Partition(0).dead, Partition(0).backlog])
+def test_a_foreign_key_in_the_place_of_our_books_stops_a_burial(
+    connection: Connection, name: str
+) -> None:
+    """And is named; nothing is done."""
+    backlog = backlog_of(connection)
+    append(connection, batch())
+    (entry,) = read(backlog)
+    connection.ask(command("DEL", name))
+    connection.ask(command("SET", name, "by hand"))
+
+    with pytest.raises(StorageUnsoundError, match=re.escape(name)):
+        backlog.bury(0, entry, "a test")
+    assert connection.ask(command("XLEN", STREAM)) == 1

@@ -9,13 +9,24 @@ from metrics.errors import (
     StorageUnavailableError,
 )
 from metrics.keyspace import Partition, partition_of
-from metrics.stream import Batch, Mark, Registration
+from metrics.stream import Appender, Batch, Mark, Registration
 from tests.streams import HOUR, append, assert_books_balance, batch, books_of, hash_of
 
 pytestmark = pytest.mark.every_server
 
 STREAM = Partition(0).stream
 MARK = Mark("batch-1", "digest-1")
+OTHER = Mark("batch-2", "digest-2")
+
+
+def registration_of(mark: Mark) -> Registration:
+    """Return what a collector sends first of a batch with an idempotency key."""
+    return Registration(mark, 1.0, partitions=16, window_s=900)
+
+
+def appender_of(connection: Connection) -> Appender:
+    """Return what sends to Redis together what came together."""
+    return Appender(connection, agree=lambda: None, backlog_limit_entries=1000, window_s=900)
 
 
 def entries_in(connection: Connection, stream: str = STREAM) -> list[list[str]]:
@@ -56,7 +67,8 @@ def test_a_batch_may_touch_several_partitions(connection: Connection) -> None:
     assert books_of(connection, 0)["accepted"] == 1
     assert books_of(connection, 3)["accepted"] == 2
     for partition in (Partition(0), Partition(3)):
-        assert connection.ask(command("GET", partition.seen("batch-1"))) == b"digest-1"
+        mark = connection.ask(command("GET", partition.seen("batch-1")))
+        assert mark == str(MARK.fingerprint).encode()
 
 
 def test_a_large_batch_becomes_several_entries(connection: Connection) -> None:
@@ -235,12 +247,67 @@ def test_a_registration_is_refreshed_by_repetitions(connection: Connection) -> N
     assert connection.ask(command("TTL", home)) > 800
 
 
-def test_a_registration_that_somebody_made_by_hand_is_a_conflict(connection: Connection) -> None:
-    """And no fault that fails the whole group."""
+@pytest.mark.parametrize("text", ["junk", "digest-1 abc", "digest-1 1e400", "digest-1 nan", ""])
+def test_a_registration_that_somebody_made_by_hand_stops_its_own_request_alone(
+    connection: Connection, text: str
+) -> None:
+    """The 503 names it; others that are sent together with it go on."""
     home = Partition(partition_of("batch-1", 16)).batch("batch-1")
-    connection.ask(command("SET", home, "junk"))
+    connection.ask(command("SET", home, text))
+    outcomes = appender_of(connection).send(
+        [registration_of(MARK), batch(), registration_of(OTHER)]
+    )
 
-    assert isinstance(register(connection, MARK, 1.0), IdempotencyConflictError)
+    assert isinstance(outcomes[0], StorageUnavailableError)
+    assert (outcomes[0].stored, home in outcomes[0].public) == ("no", True)
+    assert outcomes[1:] == [{}, 1.0]
+
+
+def test_a_registration_of_a_wrong_type_is_named(connection: Connection) -> None:
+    """Redis itself names no key."""
+    home = Partition(partition_of("batch-1", 16)).batch("batch-1")
+    connection.ask(command("HSET", home, "a", "b"))
+    outcomes = appender_of(connection).send([registration_of(MARK), batch()])
+
+    assert isinstance(outcomes[0], StorageUnavailableError)
+    assert home in str(outcomes[0])
+    assert outcomes[1] == {}
+
+
+def test_a_mark_of_a_wrong_type_stops_its_own_batch_alone(connection: Connection) -> None:
+    """Others of the same call are appended, and the answer names the key."""
+    name = Partition(0).seen("batch-1")
+    connection.ask(command("HSET", name, "a", "b"))
+
+    first, second, third = append(connection, batch(mark=MARK), batch(mark=OTHER), batch())
+
+    assert isinstance(first, StorageUnavailableError)
+    assert (first.stored, name in first.public) == ("no", True)
+    assert (second, third) == (None, None)
+    assert books_of(connection)["accepted"] == 2
+
+
+def test_a_mark_of_an_earlier_version_is_one(connection: Connection) -> None:
+    """It holds the digest itself: 16 bytes in hexadecimal digits."""
+    connection.ask(command("SET", Partition(0).seen("batch-1"), "0123456789abcdef" * 2))
+
+    assert append(connection, batch(mark=MARK)) == [None]
+    assert books_of(connection)["accepted"] == 0
+
+
+def test_a_mark_takes_less_memory_than_the_digest_of_its_body_would(
+    connection: Connection,
+) -> None:
+    """Redis keeps a number in the place of the text."""
+    mark = Mark("batch-1", "f" * 32)
+    append(connection, batch(mark=mark))
+    name, other = Partition(0).seen("batch-1"), Partition(0).seen("batch-2")
+    connection.ask(command("SET", other, mark.digest, "EX", 900))
+
+    small, large = (
+        connection.ask(command("MEMORY", "USAGE", each, key=each)) for each in (name, other)
+    )
+    assert small <= large - 16
 
 
 def ids_in(connection: Connection) -> list[tuple[int, int]]:

@@ -13,7 +13,7 @@ from metrics.histogram import Histogram
 
 BUCKET_PREFIX = "b:"
 COUNT_MAX = 2**53 - 1
-"""What a count, of a bucket or of all, stays at once it is reached: all below is exact as a double."""
+"""What a count stays at once it is reached: all below is exact as a double."""
 
 DROPPED_FIELD = b"dropped"
 _LARGEST = sys.float_info.max

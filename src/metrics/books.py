@@ -16,7 +16,7 @@ from metrics.message import shown
 from metrics.node import Reply
 
 _AUDIT = Script.named("audit")
-_COUNTS = ("appended", "committed", "dead", "accepted", "applied", "dead_messages")
+_COUNTS = ("appended", "committed", "dead", "accepted", "applied", "dead_messages", "foreign")
 _COUNT = re.compile(rb"\d{1,18}")
 
 
@@ -33,6 +33,8 @@ class Books:
         applied: Messages in the entries that were committed.
         dead_messages: Messages in the entries that are dead.
         length: Entries in the stream, its backlog.
+        foreign: Entries that no collector appended and that are in the dead stream now; they are
+            in no other count.
     """
 
     partition: int
@@ -43,6 +45,7 @@ class Books:
     applied: int
     dead_messages: int
     length: int
+    foreign: int = 0
 
     @property
     def balance(self) -> bool:

@@ -147,7 +147,7 @@ class Connection:
             routes = self._routes_again(calls, routes, replies)
             if not routes:
                 break
-        return [_ours(reply) for reply in replies]
+        return [_ours(reply, call) for reply, call in zip(replies, calls, strict=True)]
 
     def ask(self, call: Call) -> Reply:
         """Send one call and return its reply.
@@ -264,7 +264,7 @@ def done(reply: Reply | MetricsError) -> Reply:
     return reply
 
 
-def _ours(reply: Reply) -> Reply | MetricsError:
+def _ours(reply: Reply, call: Call) -> Reply | MetricsError:
     """Return a reply as it is, and an error of Redis as the error of ours that it means."""
     if not isinstance(reply, RedisError):
         return reply
@@ -276,5 +276,7 @@ def _ours(reply: Reply) -> Reply | MetricsError:
     if "NOGROUP" in text:
         return GroupMissingError(text)
     if _UNSOUND.search(text):
-        return StorageUnsoundError(text)
+        # Redis names no key. A script names it, unless it is the first of its keys.
+        is_named = call.key is None or "UNSOUND" in text
+        return StorageUnsoundError(text if is_named else f"{call.key}: {text}")
     return UnexpectedReplyError(text)

@@ -12,9 +12,9 @@ HAS_DATA = "has_data"
 
 
 def refuse_powerless_default_user(connection: Connection, partitions: Iterable[int]) -> None:
-    """Ask every node that has partitions what its default user may do; where that is not told,
-    or the version knows no such question (before 7.0), it is trusted.
+    """Ask every node that has partitions what its default user may do.
 
+    A node that does not tell is trusted, and so is one that cannot (before 7.0).
     A script's writes lie in the append-only file as MULTI and EXEC, and some versions from 7.0 on
     replay these with the rights of the default user: without any, they are left out.
 

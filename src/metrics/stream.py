@@ -1,9 +1,11 @@
 """The collector's side of the streams: batches are registered and appended, each at most once."""
 
+import re
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
+from hashlib import blake2b
 from itertools import islice
 
 import msgspec
@@ -21,6 +23,8 @@ from metrics.keyspace import Partition, partition_of
 from metrics.node import Argument, Reply
 
 DRAWN_BITS = 48
+
+_ARRIVAL = re.compile(r"[0-9]{1,12}(\.[0-9]{1,20})?")
 
 _APPEND = Script.named("append")
 
@@ -43,6 +47,11 @@ class Mark:
     key: str
     digest: str
     owner: str = ""
+
+    @property
+    def fingerprint(self) -> int:
+        """A short digest: Redis keeps a number of 7 bytes in a fraction of the memory of a text."""
+        return int.from_bytes(blake2b(self.digest.encode(), digest_size=7).digest(), "big")
 
     @property
     def name(self) -> str:
@@ -125,6 +134,8 @@ class Registration:
         if text is None:  # it expired just now
             return self._arrival
         digest, _, arrival = text.decode(errors="replace").partition(" ")
+        if not _ARRIVAL.fullmatch(arrival):
+            return _not_ours(Partition(self.home).batch(self._mark.name))
         return float(arrival) if digest == self._mark.digest else _conflict(self._mark)
 
 
@@ -201,12 +212,14 @@ class Group:
         names = _names(number)
         if group.marked:
             names += tuple(Partition(number).seen(mark.name) for _, mark, _ in group.marked)
-        batches = [(mark.digest, entries) for _, mark, entries in group.marked]
+        batches: list[tuple[Argument, list[Entry]]] = [
+            (mark.fingerprint, entries) for _, mark, entries in group.marked
+        ]
         if group.unmarked:
             batches.append(("", pack(group.columns)))
         arguments: list[Argument] = [self._limit, self._window_s, self._drawn, len(batches)]
-        for digest, entries in batches:
-            arguments += (digest, sum([entry.messages for entry in entries]), len(entries))
+        for fingerprint, entries in batches:
+            arguments += (fingerprint, sum([entry.messages for entry in entries]), len(entries))
             for entry in entries:
                 arguments.append(len(entry.columns))
                 for column in entry.columns:
@@ -219,6 +232,8 @@ class Group:
         mark = self._batches[i].mark
         if result == -1 and mark is not None:
             return _conflict(mark)
+        if result == -3 and mark is not None:
+            return _not_ours(Partition(partition).seen(mark.name))
         if result == -2:
             return StorageUnavailableError(f"the backlog of partition {partition} is at its limit")
         return None
@@ -317,6 +332,12 @@ def _batch_of(messages: Sequence[SingleMessage]) -> Batch:
 
 def _conflict(mark: Mark) -> IdempotencyConflictError:
     return IdempotencyConflictError(f"Idempotency-Key {mark.key!r} was used for another body")
+
+
+def _not_ours(name: str) -> StorageUnavailableError:
+    return StorageUnavailableError(
+        f"{name} does not hold what a collector writes there; it expires, or DEL it", stored="no"
+    )
 
 
 def failure_of(batch: Batch, failures: Failures) -> MetricsError | None:

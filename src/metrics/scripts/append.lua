@@ -10,28 +10,51 @@
 -- KEYS  1 stream, 2 audit, 3 backlog, 4... the mark of each batch that has one, in their order
 -- ARGV  1 backlog limit in entries, 2 dedupe window in seconds, 3 a random number of 48 bits,
 --       4 number of batches; each batch:
---       digest ("" if it has no mark), messages, number of entries; each entry:
+--       fingerprint of its body ("" if it has no mark), messages, number of entries; each entry:
 --       number of columns; each column: hour:key, values
 -- Result, for each batch:
---       1 appended, 0 counts already, -1 the mark is of another batch, -2 backlog at its limit
+--       1 appended, 0 counts already, -1 the mark is of another batch, -2 backlog at its limit,
+--       -3 the mark is not sound
 
 local stream, audit, backlog = KEYS[1], KEYS[2], KEYS[3]
 local limit, window, drawn = tonumber(ARGV[1]), ARGV[2], tonumber(ARGV[3])
 
-local length = redis.call('XLEN', stream)
-for _, count in ipairs(redis.call('HMGET', audit, 'appended', 'accepted')) do
+-- Read a key of ours; one of a wrong type is named.
+local failure
+local function read(name, key, ...)
+  local reply = redis.pcall(name, key, ...)
+  if type(reply) == 'table' and reply.err then
+    local is_unsound = string.find(reply.err, 'WRONGTYPE', 1, true)
+    local named = is_unsound and redis.error_reply('UNSOUND ' .. key .. ': ' .. reply.err)
+    failure = failure or named or reply
+    return {}
+  end
+  return reply
+end
+
+local UNSOUND = {}
+-- Marks of earlier versions hold the whole digest; the home of their key has compared it already.
+local EARLIER_LENGTH = 32
+
+local length = read('XLEN', stream)
+for _, count in ipairs(read('HMGET', audit, 'appended', 'accepted')) do
   if count and (#count > 15 or not string.find(count, '^%d+$')) then
     return redis.error_reply('UNSOUND ' .. audit)
   end
 end
-for _, count in ipairs(redis.call('HVALS', backlog)) do
+for _, count in ipairs(read('HVALS', backlog)) do
   if #count > 15 or not string.find(count, '^%d+$') then
     return redis.error_reply('UNSOUND ' .. backlog)
   end
 end
+if failure then
+  return failure
+end
+-- A mark that is of a wrong type concerns its own batch only.
 local marks = {}
 for i = 4, #KEYS do
-  marks[i] = redis.call('GET', KEYS[i])
+  local mark = redis.pcall('GET', KEYS[i])
+  marks[i] = type(mark) == 'table' and UNSOUND or mark
 end
 
 local results = {}
@@ -79,16 +102,20 @@ local function skip_entry()
 end
 
 for batch = 1, tonumber(ARGV[4]) do
-  local digest, batch_messages, batch_entries = ARGV[at], ARGV[at + 1], tonumber(ARGV[at + 2])
+  local fingerprint, batch_messages, batch_entries = ARGV[at], ARGV[at + 1], tonumber(ARGV[at + 2])
   at = at + 3
   local seen = false
-  if digest ~= '' then
+  if fingerprint ~= '' then
     mark = mark + 1
     seen = marks[mark]
   end
   local result = 1
   if seen then
-    result = seen == digest and 0 or -1
+    if seen == UNSOUND then
+      result = -3
+    else
+      result = (seen == fingerprint or #seen == EARLIER_LENGTH) and 0 or -1
+    end
   elseif length + entries >= limit then
     result = -2
   end
@@ -96,11 +123,11 @@ for batch = 1, tonumber(ARGV[4]) do
     if result == 1 then append_entry() else skip_entry() end
   end
   -- After the entries: an append that is refused leaves no mark.
-  if result == 1 and digest ~= '' then
-    redis.call('SET', KEYS[mark], digest, 'EX', window)
+  if result == 1 and fingerprint ~= '' then
+    redis.call('SET', KEYS[mark], fingerprint, 'EX', window)
     for i = mark + 1, #KEYS do
       if KEYS[i] == KEYS[mark] then
-        marks[i] = digest
+        marks[i] = fingerprint
       end
     end
   end

@@ -1,5 +1,7 @@
 -- Move one entry that cannot be read from the stream to the dead stream, with the reason.
 --
+-- An entry that no collector appended is counted apart, as foreign: it is none of the books'.
+--
 -- KEYS  1 stream, 2 audit, 3 backlog, 4 dead stream
 -- ARGV  1 group, 2 consumer, 3 id, 4 reason, 5 messages in it;
 --       number of hours; the hours that it is counted under in the backlog
@@ -13,15 +15,37 @@ local FIELDS_MAX = 4000
 if #redis.call('XPENDING', stream, group, id, id, 1, consumer) == 0 then
   return 0
 end
-redis.call('XLEN', dead)
-for _, count in ipairs(redis.call('HMGET', audit, 'dead', 'dead_messages')) do
+-- Read a key of ours; one of a wrong type is named.
+local failure
+local function read(name, key, ...)
+  local reply = redis.pcall(name, key, ...)
+  if type(reply) == 'table' and reply.err then
+    local is_unsound = string.find(reply.err, 'WRONGTYPE', 1, true)
+    local named = is_unsound and redis.error_reply('UNSOUND ' .. key .. ': ' .. reply.err)
+    failure = failure or named or reply
+    return {}
+  end
+  return reply
+end
+
+read('XLEN', dead)
+local books = read('HMGET', audit, 'appended', 'committed', 'dead', 'dead_messages', 'foreign')
+for i = 1, 5 do
+  local count = books[i]
   if count and (#count > 15 or not string.find(count, '^%d+$')) then
     return redis.error_reply('UNSOUND ' .. audit)
   end
 end
+-- One entry more than was ever appended: this one, which nobody can read, is somebody else's.
+local surplus = (books[2] or 0) + (books[3] or 0) + redis.call('XLEN', stream) - (books[1] or 0)
+local is_foreign = surplus > 0
 local left = {}
-for i = 7, 6 + tonumber(ARGV[6]) do
-  left[ARGV[i]] = tonumber(redis.call('HGET', backlog, ARGV[i]) or 0)
+-- Hours of a foreign entry were never counted.
+for i = 7, is_foreign and 6 or 6 + tonumber(ARGV[6]) do
+  left[ARGV[i]] = tonumber(read('HGET', backlog, ARGV[i]) or 0)
+end
+if failure then
+  return failure
 end
 
 local entry = redis.call('XRANGE', stream, id, id)[1]
@@ -37,6 +61,10 @@ for hour, entries in pairs(left) do
     redis.call('HDEL', backlog, hour)
   end
 end
-redis.call('HINCRBY', audit, 'dead', 1)
-redis.call('HINCRBY', audit, 'dead_messages', messages)
+if is_foreign then
+  redis.call('HINCRBY', audit, 'foreign', 1)
+else
+  redis.call('HINCRBY', audit, 'dead', 1)
+  redis.call('HINCRBY', audit, 'dead_messages', messages)
+end
 return 1
