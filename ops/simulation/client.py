@@ -20,6 +20,9 @@ MESSAGES_MAX = 3
 REPORTS_SHARE = 0.2
 """How many batches hold a loss report, too, perhaps nothing else."""
 
+SPOILT_SHARE = 0.3
+"""How many batches hold a message of a key whose hashes somebody may have spoilt."""
+
 PATIENCE_STEPS_MAX = 40
 KINDS = ("text", "pairs", "columns", "timestamps")
 """Of bodies; all but the first may hold loss reports."""
@@ -46,6 +49,7 @@ class Client(Process):
         collectors: Sequence[Collector],
         *,
         has_keys: bool,
+        spoilt_keys: Sequence[str],
         expect: Callable[[Message, Collection[Hour]], None],
         complain: Callable[[str], None],
     ) -> None:
@@ -57,6 +61,7 @@ class Client(Process):
             ledger: What it sends, and how that was answered.
             collectors: Where to send; any of them will do.
             has_keys: Whether it sends Idempotency-Keys.
+            spoilt_keys: Keys of which nobody expects anything.
             expect: Called with a message and the hours of which it may be.
             complain: Called with what no answer may say.
         """
@@ -65,6 +70,7 @@ class Client(Process):
         self._ledger = ledger
         self._collectors = collectors
         self._has_keys = has_keys
+        self._spoilt_keys = spoilt_keys
         self._expect = expect
         self._complain = complain
         self.is_leaving = False
@@ -87,11 +93,14 @@ class Client(Process):
             lost = [random.choice(KEYS)] if random.random() < REPORTS_SHARE else []
             keys = random.choices(KEYS, k=random.randint(0 if lost else 1, MESSAGES_MAX))
             opened = self._ledger.open(batch, [*keys, *map(name_of, lost)])
-            body, content_type = self._body_of(opened[: len(keys)], opened[len(keys) :])
+            messages = list(opened[: len(keys)])
+            if random.random() < SPOILT_SHARE:
+                messages.append(Message(random.choice(self._spoilt_keys), number))
+            body, content_type = self._body_of(messages, opened[len(keys) :])
             headers = {"CONTENT_TYPE": content_type}
             if self._has_keys:
                 headers["HTTP_IDEMPOTENCY_KEY"] = batch
-            while not self._attempt(batch, body, headers, len(keys)):
+            while not self._attempt(batch, body, headers, len(messages)):
                 if not self._has_keys or self._wire.faults.of_request(GIVEN_UP):
                     break
 

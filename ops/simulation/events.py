@@ -1,6 +1,6 @@
 """What happens between two steps of a schedule: to Redis, and to processes as a whole."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from metrics.connection import Script
 from metrics.entry import Column
@@ -8,6 +8,7 @@ from metrics.hours import Hour
 from metrics.keyspace import GROUP, Partition, partition_of
 from metrics.stream import Batch, Group
 from ops.ledger import Ledger
+from ops.simulation import spoilt
 from ops.simulation.checks import Checks
 from ops.simulation.faults import (
     FAILOVER,
@@ -16,6 +17,7 @@ from ops.simulation.faults import (
     KILLED,
     PARTITION_FAILOVER,
     SCRIPTS_FLUSHED,
+    SPOILT,
     STOPPED,
     UNREADABLE,
 )
@@ -50,6 +52,7 @@ class Events:
         *,
         partitions: int,
         processes: Sequence[Process],
+        hours: Collection[Hour],
     ) -> None:
         """Set it up.
 
@@ -60,6 +63,7 @@ class Events:
             checks: To be told when Redis went back to what it held earlier.
             partitions: How many there are.
             processes: Those that are killed and stopped.
+            hours: Of which there are messages.
         """
         self._storage = storage
         self._wire = wire
@@ -68,6 +72,7 @@ class Events:
         self._random = wire.random
         self._partitions = partitions
         self._processes = processes
+        self._hours = hours
         self._replicas: list[tuple[int, PutBack]] = []
         self._happen: dict[str, Callable[[], None]] = {
             KILLED: self._kill,
@@ -76,6 +81,7 @@ class Events:
             GROUP_DESTROYED: self._destroy_group,
             GROUP_SET_BACK: self._set_group_back,
             UNREADABLE: self._append_unreadable,
+            SPOILT: self._spoil,
             FAILOVER: lambda: self._fail_over(None),
             PARTITION_FAILOVER: lambda: self._fail_over(self._number()),
         }
@@ -127,6 +133,13 @@ class Events:
         group = Group([batch], backlog_limit_entries=1000, window_s=1, draw=self._wire.draw)
         self._wire.carry(_OPERATOR, ("SCRIPT", "LOAD", Script.named("append").text))
         self._wire.carry(_OPERATOR, group.calls[0].arguments)
+
+    def _spoil(self) -> None:
+        """Spoil hashes that clients send messages of, together with messages of other keys."""
+        number = self._number()
+        key = spoilt.keys_of(self._partitions)[number]
+        for command in spoilt.commands(key, number, self._hours):
+            self._wire.carry(_OPERATOR, command)
 
     def _fail_over(self, partition: int | None) -> None:
         """Let a replica take over that is some steps behind."""

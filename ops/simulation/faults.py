@@ -32,6 +32,7 @@ SCRIPTS_FLUSHED = "scripts flushed"
 GROUP_DESTROYED = "group destroyed"
 GROUP_SET_BACK = "group set back"
 UNREADABLE = "entry that cannot be read"
+SPOILT = "hash spoilt by hand"
 FAILOVER = "failover"
 PARTITION_FAILOVER = "failover of a partition"
 STORAGE = {
@@ -39,6 +40,7 @@ STORAGE = {
     GROUP_DESTROYED: OFTEN,
     GROUP_SET_BACK: OFTEN,
     UNREADABLE: OFTEN,
+    SPOILT: OFTEN,
     FAILOVER: OFTEN,
     PARTITION_FAILOVER: OFTEN,
 }

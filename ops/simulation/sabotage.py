@@ -17,6 +17,8 @@ _PENDING = "#redis.call('XPENDING', stream, group, id, id, 1, consumer) == 0"
 _XACK = "redis.call('XACK', stream, group, unpack(ids))\n"
 _XDEL = "redis.call('XDEL', stream, unpack(ids))\n"
 _SEEN = "  if seen then\n"
+_IS_UNSOUND, _REASON = "if unsound[key_hour] then", "'reason', unsound[key_hour]"
+_IS_SOUND = "if hash.fields then"
 _ADDED, _PUT = "counted(now, dropped, 'dropped', KEYS[i])", "dropped"
 
 
@@ -116,6 +118,15 @@ SABOTAGES: dict[str, Callable[[], Sabotage]] = {
     "no fence": lambda: OtherScript(_COMMIT, changed(_COMMIT, (_PENDING, "false"))),
     "no XDEL": lambda: OtherScript(_COMMIT, changed(_COMMIT, (_XDEL, ""))),
     "ack and apply in two calls": TwoCalls,
+    "an entry buried as a whole": lambda: OtherScript(
+        _COMMIT,
+        changed(
+            _COMMIT,
+            (_IS_UNSOUND, "if true then"),
+            (_REASON, "'reason', faults[1]"),
+            (_IS_SOUND, "if #faults == 0 then"),
+        ),
+    ),
     "dropped not added up": lambda: OtherScript(_COMMIT, changed(_COMMIT, (_ADDED, _PUT))),
     "no mark": lambda: OtherScript(_APPEND, changed(_APPEND, (_SEEN, "  if false then\n"))),
     "mark in another slot": MarkElsewhere,

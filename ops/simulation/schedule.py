@@ -13,8 +13,9 @@ from metrics.layout import Layout
 from metrics.node import Command, Reply
 from metrics.settings import Settings
 from ops.ledger import Difference, Expected, Ledger
+from ops.simulation import spoilt
 from ops.simulation.checks import Checks, Hashes
-from ops.simulation.client import Client
+from ops.simulation.client import HOURS, Client
 from ops.simulation.collector import Collector
 from ops.simulation.events import Events
 from ops.simulation.faults import PROCESSES, Faults
@@ -153,6 +154,7 @@ class Schedule:
             self._checks,
             partitions=PARTITIONS,
             processes=[*collectors, *workers],
+            hours=sorted(HOURS),
         )
 
     def run(self) -> Outcome:
@@ -257,6 +259,7 @@ class Schedule:
             self._ledger,
             collectors,
             has_keys=has_keys,
+            spoilt_keys=spoilt.keys_of(PARTITIONS),
             expect=self._checks.expect,
             complain=self._complain,
         )
