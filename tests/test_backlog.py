@@ -293,8 +293,9 @@ def test_counts_that_reach_their_limit_stay_there(connection: Connection) -> Non
 def test_a_foreign_key_in_the_place_of_our_books_stops_the_commit(
     connection: Connection, name: str
 ) -> None:
-    """Whichever it is, nothing is applied."""
+    """Whichever it needs, nothing is applied."""
     backlog = backlog_of(connection)
+    connection.ask(command("SET", HASH, "not sound, so that the dead stream is needed"))
     append(connection, batch())
     entries = read(backlog)
     connection.ask(command("DEL", name))

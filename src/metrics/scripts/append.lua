@@ -19,15 +19,13 @@
 local stream, audit, backlog = KEYS[1], KEYS[2], KEYS[3]
 local limit, window, drawn = tonumber(ARGV[1]), ARGV[2], tonumber(ARGV[3])
 
--- Read a key of ours; one of a wrong type is named.
-local failure
-local function read(name, key, ...)
-  local reply = redis.pcall(name, key, ...)
-  if type(reply) == 'table' and reply.err then
-    local is_unsound = string.find(reply.err, 'WRONGTYPE', 1, true)
-    local named = is_unsound and redis.error_reply('UNSOUND ' .. key .. ': ' .. reply.err)
-    failure = failure or named or reply
-    return {}
+-- What stands in the place of the reply to a read, with the name of its key, which Redis leaves out.
+local function refusal_of(reply, key)
+  if type(reply) ~= 'table' or not reply.err then
+    return nil
+  end
+  if string.find(reply.err, 'WRONGTYPE', 1, true) then
+    return redis.error_reply('UNSOUND ' .. key .. ': ' .. reply.err)
   end
   return reply
 end
@@ -36,19 +34,22 @@ local UNSOUND = {}
 -- Marks of earlier versions hold the whole digest; the home of their key has compared it already.
 local EARLIER_LENGTH = 32
 
-local length = read('XLEN', stream)
-for _, count in ipairs(read('HMGET', audit, 'appended', 'accepted')) do
+local length = redis.pcall('XLEN', stream)
+local books = redis.pcall('HMGET', audit, 'appended', 'accepted')
+local waiting = redis.pcall('HVALS', backlog)
+local refusal = refusal_of(length, stream) or refusal_of(books, audit) or refusal_of(waiting, backlog)
+if refusal then
+  return refusal
+end
+for _, count in ipairs(books) do
   if count and (#count > 15 or not string.find(count, '^%d+$')) then
     return redis.error_reply('UNSOUND ' .. audit)
   end
 end
-for _, count in ipairs(read('HVALS', backlog)) do
+for _, count in ipairs(waiting) do
   if #count > 15 or not string.find(count, '^%d+$') then
     return redis.error_reply('UNSOUND ' .. backlog)
   end
-end
-if failure then
-  return failure
 end
 -- A mark that is of a wrong type concerns its own batch only.
 local marks = {}

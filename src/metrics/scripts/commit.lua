@@ -118,15 +118,14 @@ for _, id in ipairs(ids) do
 end
 
 -- A wrong type is found here, by name, and not by a command that fails between two writes.
-for i = 2, FIRST_HASH - 1 do
-  if not is_of_type(KEYS[i], i == 4 and 'zset' or i == 5 and 'stream' or 'hash') then
+for i = 2, 4 do
+  if not is_of_type(KEYS[i], i == 4 and 'zset' or 'hash') then
     return redis.error_reply('UNSOUND ' .. KEYS[i])
   end
 end
-local books = redis.call('HMGET', audit, 'committed', 'applied', 'dead_messages')
-for i, name in ipairs({ 'committed', 'applied', 'dead_messages' }) do
-  counted(books[i], i == 1 and #ids or messages, name, audit)
-end
+local books = redis.call('HMGET', audit, 'committed', 'applied')
+counted(books[1], #ids, 'committed', audit)
+counted(books[2], messages, 'applied', audit)
 if fault or #full > 0 then
   return redis.error_reply('UNSOUND ' .. audit)
 end
@@ -200,6 +199,16 @@ end
 
 -- The columns of the hashes that are not sound, each with what it is kept with.
 local buried, buried_messages = {}, 0
+if #faults > 0 then
+  if not is_of_type(dead, 'stream') then
+    return redis.error_reply('UNSOUND ' .. dead)
+  end
+  fault = nil
+  counted(redis.call('HGET', audit, 'dead_messages'), messages, 'dead_messages', audit)
+  if fault then
+    return redis.error_reply('UNSOUND ' .. audit)
+  end
+end
 for _, id in ipairs(#faults > 0 and ids or {}) do
   local entry = redis.call('XRANGE', stream, id, id)[1]
   local fields = entry and entry[2] or {}
