@@ -128,7 +128,7 @@ def reference(data: bytes) -> list[Seen]:
 
 
 def _unquoted(target: bytes) -> str:
-    """Return a target as WSGI has it: its path without percent signs, no question mark at its end."""
+    """Return a target as WSGI has it."""
     path, _, query = target.partition(b"?")
     text = unquote_to_bytes(path).decode("latin-1")
     return f"{text}?{query.decode('latin-1')}" if query else text

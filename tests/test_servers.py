@@ -4,7 +4,7 @@ import contextlib
 import json
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from time import monotonic
@@ -12,6 +12,7 @@ from time import monotonic
 import gevent
 import pytest
 
+from api.server import connection as http_connection
 from api.server import worker
 from metrics.connection import Connection, command
 from ops.procfile import Service
@@ -34,8 +35,10 @@ make_server("127.0.0.1", int(os.environ["PORT"]), get_app(), Server).serve_forev
 
 
 @pytest.fixture
-def collector(redis_server: EmbeddedRedis, tmp_path: Path) -> Iterator[Service]:
-    """The collector under that server."""
+def collector(
+    redis_server: EmbeddedRedis, connection: Connection, tmp_path: Path
+) -> Iterator[Service]:
+    """The collector under that server, on an empty Redis."""
     service = Service("collector", redis_server.url, tmp_path / "log", command=THREADED)
     yield service.start()
     service.kill()
@@ -102,3 +105,26 @@ def test_a_repetition_counts_once_under_any_wsgi_server(
     connection.ask(command("CLIENT", "PAUSE", 2500, key=None))
 
     assert post(1) == 503
+
+
+def test_who_does_not_read_is_sent_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However much there is to say; the connection and what it takes are free again."""
+    monkeypatch.setattr(http_connection, "SEND_S", 0.1)
+
+    def app(environ: dict, start_response: Callable[..., object]) -> list[bytes]:
+        start_response("200 OK", [])
+        return [b"x" * 50_000_000]
+
+    server = worker.Server(("127.0.0.1", 0), app, handler_class=worker.Connection)
+    server.start()
+    try:
+        with socket.create_connection(server.address) as greedy:
+            greedy.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            give_up = monotonic() + 20
+            while not server.deadlines and monotonic() < give_up:
+                gevent.sleep(0.01)
+            while server.deadlines and monotonic() < give_up:
+                gevent.sleep(0.01)
+            assert not server.deadlines
+    finally:
+        server.stop(timeout=0)

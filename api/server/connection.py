@@ -73,13 +73,14 @@ class Connection:
         self._data = b""
         self._turns = 0
         self._is_in_head = False
+        self._this: gevent.Greenlet | None = None
 
     def handle(self) -> None:
         """Answer requests until the connection ends."""
-        this = gevent.getcurrent()
+        self._this = gevent.getcurrent()
         try:
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            while self._answer_next(this):
+            while self._answer_next():
                 pass
         except (OSError, gevent.GreenletExit):
             pass  # The other side is gone, or this server ends.
@@ -89,13 +90,13 @@ class Connection:
             if self._is_in_head:
                 self._refuse(HTTPStatus.BAD_REQUEST, "The headers came too slowly.")
         finally:
-            self._server.deadlines.pop(this, None)
-            self._server.idle.pop(this, None)
+            self._server.deadlines.pop(self._this, None)
+            self._server.idle.pop(self._this, None)
             self._socket.close()
 
-    def _answer_next(self, this: gevent.Greenlet) -> bool:
+    def _answer_next(self) -> bool:
         """Answer one request; return whether there may be another."""
-        end = self._await_head(this)
+        end = self._await_head()
         if not end:
             return False
         data = self._data
@@ -128,7 +129,7 @@ class Connection:
         self._data = request.rest
         return not is_last
 
-    def _await_head(self, this: gevent.Greenlet) -> int:
+    def _await_head(self) -> int:
         """Read until a head is there; return where it ends in the data, 0 at the end of all."""
         data = self._data.lstrip(b"\r\n") if self._data else b""
         end = data.find(END)
@@ -138,34 +139,34 @@ class Connection:
             if self._server.closed:
                 return 0
             if not data:
-                data = self._await_data(this)
+                data = self._await_data()
                 if not data:
                     return 0
                 end = data.find(END)
             if end < 0:
-                data = self._rest_of_head(this, data)
+                data = self._rest_of_head(data)
                 end = data.find(END)
-            self._server.deadlines[this] = FOREVER
+            self._server.deadlines[self._this] = FOREVER
         self._data = data
         if end > HEAD_BYTES_MAX:
             raise _too_long()
         return end + _LENGTH_END if end >= 0 else 0
 
-    def _await_data(self, this: gevent.Greenlet) -> bytes:
+    def _await_data(self) -> bytes:
         """Wait for the first bytes of a request; return none at the end of all."""
-        self._server.idle[this] = None
-        self._server.deadlines[this] = monotonic() + IDLE_S
+        self._server.idle[self._this] = None
+        self._server.deadlines[self._this] = monotonic() + IDLE_S
         data = self._recv()
         # Empty lines in front of a request are read over: RFC 9112, section 2.2.
         while data and data[0] in b"\r\n" and not (data := data.lstrip(b"\r\n")):
             data = self._recv()
-        self._server.idle.pop(this, None)
+        self._server.idle.pop(self._this, None)
         return data
 
-    def _rest_of_head(self, this: gevent.Greenlet, data: bytes) -> bytes:
+    def _rest_of_head(self, data: bytes) -> bytes:
         """Return what came, once a head is whole in it; or as it is at the end of all."""
         self._is_in_head = True
-        self._server.deadlines[this] = monotonic() + HEADERS_S
+        self._server.deadlines[self._this] = monotonic() + HEADERS_S
         probe = Probe()
         more, end = data, -1
         while end < 0:
@@ -273,13 +274,12 @@ class Connection:
         ends = "close" if is_last else "keep-alive" if goes_on else ""
         first = _head(status, tuple(headers), length, ends)
         answer = b"%bDate: %b\r\n\r\n%b" % (first, self._server.date, body if has_body else b"")
+        self._server.deadlines[self._this] = monotonic() + SEND_S
         # gevent's sendall asks the socket this and that first; nearly always one send does it.
         sent = self._socket.send(answer)
         if sent < len(answer):
-            this = gevent.getcurrent()
-            self._server.deadlines[this] = monotonic() + SEND_S
             self._socket.sendall(answer[sent:])
-            self._server.deadlines[this] = FOREVER
+        self._server.deadlines[self._this] = FOREVER
 
     def _refuse(self, status: HTTPStatus, detail: str) -> None:
         """Say why, and end the connection once the other side has had time to read it."""
