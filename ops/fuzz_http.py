@@ -18,7 +18,7 @@ from urllib.parse import unquote_to_bytes
 import h11
 
 from api.server.connection import Connection
-from api.server.head import Heads
+from api.server.head import NOTE, Answer, Environ, Heads, Shortcut
 from api.server.worker import Bodies
 
 DATE = b"Fri, 27 Nov 2026 00:00:00 GMT"
@@ -72,7 +72,9 @@ class FakeServer:
 
     def __init__(self, seen: list[Seen]) -> None:
         self.seen = seen
-        self.heads = Heads()
+        self.heads = Heads(self.shortcut_of)
+        self.shortcuts: list[bytes] = []
+        self.notes: list[object] = []
         self.idle: dict[object, None] = {}
         self.deadlines: dict[object, float] = {}
         self.bodies = Bodies()
@@ -80,6 +82,14 @@ class FakeServer:
     def get_environ(self) -> dict[str, object]:
         """Return what all environs have."""
         return {}
+
+    def shortcut_of(self, environ: Environ) -> Shortcut | None:
+        """Answer what a path says can be answered by its body alone."""
+        return self._shortcut if environ["PATH_INFO"] == "/short" else None
+
+    def _shortcut(self, body: bytes) -> Answer | None:
+        self.shortcuts.append(body)
+        return None if body == b"long" else ("202 Accepted", [], b"")
 
     def application(
         self, environ: dict[str, Any], start_response: Callable[..., object]
@@ -93,6 +103,7 @@ class FakeServer:
         query = environ["QUERY_STRING"]
         target = environ["PATH_INFO"] + (f"?{query}" if query else "")
         content_type = environ.get("CONTENT_TYPE", "")
+        self.notes.append(environ.get(NOTE, "unasked"))
         self.seen.append(Seen(environ["REQUEST_METHOD"], target, body, content_type))
         start_response("200 OK", [])
         return []

@@ -15,7 +15,18 @@ from hypothesis import strategies as st
 from api.server.chunked import ChunkedDecoder
 from api.server.head import BadRequestError
 from api.server.worker import Bodies
-from ops.fuzz_http import CHUNKED, GET, KEPT, POST, STREAMS, UPGRADE, Seen, ours, reference
+from ops.fuzz_http import (
+    CHUNKED,
+    GET,
+    KEPT,
+    POST,
+    STREAMS,
+    UPGRADE,
+    FakeServer,
+    Seen,
+    ours,
+    reference,
+)
 
 UNLIKE_H11 = {"upgrade", "both lengths"}
 """h11 leaves the connection to another protocol once it is asked to, and believes the chunks where
@@ -43,6 +54,42 @@ def test_an_upgrade_is_ignored() -> None:
 def test_an_older_client_keeps_its_connection_if_it_asks_to() -> None:
     """RFC 9112, section 9.3."""
     assert [seen.target for seen in ours([KEPT + KEPT])] == ["/healthz", "/healthz"]
+
+
+def post(body: bytes, path: str = "/short") -> bytes:
+    """Return a request that a shortcut may answer."""
+    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n"
+    return head.encode() + body
+
+
+def test_a_head_that_is_known_spares_the_app() -> None:
+    """The first time it is parsed and the app asked; what has no answer goes to the app, once."""
+    server = FakeServer([])
+
+    seen = ours([post(b"1"), post(b"2"), post(b"3"), post(b"long"), post(b"long")], server)
+
+    assert server.shortcuts == [b"2", b"3", b"long"]
+    assert [request.body for request in seen] == [b"1", b"long", b"long"]
+    assert server.notes == ["unasked", "unasked", None]
+
+
+def test_an_answer_of_a_shortcut_is_nothing_that_the_next_request_hears_of() -> None:
+    """Whatever that is."""
+    server = FakeServer([])
+
+    ours([post(b"1"), post(b"2"), post(b"33"), post(b"a,1", "/messages")], server)
+
+    assert server.shortcuts == [b"2"]
+    assert server.notes == ["unasked", "unasked", "unasked"]
+
+
+def test_known_heads_are_bounded() -> None:
+    """Whoever sends ever new ones."""
+    server = FakeServer([])
+
+    ours([post(b"", f"/{number}") for number in range(3000)], server)
+
+    assert 0 < len(server.heads.known) <= 1000
 
 
 PARTS = st.sampled_from(

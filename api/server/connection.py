@@ -47,6 +47,9 @@ FOREVER = float("inf")
 Headers = list[tuple[str, str]]
 WSGIApp = Callable[[Environ, Callable[..., object]], Iterable[bytes]]
 
+_UNASKED = object()
+"""In the place of a note: no shortcut was asked."""
+
 _BODILESS = ("1", "204", "304")
 _LENGTH_END = len(END)
 
@@ -74,6 +77,7 @@ class Connection:
         self._turns = 0
         self._is_in_head = False
         self._this: gevent.Greenlet | None = None
+        self._note: object = _UNASKED
 
     def handle(self) -> None:
         """Answer requests until the connection ends."""
@@ -94,24 +98,48 @@ class Connection:
             self._server.idle.pop(self._this, None)
             self._socket.close()
 
+    def _answer_known(self) -> bool:
+        """Answer requests by their shortcuts for as long as each comes alone and is known.
+
+        Returns:
+            Whether there is something else to be answered; its data is there.
+        """
+        server, this, heads = self._server, self._this, self._server.heads
+        while not server.closed:
+            server.idle[this] = None
+            server.deadlines[this] = monotonic() + IDLE_S
+            data = self._recv()
+            server.idle.pop(this, None)
+            self._data = data
+            end = data.find(END) + _LENGTH_END
+            head = heads.known.get(data[:end])
+            if head is None or head.shortcut is None or len(data) != end + head.length:
+                return bool(data)
+            note = head.shortcut(data[end:])
+            if not isinstance(note, tuple):
+                self._note = note
+                return True
+            self._data = b""
+            status, headers, body = note
+            is_last = bool(head.is_last or server.closed)
+            self._send(status, headers, body, "POST", is_last, head)
+            if is_last:
+                return False
+        return False
+
     def _answer_next(self) -> bool:
         """Answer one request; return whether there may be another."""
+        if not self._data and not self._answer_known():
+            return False
         end = self._await_head()
         if not end:
             return False
         data = self._data
         head = self._server.heads.read(data[:end])
-        if head.shortcut is None or len(data) != end + (head.length or 0):
-            return self._answer_fully(self._request(head, data[end:]), head)
-        note = head.shortcut(data[end:])
-        if isinstance(note, tuple):
-            self._data = b""
-            status, headers, body = note
-            is_last = bool(head.is_last or self._server.closed)
-            self._send(status, headers, body, "POST", is_last, head)
-            return not is_last
         request = self._request(head, data[end:])
-        request.environ[NOTE] = note
+        if self._note is not _UNASKED:
+            request.environ[NOTE] = self._note
+            self._note = _UNASKED
         return self._answer_fully(request, head)
 
     def _answer_fully(self, request: Request, head: Head) -> bool:
@@ -131,51 +159,35 @@ class Connection:
 
     def _await_head(self) -> int:
         """Read until a head is there; return where it ends in the data, 0 at the end of all."""
-        data = self._data.lstrip(b"\r\n") if self._data else b""
+        self._take_turn()
+        # Empty lines in front of a request are read over: RFC 9112, section 2.2.
+        data = self._data.lstrip(b"\r\n") if self._data[:1] in (b"\r", b"\n") else self._data
         end = data.find(END)
-        if end >= 0:
-            self._take_turn()
-        else:
-            if self._server.closed:
-                return 0
-            if not data:
-                data = self._await_data()
-                if not data:
-                    return 0
-                end = data.find(END)
-            if end < 0:
-                data = self._rest_of_head(data)
-                end = data.find(END)
-            self._server.deadlines[self._this] = FOREVER
+        if end < 0:
+            self._server.deadlines[self._this] = monotonic() + HEADERS_S
+            data = self._rest_of_head(data)
+            end = data.find(END)
+        self._server.deadlines[self._this] = FOREVER
         self._data = data
         if end > HEAD_BYTES_MAX:
             raise _too_long()
         return end + _LENGTH_END if end >= 0 else 0
 
-    def _await_data(self) -> bytes:
-        """Wait for the first bytes of a request; return none at the end of all."""
-        self._server.idle[self._this] = None
-        self._server.deadlines[self._this] = monotonic() + IDLE_S
-        data = self._recv()
-        # Empty lines in front of a request are read over: RFC 9112, section 2.2.
-        while data and data[0] in b"\r\n" and not (data := data.lstrip(b"\r\n")):
-            data = self._recv()
-        self._server.idle.pop(self._this, None)
-        return data
-
     def _rest_of_head(self, data: bytes) -> bytes:
         """Return what came, once a head is whole in it; or as it is at the end of all."""
-        self._is_in_head = True
-        self._server.deadlines[self._this] = monotonic() + HEADERS_S
+        self._is_in_head = bool(data)
         probe = Probe()
         more, end = data, -1
         while end < 0:
-            probe.feed(more)
+            if more:
+                probe.feed(more)
             if len(data) > HEAD_BYTES_MAX:
                 raise _too_long()
             more = self._recv()
             if not more:
                 break
+            if not data:
+                more = more.lstrip(b"\r\n")
             searched = max(0, len(data) - _LENGTH_END)
             data += more
             end = data.find(END, searched)
@@ -270,7 +282,7 @@ class Connection:
         has_body = method != "HEAD" and not status.startswith(_BODILESS)
         length = len(body) if has_body else None
         # An older client must be told that its connection goes on.
-        goes_on = head is not None and head.environ["SERVER_PROTOCOL"] == "HTTP/1.0"
+        goes_on = head is not None and head.is_old
         ends = "close" if is_last else "keep-alive" if goes_on else ""
         first = _head(status, tuple(headers), length, ends)
         answer = b"%bDate: %b\r\n\r\n%b" % (first, self._server.date, body if has_body else b"")

@@ -10,7 +10,7 @@ Source:
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import unquote_to_bytes, urlsplit
@@ -65,12 +65,14 @@ class Head:
         environ: Its part of an environ of WSGI.
         length: How long the body is; None if it comes in chunks.
         is_last: Whether the connection ends with this request.
+        is_old: Whether it is of HTTP/1.0, whose connections end unless both sides say otherwise.
         shortcut: What may answer the request by its body alone.
     """
 
     environ: Environ
     length: int | None
     is_last: bool
+    is_old: bool
     shortcut: Shortcut | None = None
 
 
@@ -81,11 +83,14 @@ class Heads:
 
     Args:
         shortcut_of: Returns the shortcut for requests with an environ, if the app has one.
+
+    Attributes:
+        known: Those that are remembered, by their bytes.
     """
 
     def __init__(self, shortcut_of: Callable[[Environ], Shortcut | None] = lambda _: None) -> None:
         self._shortcut_of = shortcut_of
-        self._known: dict[bytes, Head] = {}
+        self.known: dict[bytes, Head] = {}
 
     def read(self, data: bytes) -> Head:
         """Return what a head says.
@@ -96,17 +101,17 @@ class Heads:
         Raises:
             BadRequestError: If it is none, or can be read in two ways.
         """
-        known = self._known.get(data)
+        known = self.known.get(data)
         if known is not None:
             return known
         head = _Parsed(data).head
         if len(data) > _KNOWN_BYTES_MAX or not _UNKNOWN.isdisjoint(head.environ):
             return head
-        if len(self._known) >= _KNOWN_MAX:
-            self._known.clear()
+        if len(self.known) >= _KNOWN_MAX:
+            self.known.clear()
         shortcut = None if head.length is None else self._shortcut_of(head.environ)
-        head = Head(head.environ, head.length, head.is_last, shortcut)
-        self._known[data] = head
+        head = replace(head, shortcut=shortcut)
+        self.known[data] = head
         return head
 
 
@@ -171,7 +176,7 @@ class _Parsed:
             raise BadRequestError("Transfer-Encoding must be chunked, told once, and of HTTP/1.1.")
         self._set_target()
         length = None if encoding else int(environ.get("CONTENT_LENGTH", 0))
-        return Head(environ, length, self._is_last)
+        return Head(environ, length, self._is_last, is_old)
 
     def _set_target(self) -> None:
         url = self._url
