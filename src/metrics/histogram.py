@@ -15,6 +15,7 @@ Source:
 """
 
 import math
+import sys
 from collections.abc import Iterator, Mapping
 from typing import Self
 
@@ -63,6 +64,29 @@ def value_of(bucket: int) -> float:
     # Squared from its half: neither overflows on the way nor is rounded twice below the normals.
     half = math.exp((bucket * _LOG_GAMMA + _LOG_MIDPOINT) / 2)
     return half * half
+
+
+def edges_of(
+    buckets: npt.NDArray[np.int64],
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Return the lower and the upper end of each bucket; infinite above the largest double."""
+    tiny = buckets <= _LAST_TINY_BUCKET
+    exact = np.where(tiny, buckets - ZERO_BUCKET, 0) * _SMALLEST
+    halves = np.where(tiny, 0, buckets) * (_LOG_GAMMA / 2)
+    with np.errstate(over="ignore", under="ignore"):
+        lower, upper = np.exp(halves - _LOG_GAMMA / 2) ** 2, np.exp(halves) ** 2
+    return np.where(tiny, exact, lower), np.where(tiny, exact, upper)
+
+
+_FIRST_BUCKET, _LAST_BUCKET = buckets_of(np.array([_TINY, sys.float_info.max])).tolist()
+
+BUCKETS_MAX = _LAST_TINY_BUCKET - ZERO_BUCKET + 1 + _LAST_BUCKET - _FIRST_BUCKET + 1
+"""How many buckets there are in all."""
+
+
+def is_bucket(number: int) -> bool:
+    """Tell whether any value is in a bucket of that number."""
+    return ZERO_BUCKET <= number <= _LAST_TINY_BUCKET or _FIRST_BUCKET <= number <= _LAST_BUCKET
 
 
 class Histogram:
