@@ -18,12 +18,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from heapq import merge
-from itertools import islice
+from itertools import islice, repeat
 from threading import Lock
 from typing import Self
 
 from metrics.connection import Connection, command, done
-from metrics.errors import StorageUnsoundError
+from metrics.errors import InvalidQueryError, StorageUnsoundError
 from metrics.hours import Hour
 from metrics.keyspace import Partition, partition_of
 from metrics.node import Reply
@@ -67,10 +67,22 @@ class _Known:
     def range_of(self, prefix: str, after: str = "") -> range:
         """Return where the keys are that begin with ``prefix`` and come after ``after``."""
         first = max(bisect_left(self.keys, prefix), bisect_right(self.keys, after))
-        return range(first, bisect_left(self.keys, prefix + _AFTER_ALL))
+        return range(first, max(first, bisect_left(self.keys, prefix + _AFTER_ALL)))
 
 
 _NEVER_READ = _Known((), (), (), float("-inf"))
+
+
+class TooManyKeysError(InvalidQueryError):
+    """More keys than may be asked for.
+
+    Attributes:
+        count: How many they are.
+    """
+
+    def __init__(self, count: int) -> None:
+        super().__init__(f"{count} keys")
+        self.count = count
 
 
 class KnownKeys:
@@ -120,7 +132,9 @@ class KnownKeys:
             found += self._with_newest_hours(some)
         return found
 
-    def newest_hours(self, prefix: str, first: Hour, last: Hour) -> dict[str, int]:
+    def newest_hours(
+        self, prefix: str, first: Hour, last: Hour, *, keys_max: int
+    ) -> dict[str, int]:
         """Return the keys with ``prefix`` that have messages of ``first`` or a later hour.
 
         A key that Redis knows when this is called is among them.
@@ -129,15 +143,23 @@ class KnownKeys:
             For each its newest hour in digits, right as far as ``last``.
 
         Raises:
+            TooManyKeysError: If they are more than ``keys_max``.
             StorageUnavailableError: If any partition is away.
             StorageUnsoundError: If what is there are no keys of ours.
         """
         since = first.digits
+        parts = [(each, each.range_of(prefix)) for each in self._up_to_date(first)]
+        count = sum(
+            sum(map(since.__le__, islice(each.newest, part.start, part.stop)))
+            for each, part in parts
+        )
+        if count > keys_max:
+            raise TooManyKeysError(count)
         found = {
-            known.keys[i]: known.newest[i]
-            for known in self._up_to_date(first)
-            for i in known.range_of(prefix)
-            if known.newest[i] >= since
+            each.keys[i]: each.newest[i]
+            for each, part in parts
+            for i in part
+            if each.newest[i] >= since
         }
         if first < last:
             until = last.digits
@@ -176,7 +198,7 @@ class KnownKeys:
             sizes.append(size)
             if (
                 size != len(read.keys)
-                or (size and _digits(self._partitions[i], lowest[1]) > read.ordered[0])
+                or (size and self._lowest(i, lowest) > read.ordered[0])
                 or (hour is not None and since != [read.count_since(hour.digits)])
             ):
                 outdated.add(i)
@@ -185,6 +207,12 @@ class KnownKeys:
         if self._monotonic() - known[oldest].read_at > AGE_MAX_S:
             outdated.add(oldest)
         return {i: sizes[i] for i in sorted(outdated)}
+
+    def _lowest(self, i: int, reply: Reply) -> int:
+        try:
+            return _digits(reply[1])
+        except ValueError as error:
+            raise _unsound(self._partitions[i], error) from error
 
     @staticmethod
     def _batches(sizes: dict[int, int]) -> Iterator[list[int]]:
@@ -231,27 +259,40 @@ class KnownKeys:
         )
         newest: dict[str, Hour] = {}
         for (i, some), reply in zip(places.items(), replies, strict=True):
-            for key, digits in zip(some, done(reply), strict=True):
-                if digits is not None:
-                    newest[key] = Hour.of_digits(_digits(self._partitions[i], digits))
+            try:
+                newest |= {
+                    key: _hour(score)
+                    for key, score in zip(some, done(reply), strict=True)
+                    if score is not None
+                }
+            except ValueError as error:
+                raise _unsound(self._partitions[i], error) from error
         return [(key, newest[key]) for key in keys if key in newest]
 
 
 def _newest_hours(partition: Partition, items: Reply) -> dict[str, int]:
+    keys, scores = map(str, items[::2], repeat("ascii")), map(_digits, items[1::2])
     try:
-        return {
-            str(key, "ascii"): _digits(partition, digits)
-            for key, digits in zip(items[::2], items[1::2], strict=True)
-        }
-    except UnicodeDecodeError as error:
-        raise StorageUnsoundError(f"{partition.keys} is not sound: {error}") from error
+        return dict(zip(keys, scores, strict=True))
+    except ValueError as error:
+        raise _unsound(partition, error) from error
+
+
+def _unsound(partition: Partition, error: ValueError) -> StorageUnsoundError:
+    return StorageUnsoundError(f"{partition.keys} is not sound: {error}")
 
 
 # Many keys have the same newest hour.
-@lru_cache(maxsize=4096)
-def _digits(partition: Partition, score: bytes) -> int:
-    """Return the hour that a score writes as 2026112314, in digits."""
-    try:
-        return Hour.of_digits(int(score)).digits
-    except ValueError as error:
-        raise StorageUnsoundError(f"{partition.keys} is not sound: {error}") from error
+@lru_cache(maxsize=1024)
+def _hour(score: bytes) -> Hour:
+    """Return the hour that a score writes as 2026112314.
+
+    Raises:
+        ValueError: If it writes none.
+    """
+    return Hour.of_digits(int(score))
+
+
+@lru_cache(maxsize=1024)
+def _digits(score: bytes) -> int:
+    return _hour(score).digits

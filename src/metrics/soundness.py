@@ -7,7 +7,7 @@ was seen before is looked up, and numpy does the rest.
 
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
@@ -29,7 +29,8 @@ FIELDS_PER_HASH_MAX = len(FIELDS) + BUCKETS_MAX
 
 _LARGEST = sys.float_info.max
 _EXACT_MAX = 2**53
-_BUCKET = re.compile(rb"%b(0|-?[1-9][0-9]{0,5})" % BUCKET_PREFIX.encode())
+_PREFIX = BUCKET_PREFIX.encode()
+_BUCKET_LENGTH_MAX = 6
 _WHOLE = re.compile(rb"0|[1-9][0-9]{0,15}")
 _REAL = re.compile(rb"[0-9]{1,40}(\.[0-9]{1,40})?(e[+-]?[0-9]{1,3})?")
 
@@ -64,11 +65,17 @@ class _Names(dict[bytes, int]):
         self.buckets: list[int] = []
 
     def __missing__(self, name: bytes) -> int:
-        number = UNKNOWN
-        if _BUCKET.fullmatch(name) and is_bucket(bucket := int(name[len(BUCKET_PREFIX) :])):
-            number = FIRST_BUCKET + len(self.buckets)
-            self.buckets.append(bucket)
-        self[name] = number
+        self[name] = number = UNKNOWN
+        text = name[len(_PREFIX) :]
+        if name.startswith(_PREFIX) and len(text) <= _BUCKET_LENGTH_MAX:
+            try:
+                bucket = int(text)
+            except ValueError:
+                return number
+            # Read leniently, so written again: each bucket has one name.
+            if is_bucket(bucket) and name == b"%b%d" % (_PREFIX, bucket):
+                self[name] = number = FIRST_BUCKET + len(self.buckets)
+                self.buckets.append(bucket)
         return number
 
 
@@ -114,6 +121,11 @@ class Reader:
     def buckets(self) -> Sequence[int]:
         """The buckets that were seen; the first has the number ``FIRST_BUCKET``."""
         return self._names.buckets
+
+    def expect(self, names: Iterable[bytes]) -> None:
+        """Look at names of fields that will be read, so that reading them takes less long."""
+        for name in names:
+            self._names[name]
 
     def read(self, hashes: Sequence[Sequence[bytes]]) -> Fields:
         """Return the fields of hashes that are sound.

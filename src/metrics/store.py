@@ -9,6 +9,7 @@ Redis does one thing at a time, and so does this process. So hashes are read in 
 let in by an ``Admission``, a few at once.
 """
 
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ from metrics.errors import (
 )
 from metrics.hours import Hour
 from metrics.keyspace import Partition, key_hour, partition_of
-from metrics.known_keys import KnownKeys
+from metrics.known_keys import KnownKeys, TooManyKeysError
 from metrics.merged import Merged, Merger
 from metrics.node import Argument, Reply
 from metrics.soundness import FIELDS, FIELDS_PER_HASH_MAX, Reader, UnsoundHashError
@@ -35,17 +36,18 @@ ANY = "*"
 KEY_HOURS_MAX = 50_000
 """How many key-hours one question may touch."""
 
-FIELDS_MAX = 15_000_000
+FIELDS_MAX = 12_000_000
 """How many fields of hashes one question may read."""
 
-FIELDS_PER_REPLY = 10_000
+FIELDS_PER_REPLY = 4_000
 """How many fields are asked for at once: Redis and this process are busy for some milliseconds."""
 
-LENGTHS_PER_REPLY = 500
+LENGTHS_PER_REPLY = 200
 """Of how many hashes the numbers of fields are asked for at once."""
 
-SMALL_FIELDS = 2 * FIELDS_PER_REPLY
-"""A question that reads no more fields is small: it waits for no other."""
+SMALL_FIELDS = 20_000
+SMALL_KEY_HOURS = 500
+"""A question that reads no more is small: it waits for no other."""
 
 WIDE_TRIES = 3
 """How often a hash of many fields is read piece by piece before it is read in one go."""
@@ -136,7 +138,7 @@ class Store:
         ]
 
     def _read_key(self, key: str, hours: Sequence[Hour]) -> tuple[list[bool], list[Merged]]:
-        hashes = self._hashes_of({key: hours[-1].digits}, hours)
+        hashes = list(self._hashes_of({key: hours[-1].digits}, hours))
         partition = Partition(partition_of(key, self._partitions))
         calls = _backlog_calls([partition], hours)
         replies = self._connection.execute([*calls, *_length_calls(hashes)])
@@ -150,40 +152,48 @@ class Store:
     def _read_prefix(self, key: str, hours: Sequence[Hour]) -> tuple[list[bool], list[Merged]]:
         partitions = [Partition(number) for number in range(self._partitions)]
         are_drained = _are_drained(self._connection.execute(_backlog_calls(partitions, hours)))
-        newest = self._known_keys.newest_hours(key.removesuffix(ANY), hours[0], hours[-1])
-        hashes = self._hashes_of(newest, hours)
-        if len(hashes) > KEY_HOURS_MAX:
-            raise _too_much(key, f"{len(hashes)} key-hours", KEY_HOURS_MAX)
+        newest = self._newest_hours(key, hours)
+        touched = _count_key_hours(newest, hours)
+        if touched > KEY_HOURS_MAX:
+            raise _too_much(key, f"{touched} key-hours", KEY_HOURS_MAX)
         with ExitStack() as stack:
-            is_large = len(hashes) > LENGTHS_PER_REPLY
+            is_large = touched > SMALL_KEY_HOURS
             if is_large:
                 stack.enter_context(self._large)
-            sized = []
-            for i in range(0, len(hashes), LENGTHS_PER_REPLY):
-                some = hashes[i : i + LENGTHS_PER_REPLY]
+            hashes = self._hashes_of(newest, hours)
+            sized: list[tuple[_Hash, int]] = []
+            while some := list(islice(hashes, LENGTHS_PER_REPLY)):
                 replies = self._connection.execute(_length_calls(some))
                 sized += [each for each in _sized(some, replies) if each[1]]
             if _fields_in(key, sized) > SMALL_FIELDS and not is_large:
                 stack.enter_context(self._large)
             return are_drained, self._merged(sized, len(hours))
 
-    def _hashes_of(self, newest: Mapping[str, int], hours: Sequence[Hour]) -> list[_Hash]:
-        """Return the hashes of keys up to the newest hour of each, in digits."""
-        partitions = {key: Partition(partition_of(key, self._partitions)) for key in newest}
-        return [
-            _Hash(index, key, hour, partitions[key].hour(key_hour(key, hour)))
-            for index, hour in enumerate(hours)
-            for since in (hour.digits,)
-            for key, digits in newest.items()
-            if digits >= since
-        ]
+    def _newest_hours(self, key: str, hours: Sequence[Hour]) -> dict[str, int]:
+        prefix = key.removesuffix(ANY)
+        try:
+            return self._known_keys.newest_hours(
+                prefix, hours[0], hours[-1], keys_max=KEY_HOURS_MAX
+            )
+        except TooManyKeysError as error:
+            # Each touches one hour at least.
+            raise _too_much(key, f"{error.count} key-hours", KEY_HOURS_MAX) from error
+
+    def _hashes_of(self, newest: Mapping[str, int], hours: Sequence[Hour]) -> Iterator[_Hash]:
+        """Yield the hashes of keys up to the newest hour of each, in digits."""
+        for index, hour in enumerate(hours):
+            since = hour.digits
+            for key, digits in newest.items():
+                if digits >= since:
+                    partition = Partition(partition_of(key, self._partitions))
+                    yield _Hash(index, key, hour, partition.hour(key_hour(key, hour)))
 
     def _merged(self, sized: Sequence[tuple[_Hash, int]], hours: int) -> list[Merged]:
         """Return for each hour what its hashes hold together."""
         reader = Reader()
         mergers = [Merger(reader) for _ in range(hours)]
         for piece in _pieces(sized):
-            fields = iter(self._fields(piece))
+            fields = iter(self._fields(piece, reader))
             for index, of_hour in groupby(piece, key=lambda each: each[0].index):
                 hashes = [each for each, _ in of_hour]
                 try:
@@ -192,14 +202,14 @@ class Store:
                     raise hashes[error.index].unsound(error.fault) from error
         return [merger.merged() for merger in mergers]
 
-    def _fields(self, piece: Sequence[tuple[_Hash, int]]) -> list[Reply]:
+    def _fields(self, piece: Sequence[tuple[_Hash, int]], reader: Reader) -> list[Reply]:
         """Return of each hash its fields and values in turns."""
         if len(piece) == 1 and piece[0][1] > SMALL_FIELDS:
-            return [self._wide(piece[0][0])]
+            return [self._wide(piece[0][0], reader)]
         replies = self._connection.execute([command("HGETALL", each.name) for each, _ in piece])
         return [_of(each, reply) for (each, _), reply in zip(piece, replies, strict=True)]
 
-    def _wide(self, each: _Hash) -> Reply:
+    def _wide(self, each: _Hash, reader: Reader) -> Reply:
         """Return the fields and values of a hash that would take too long in one go.
 
         Each commit changes a field that is no bucket. So if none of these has changed, all pages
@@ -216,9 +226,16 @@ class Store:
             while cursor != b"0":
                 cursor, items = ask("HSCAN", each.name, cursor or 0, "COUNT", FIELDS_PER_REPLY)
                 found.update(zip(items[::2], items[1::2], strict=True))
+                reader.expect(items[::2])
             if ask("HMGET", each.name, *FIELDS) == before:
                 return [part for field in found.items() for part in field]
         return ask("HGETALL", each.name)
+
+
+def _count_key_hours(newest: Mapping[str, int], hours: Sequence[Hour]) -> int:
+    """Return how many of the hours keys have, up to the newest of each."""
+    starts = [hour.digits for hour in hours]
+    return sum(bisect_right(starts, digits) for digits in newest.values())
 
 
 def _backlog_calls(partitions: Iterable[Partition], hours: Iterable[Hour]) -> list[Call]:
