@@ -14,6 +14,9 @@ class Admission:
         at_once: How many may be at work.
         waiting_max: How many more may wait for that.
         wait_s: How long each may wait.
+
+    Attributes:
+        waiting: How many wait now.
     """
 
     def __init__(self, what: str, *, at_once: int, waiting_max: int, wait_s: float) -> None:
@@ -21,7 +24,7 @@ class Admission:
         self._places = BoundedSemaphore(at_once)
         self._waiting_max = waiting_max
         self._wait_s = wait_s
-        self._waiting = 0
+        self.waiting = 0
         self._lock = Lock()
 
     def __enter__(self) -> None:
@@ -33,15 +36,15 @@ class Admission:
         if self._places.acquire(blocking=False):
             return
         with self._lock:
-            if self._waiting >= self._waiting_max:
+            if self.waiting >= self._waiting_max:
                 raise self._refusal()
-            self._waiting += 1
+            self.waiting += 1
         try:
             if not self._places.acquire(timeout=self._wait_s):
                 raise self._refusal()
         finally:
             with self._lock:
-                self._waiting -= 1
+                self.waiting -= 1
 
     def __exit__(
         self,

@@ -78,15 +78,28 @@ def edges_of(
     return np.where(tiny, exact, lower), np.where(tiny, exact, upper)
 
 
-_FIRST_BUCKET, _LAST_BUCKET = buckets_of(np.array([_TINY, sys.float_info.max])).tolist()
+_FIRST_BUCKET = int(buckets_of(np.array([_TINY]))[0])
+_LAST_BUCKET = int(buckets_of(np.array([sys.float_info.max]))[0])
+# Between the tiny ones and the others there are numbers that no bucket has.
+_GAP = _FIRST_BUCKET - _LAST_TINY_BUCKET - 1
 
-BUCKETS_MAX = _LAST_TINY_BUCKET - ZERO_BUCKET + 1 + _LAST_BUCKET - _FIRST_BUCKET + 1
+BUCKETS_MAX = _LAST_BUCKET - ZERO_BUCKET + 1 - _GAP
 """How many buckets there are in all."""
 
 
-def is_bucket(number: int) -> bool:
-    """Tell whether any value is in a bucket of that number."""
-    return ZERO_BUCKET <= number <= _LAST_TINY_BUCKET or _FIRST_BUCKET <= number <= _LAST_BUCKET
+def rank_of(bucket: int) -> int | None:
+    """Return how many buckets are below a bucket; None if no value is in one of that number."""
+    if ZERO_BUCKET <= bucket <= _LAST_TINY_BUCKET:
+        return bucket - ZERO_BUCKET
+    if _FIRST_BUCKET <= bucket <= _LAST_BUCKET:
+        return bucket - ZERO_BUCKET - _GAP
+    return None
+
+
+def buckets_at(ranks: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Return the buckets that ``rank_of`` gives these ranks."""
+    buckets = ranks + ZERO_BUCKET
+    return np.where(buckets <= _LAST_TINY_BUCKET, buckets, buckets + _GAP)
 
 
 class Histogram:

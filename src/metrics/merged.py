@@ -5,10 +5,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from metrics.aggregate import Aggregate
-from metrics.histogram import Histogram
-from metrics.soundness import COUNT, DROPPED, FIRST_BUCKET, MAX, MIN, SUM, Reader
+from metrics.histogram import Histogram, buckets_at
+from metrics.soundness import (
+    COUNT,
+    DROPPED,
+    FIRST_BUCKET,
+    MAX,
+    MIN,
+    SUM,
+    UnsoundHashError,
+    read_fields,
+)
 
 _LARGEST = sys.float_info.max
 
@@ -29,18 +39,12 @@ class Merged:
 
 
 class Merger:
-    """Adds key-hours up.
+    """Adds key-hours up."""
 
-    Args:
-        reader: Reads their hashes; several mergers may share one.
-    """
-
-    def __init__(self, reader: Reader) -> None:
-        self._reader = reader
-        self._keys = 0
+    def __init__(self) -> None:
+        self._keys = self._count = self._dropped = 0
         self._sum, self._min, self._max = 0.0, _LARGEST, 0.0
-        # By the number of the field; exact, and far from the largest that it holds.
-        self._totals = np.zeros(FIRST_BUCKET, np.int64)
+        self._buckets: dict[int, int] = {}
 
     def add(self, hashes: Sequence[Sequence[bytes]]) -> None:
         """Add some key-hours.
@@ -52,46 +56,51 @@ class Merger:
         Raises:
             UnsoundHashError: If any is not the hash of a key-hour.
         """
-        fields = self._reader.read(hashes)
+        there = [items for items in hashes if items]
+        if not there:
+            return
+        try:
+            fields = read_fields(there)
+        except UnsoundHashError as error:
+            at = [i for i, items in enumerate(hashes) if items][error.index]
+            raise UnsoundHashError(at, error.fault) from None
         names, values = fields.names, fields.values
-        missing = FIRST_BUCKET + len(self._reader.buckets) - self._totals.size
-        if missing:
-            self._totals = np.concatenate([self._totals, np.zeros(missing, np.int64)])
-        is_count = (names == COUNT) | (names == DROPPED) | (names >= FIRST_BUCKET)
-        np.add.at(self._totals, names[is_count], values[is_count].astype(np.int64))
-        keys = int((names == COUNT).sum())
-        if keys:
-            self._keys += keys
+        self._dropped += int(values[names == DROPPED].sum())
+        counts = values[names == COUNT]
+        if counts.size:
+            self._keys += counts.size
+            self._count += int(counts.astype(np.int64).sum())
             with np.errstate(over="ignore"):
                 self._sum = min(self._sum + float(values[names == SUM].sum()), _LARGEST)
             self._min = min(self._min, float(values[names == MIN].min()))
             self._max = max(self._max, float(values[names == MAX].max()))
+            is_bucket = names >= FIRST_BUCKET
+            self._add_buckets(names[is_bucket] - FIRST_BUCKET, values[is_bucket].astype(np.int64))
+
+    def _add_buckets(self, ranks: npt.NDArray[np.int64], counts: npt.NDArray[np.int64]) -> None:
+        lowest = ranks.min()
+        totals = np.zeros(ranks.max() - lowest + 1, np.int64)
+        np.add.at(totals, ranks - lowest, counts)
+        places = np.flatnonzero(totals)
+        buckets = buckets_at(places + lowest).tolist()
+        new = dict(zip(buckets, totals[places].tolist(), strict=True))
+        if self._buckets:
+            before = self._buckets
+            new = {bucket: before.get(bucket, 0) + count for bucket, count in new.items()}
+        self._buckets |= new
 
     def merged(self) -> Merged:
         """Return what they hold together."""
-        dropped = int(self._totals[DROPPED])
         if not self._keys:
-            return Merged(None, 0, dropped)
-        counts = self._totals[FIRST_BUCKET:].tolist()
-        aggregate = Aggregate(
-            count=int(self._totals[COUNT]),
-            sum=self._sum,
-            min=self._min,
-            max=self._max,
-            histogram=Histogram(
-                {
-                    bucket: count
-                    for bucket, count in zip(self._reader.buckets, counts, strict=False)
-                    if count
-                }
-            ),
-        )
-        return Merged(aggregate, self._keys, dropped)
+            return Merged(None, 0, self._dropped)
+        histogram = Histogram(self._buckets)
+        aggregate = Aggregate(self._count, self._sum, self._min, self._max, histogram)
+        return Merged(aggregate, self._keys, self._dropped)
 
 
 def merged(hashes: Sequence[Sequence[bytes]]) -> Merged:
     """Return what key-hours hold together; see ``Merger.add``."""
-    merger = Merger(Reader())
+    merger = Merger()
     merger.add(hashes)
     return merger.merged()
 

@@ -5,10 +5,12 @@ hundreds of thousands of fields, so nothing here is written in Python for each o
 was seen before is looked up, and numpy does the rest.
 """
 
+import math
 import re
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import chain
 
 import numpy as np
@@ -16,7 +18,7 @@ import numpy.typing as npt
 
 from metrics.aggregate import BUCKET_PREFIX, DROPPED_FIELD
 from metrics.errors import StorageUnsoundError
-from metrics.histogram import BUCKETS_MAX, buckets_of, edges_of, is_bucket
+from metrics.histogram import BUCKETS_MAX, buckets_at, buckets_of, edges_of, rank_of
 
 FIELDS = (b"count", b"sum", b"min", b"max", DROPPED_FIELD, b"late")
 COUNT, SUM, MIN, MAX, DROPPED, LATE = range(len(FIELDS))
@@ -30,7 +32,7 @@ FIELDS_PER_HASH_MAX = len(FIELDS) + BUCKETS_MAX
 _LARGEST = sys.float_info.max
 _EXACT_MAX = 2**53
 _PREFIX = BUCKET_PREFIX.encode()
-_BUCKET_LENGTH_MAX = 6
+_BUCKET = re.compile(rb"0|-?[1-9][0-9]{0,4}")
 _WHOLE = re.compile(rb"0|[1-9][0-9]{0,15}")
 _REAL = re.compile(rb"[0-9]{1,40}(\.[0-9]{1,40})?(e[+-]?[0-9]{1,3})?")
 
@@ -57,44 +59,30 @@ class UnsoundHashError(StorageUnsoundError):
         self.fault = fault
 
 
-class _Names(dict[bytes, int]):
-    """The names of fields, numbered: ``FIELDS``, then buckets as they come."""
-
-    def __init__(self) -> None:
-        super().__init__(zip(FIELDS, range(len(FIELDS)), strict=True))
-        self.buckets: list[int] = []
-
-    def __missing__(self, name: bytes) -> int:
-        self[name] = number = UNKNOWN
-        text = name[len(_PREFIX) :]
-        if name.startswith(_PREFIX) and len(text) <= _BUCKET_LENGTH_MAX:
-            try:
-                bucket = int(text)
-            except ValueError:
-                return number
-            # Read leniently, so written again: each bucket has one name.
-            if is_bucket(bucket) and name == b"%b%d" % (_PREFIX, bucket):
-                self[name] = number = FIRST_BUCKET + len(self.buckets)
-                self.buckets.append(bucket)
-        return number
+# A process meets the same names and the same small numbers again and again.
+@lru_cache(maxsize=2**18)
+def _number_of(name: bytes) -> int:
+    """Return the number of a field's name: its place in ``FIELDS``; a bucket's rank after them."""
+    if name in FIELDS:
+        return FIELDS.index(name)
+    text = name[len(_PREFIX) :]
+    if name.startswith(_PREFIX) and _BUCKET.fullmatch(text):
+        rank = rank_of(int(text))
+        if rank is not None:
+            return FIRST_BUCKET + rank
+    return UNKNOWN
 
 
-class _Texts(dict[bytes, float]):
-    """The texts of numbers, each read once.
+@lru_cache(maxsize=2**16)
+def _value_of(text: bytes) -> float:
+    """Return the value of a number; infinite if it is none.
 
     No number of a hash is negative, so the sign tells how it is written: plainly, as counts are,
-    or with a point or exponent, turned to the negative. What is no number is infinite.
+    or with a point or exponent, turned to the negative.
     """
-
-    def __missing__(self, text: bytes) -> float:
-        if _WHOLE.fullmatch(text):
-            value = float(text)
-        else:
-            value = -float(text) if _REAL.fullmatch(text) else -np.inf
-        if len(self) >= 100_000:
-            self.clear()
-        self[text] = value
-        return value
+    if _WHOLE.fullmatch(text):
+        return float(text)
+    return -float(text) if _REAL.fullmatch(text) else -math.inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,49 +98,35 @@ class Fields:
     values: Numbers
 
 
-class Reader:
-    """Reads hashes of key-hours, and remembers the names that it has seen."""
+def expect(names: Iterable[bytes]) -> None:
+    """Look at names of fields that will be read, so that reading them takes less long."""
+    for name in names:
+        _number_of(name)
 
-    def __init__(self) -> None:
-        self._names = _Names()
-        self._texts = _Texts()
 
-    @property
-    def buckets(self) -> Sequence[int]:
-        """The buckets that were seen; the first has the number ``FIRST_BUCKET``."""
-        return self._names.buckets
+def read_fields(hashes: Sequence[Sequence[bytes]]) -> Fields:
+    """Return the fields of hashes that are sound.
 
-    def expect(self, names: Iterable[bytes]) -> None:
-        """Look at names of fields that will be read, so that reading them takes less long."""
-        for name in names:
-            self._names[name]
+    Args:
+        hashes: Of each what HGETALL replies: field, value, field, value; nothing, if it is not
+            there.
 
-    def read(self, hashes: Sequence[Sequence[bytes]]) -> Fields:
-        """Return the fields of hashes that are sound.
-
-        Args:
-            hashes: Of each what HGETALL replies: field, value, field, value; nothing, if it is
-                not there.
-
-        Raises:
-            UnsoundHashError: If any is not the hash of a key-hour.
-        """
-        sizes = [len(items) // 2 for items in hashes]
-        fields = chain.from_iterable(items[::2] for items in hashes)
-        texts = chain.from_iterable(items[1::2] for items in hashes)
-        names = np.fromiter(map(self._names.__getitem__, fields), np.int64, sum(sizes))
-        values = np.fromiter(map(self._texts.__getitem__, texts), np.float64, sum(sizes))
-        owners = np.repeat(np.arange(len(hashes)), sizes)
-        is_of_bucket = names >= FIRST_BUCKET
-        buckets = np.array(self.buckets, np.int64)[names[is_of_bucket] - FIRST_BUCKET]
-        fault = _fault(_Table(len(hashes), owners, names, values, is_of_bucket, buckets))
-        if fault is not None:
-            index, text = fault
-            if text == _FOREIGN:
-                name = next(each for each in hashes[index][::2] if self._names[each] == UNKNOWN)
-                text = f"{text}: {name[:60]!r}"
-            raise UnsoundHashError(index, text)
-        return Fields(names, np.abs(values))
+    Raises:
+        UnsoundHashError: If any is not the hash of a key-hour.
+    """
+    sizes = [len(items) // 2 for items in hashes]
+    fields = chain.from_iterable(items[::2] for items in hashes)
+    texts = chain.from_iterable(items[1::2] for items in hashes)
+    names = np.fromiter(map(_number_of, fields), np.int64, sum(sizes))
+    values = np.fromiter(map(_value_of, texts), np.float64, sum(sizes))
+    fault = _fault(_Table(len(hashes), np.repeat(np.arange(len(hashes)), sizes), names, values))
+    if fault is not None:
+        index, text = fault
+        if text == _FOREIGN:
+            name = next(each for each in hashes[index][::2] if _number_of(each) == UNKNOWN)
+            text = f"{text}: {name[:60]!r}"
+        raise UnsoundHashError(index, text)
+    return Fields(names, np.abs(values))
 
 
 _FOREIGN = "a field is not known to this version"
@@ -165,20 +139,12 @@ class _Table:
         size: How many hashes there are.
         owners: Of each field the index of its hash.
         names: Of each field its number.
-        values: Of each field its value, as ``_Texts`` has it.
-        is_of_bucket: Of each field whether it is a bucket's.
-        buckets: Of each field that is a bucket's its bucket.
+        values: Of each field its value, as ``_value_of`` has it.
     """
 
-    def __init__(
-        self,
-        size: int,
-        owners: Indexes,
-        names: Indexes,
-        values: Numbers,
-        is_of_bucket: npt.NDArray[np.bool_],
-        buckets: Indexes,
-    ) -> None:
+    def __init__(self, size: int, owners: Indexes, names: Indexes, values: Numbers) -> None:
+        is_of_bucket = names >= FIRST_BUCKET
+        buckets = buckets_at(names[is_of_bucket] - FIRST_BUCKET)
         single = np.full((FIRST_BUCKET, size), np.nan)
         single[names[~is_of_bucket], owners[~is_of_bucket]] = values[~is_of_bucket]
         self.is_foreign = np.zeros(size, bool)
@@ -242,8 +208,8 @@ def _fault(table: _Table) -> tuple[int, str] | None:
 
 def _is_in(values: Numbers, buckets: Indexes) -> npt.NDArray[np.bool_]:
     """Tell which values are in their bucket, or so near that another machine put them there."""
-    known = np.nan_to_num(values, nan=0.0, posinf=_LARGEST)
+    known = np.where(values <= _LARGEST, values, 0.0)
+    below = buckets_of(known * (1 - _EDGE_SLACK))
     with np.errstate(over="ignore"):
-        below = buckets_of(known * (1 - _EDGE_SLACK))
         above = buckets_of(np.minimum(known * (1 + _EDGE_SLACK), _LARGEST))
     return (below <= buckets) & (buckets <= above)

@@ -28,7 +28,7 @@ from metrics.keyspace import Partition, key_hour, partition_of
 from metrics.known_keys import KnownKeys, TooManyKeysError
 from metrics.merged import Merged, Merger
 from metrics.node import Argument, Reply
-from metrics.soundness import FIELDS, FIELDS_PER_HASH_MAX, Reader, UnsoundHashError
+from metrics.soundness import FIELDS, FIELDS_PER_HASH_MAX, UnsoundHashError, expect
 
 ANY = "*"
 """At the end of a key that is asked for: all keys that begin with what stands before it."""
@@ -190,10 +190,9 @@ class Store:
 
     def _merged(self, sized: Sequence[tuple[_Hash, int]], hours: int) -> list[Merged]:
         """Return for each hour what its hashes hold together."""
-        reader = Reader()
-        mergers = [Merger(reader) for _ in range(hours)]
+        mergers = [Merger() for _ in range(hours)]
         for piece in _pieces(sized):
-            fields = iter(self._fields(piece, reader))
+            fields = iter(self._fields(piece))
             for index, of_hour in groupby(piece, key=lambda each: each[0].index):
                 hashes = [each for each, _ in of_hour]
                 try:
@@ -202,14 +201,14 @@ class Store:
                     raise hashes[error.index].unsound(error.fault) from error
         return [merger.merged() for merger in mergers]
 
-    def _fields(self, piece: Sequence[tuple[_Hash, int]], reader: Reader) -> list[Reply]:
+    def _fields(self, piece: Sequence[tuple[_Hash, int]]) -> list[Reply]:
         """Return of each hash its fields and values in turns."""
         if len(piece) == 1 and piece[0][1] > SMALL_FIELDS:
-            return [self._wide(piece[0][0], reader)]
+            return [self._wide(piece[0][0])]
         replies = self._connection.execute([command("HGETALL", each.name) for each, _ in piece])
         return [_of(each, reply) for (each, _), reply in zip(piece, replies, strict=True)]
 
-    def _wide(self, each: _Hash, reader: Reader) -> Reply:
+    def _wide(self, each: _Hash) -> Reply:
         """Return the fields and values of a hash that would take too long in one go.
 
         Each commit changes a field that is no bucket. So if none of these has changed, all pages
@@ -226,7 +225,7 @@ class Store:
             while cursor != b"0":
                 cursor, items = ask("HSCAN", each.name, cursor or 0, "COUNT", FIELDS_PER_REPLY)
                 found.update(zip(items[::2], items[1::2], strict=True))
-                reader.expect(items[::2])
+                expect(items[::2])
             if ask("HMGET", each.name, *FIELDS) == before:
                 return [part for field in found.items() for part in field]
         return ask("HGETALL", each.name)
