@@ -42,7 +42,10 @@ FIELDS_MAX = 12_000_000
 FIELDS_PER_REPLY = 4_000
 """How many fields are asked for at once: Redis and this process are busy for some milliseconds."""
 
-LENGTHS_PER_REPLY = 200
+HASH_COST_FIELDS = 30
+"""What a hash costs besides its fields, in fields."""
+
+LENGTHS_PER_REPLY = 100
 """Of how many hashes the numbers of fields are asked for at once."""
 
 SMALL_FIELDS = 20_000
@@ -297,11 +300,12 @@ def _pieces(sized: Iterable[tuple[_Hash, int]]) -> Iterator[list[tuple[_Hash, in
     piece: list[tuple[_Hash, int]] = []
     fields = 0
     for each, size in sized:
-        if piece and fields + size > FIELDS_PER_REPLY:
+        cost = size + HASH_COST_FIELDS
+        if piece and fields + cost > FIELDS_PER_REPLY:
             yield piece
             piece, fields = [], 0
         piece.append((each, size))
-        fields += size
+        fields += cost
     if piece:
         yield piece
 
