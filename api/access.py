@@ -31,6 +31,19 @@ class Grant:
         """Tell whether it may cover any key that begins with ``prefix``."""
         return self.covers(prefix) or any(each.startswith(prefix) for each in self.prefixes)
 
+    def within(self, prefix: str) -> list[str]:
+        """Return the prefixes of the keys that it covers among those with ``prefix``.
+
+        None of them begins another.
+        """
+        if self.covers(prefix):
+            return [prefix]
+        found: list[str] = []
+        for each in sorted(self.prefixes):
+            if each.startswith(prefix) and not (found and each.startswith(found[-1])):
+                found.append(each)
+        return found
+
 
 EVERYTHING = Grant("", ("",))
 """What everybody may do where no tokens are set."""

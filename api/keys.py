@@ -35,7 +35,7 @@ class Keys:
         self._agree = agree
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """Answer with one page: the keys that its token covers, as Python sorts them.
+        """Answer with one page: the keys that its token covers, in the order of their bytes.
 
         Raises:
             falcon.HTTPError: If the request may not ask this.
@@ -46,12 +46,11 @@ class Keys:
         if not grant.reaches(prefix):
             raise Problem(falcon.HTTP_403, f"this token may not read keys with prefix {prefix}")
         self._agree()
-        found = self._known_keys.read(prefix)
-        keys = sorted(key for key in found if key > after and grant.covers(key))
-        page = keys[:limit]
+        found = self._known_keys.page(grant.within(prefix), after, limit + 1)
+        page = found[:limit]
         content = {
-            "keys": [{"key": key, "newest_hour": str(found[key])} for key in page],
-            "next": page[-1] if len(keys) > limit else None,
+            "keys": [{"key": key, "newest_hour": str(hour)} for key, hour in page],
+            "next": page[-1][0] if len(found) > limit else None,
         }
         answer(req, resp, content, is_complete=False, is_open=self._access.is_open)
 

@@ -11,13 +11,17 @@ from api.seldom_log import SeldomLog
 from metrics.errors import (
     IdempotencyConflictError,
     InvalidQueryError,
+    KeyHourUnsoundError,
     NoDataError,
+    OverloadedError,
     SettingsError,
     StorageUnavailableError,
     StorageUnsoundError,
 )
 
 RETRY_AFTER_S = 1
+
+_NOT_KEPT = {"Cache-Control": "no-cache, no-store"}
 
 _log = logging.getLogger(__name__)
 
@@ -39,13 +43,16 @@ class Problem(falcon.HTTPError):
 
 def add_problems(app: falcon.App[Any, Any]) -> None:
     """Let an app answer every error as a problem."""
-    app.set_error_serializer(_Serializer(SeldomLog(_log)).serialize)
+    log = SeldomLog(_log)
+    app.set_error_serializer(_Serializer(log).serialize)
     app.add_error_handler(Exception, _raise_internal_error)
     app.add_error_handler(InvalidQueryError, _raise_bad_request)
     app.add_error_handler(NoDataError, _raise_not_found)
     app.add_error_handler(IdempotencyConflictError, _raise_conflict)
     app.add_error_handler((StorageUnsoundError, SettingsError), _raise_unsound)
+    app.add_error_handler(KeyHourUnsoundError, _KeyHoursUnsound(log).handle)
     app.add_error_handler(StorageUnavailableError, _raise_unavailable)
+    app.add_error_handler(OverloadedError, _raise_overloaded)
 
 
 class _Serializer:
@@ -72,6 +79,30 @@ class _Serializer:
             self._log.say(cause.public, "answering %d: %s", error.status_code, cause)
 
 
+class _KeyHoursUnsound:
+    """Answers where a key-hour is not sound; the log names its hash, once a minute."""
+
+    def __init__(self, log: SeldomLog) -> None:
+        self._log = log
+
+    def handle(
+        self,
+        req: falcon.Request,
+        resp: falcon.Response,
+        error: KeyHourUnsoundError,
+        params: object,
+    ) -> None:
+        """Raise the problem that says which key-hour it is."""
+        self._log.say(error.name, "%s", error)
+        raise Problem(
+            falcon.HTTP_500,
+            f"the numbers of {error.key} in {error.hour} UTC are not sound: {error.fault}",
+            headers=_NOT_KEPT,
+            key=error.key,
+            hour=error.hour,
+        ) from error
+
+
 def _raise_bad_request(
     req: falcon.Request, resp: falcon.Response, error: Exception, params: object
 ) -> None:
@@ -81,9 +112,8 @@ def _raise_bad_request(
 def _raise_not_found(
     req: falcon.Request, resp: falcon.Response, error: NoDataError, params: object
 ) -> None:
-    headers = {"Cache-Control": "no-cache, no-store"}
     members = {"dropped": error.dropped} if error.dropped else {}
-    raise Problem(falcon.HTTP_404, str(error), headers=headers, **members) from error
+    raise Problem(falcon.HTTP_404, str(error), headers=_NOT_KEPT, **members) from error
 
 
 def _raise_conflict(
@@ -96,6 +126,12 @@ def _raise_unavailable(
     req: falcon.Request, resp: falcon.Response, error: StorageUnavailableError, params: object
 ) -> None:
     raise unavailable(error.public, stored=error.stored) from error
+
+
+def _raise_overloaded(
+    req: falcon.Request, resp: falcon.Response, error: Exception, params: object
+) -> None:
+    raise unavailable(str(error)) from error
 
 
 def _raise_unsound(

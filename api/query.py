@@ -18,6 +18,7 @@ from api.keys import Keys
 from api.problems import add_problems
 from api.startup import start
 from api.statistics import Statistics
+from metrics.admission import Admission
 from metrics.connection import Connection
 from metrics.cross_site import CrossSiteRules
 from metrics.known_keys import KnownKeys
@@ -25,8 +26,13 @@ from metrics.layout import Layout
 from metrics.settings import Settings
 from metrics.store import Store
 
-CONNECTIONS_MAX = 4
+CONNECTIONS_MAX = 10
 REDIS_TIMEOUT_S = 1.0
+
+# Few, so that they leave most connections, and most of the time between two pieces, to others.
+LARGE_AT_ONCE = 2
+LARGE_WAITING_MAX = 8
+LARGE_WAIT_S = 2.0
 
 _log = logging.getLogger(__name__)
 
@@ -47,10 +53,20 @@ def create_app(
     def agree() -> None:
         layout.agree(connection)
 
-    statistics = Statistics(
-        Store(connection, partitions=settings.partitions), access=access, agree=agree, now=now
+    known_keys = KnownKeys(connection, partitions=settings.partitions)
+    store = Store(
+        connection,
+        partitions=settings.partitions,
+        known_keys=known_keys,
+        large=Admission(
+            "large questions",
+            at_once=LARGE_AT_ONCE,
+            waiting_max=LARGE_WAITING_MAX,
+            wait_s=LARGE_WAIT_S,
+        ),
     )
-    keys = Keys(KnownKeys(connection, partitions=settings.partitions), access=access, agree=agree)
+    statistics = Statistics(store, access=access, agree=agree, now=now)
+    keys = Keys(known_keys, access=access, agree=agree)
     all_books = AllBooks(connection, agree=agree, partitions=settings.partitions)
     app = falcon.App()
     add_problems(app)

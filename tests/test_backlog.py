@@ -12,7 +12,7 @@ from metrics.entry import Column, fold
 from metrics.errors import GroupMissingError, StorageUnsoundError
 from metrics.hours import Hour
 from metrics.keyspace import GROUP, Partition
-from metrics.merged import merged
+from metrics.merged import merged, merged_of
 from metrics.stream import Batch
 from tests.streams import HOUR, append, assert_books_balance, batch, books_of, hash_of
 
@@ -94,7 +94,7 @@ def test_few_buckets_and_many_are_merged_alike(connection: Connection) -> None:
         assert commit(backlog, read(backlog)) is True
 
     fields = {name.encode(): text.encode() for name, text in hash_of(connection, HASH).items()}
-    assert Aggregate.from_hash(fields) == Aggregate.of([*few, *many, *few, *many])
+    assert merged_of(fields).aggregate == Aggregate.of([*few, *many, *few, *many])
 
 
 def test_a_sum_stops_at_the_largest_double(connection: Connection) -> None:

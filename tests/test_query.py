@@ -214,12 +214,16 @@ def test_without_redis_it_is_503() -> None:
     assert_is_problem(client.simulate_get("/readyz"), 503)
 
 
-def test_a_hash_that_is_not_ours_is_no_answer(connection: Connection) -> None:
-    """Rather none than a wrong one."""
-    name = Partition(PARTITION).hour(f"{HOUR}:{KEY}")
-    connection.ask(command("HSET", name, "count", "many"))
+def test_a_wrong_type_is_no_answer_and_the_name_is_told(connection: Connection) -> None:
+    """Whoever repairs it must know where; what is not ours is no number."""
+    for name in (Partition(PARTITION).backlog, Partition(PARTITION).keys):
+        connection.ask(command("FLUSHALL"))
+        connection.ask(command("SET", name, "x"))
+        path = f"/{KEY}/max/2026-11-23/14" if "backlog" in name else "/keys"
 
-    assert_is_problem(client_of(connection).simulate_get(f"/{KEY}/max/2026-11-23/14"), 503)
+        problem = assert_is_problem(client_of(connection).simulate_get(path), 503)
+
+        assert name in problem["detail"]
 
 
 def test_tokens_say_who_may_read_what(connection: Connection) -> None:
@@ -235,7 +239,7 @@ def test_tokens_say_who_may_read_what(connection: Connection) -> None:
 
 
 def test_the_cost_does_not_depend_on_the_number_of_messages(connection: Connection) -> None:
-    """Two round trips of three commands, for a hash whose size is that of its histogram."""
+    """Two round trips of four commands, for a hash whose size is that of its histogram."""
     asked = []
 
     class Counting(Connection):
@@ -249,5 +253,5 @@ def test_the_cost_does_not_depend_on_the_number_of_messages(connection: Connecti
         commit(connection)
         client.simulate_get(f"/{KEY}/median/2026-11-23/14")
 
-    assert asked[-4:] == [["XLEN", "HGET"], ["HGETALL"]] * 2
+    assert asked[-4:] == [["XLEN", "HMGET", "HLEN"], ["HGETALL"]] * 2
     assert connection.ask(command("HLEN", Partition(PARTITION).hour(f"{HOUR}:{KEY}"))) == 8

@@ -182,4 +182,4 @@ def test_a_day_of_a_key_takes_two_round_trips(connection: Connection) -> None:
 
     ask(Counting(connection._topology))
 
-    assert asked[-2:] == [["XLEN", *["HGET"] * 24], ["HGETALL"] * 24]
+    assert asked[-2:] == [["XLEN", "HMGET", *["HLEN"] * 24], ["HGETALL"] * 24]

@@ -88,7 +88,7 @@ def test_keys_of_more_than_one_reply_are_all_counted(
     connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The replies are cut so that each is small."""
-    monkeypatch.setattr(store, "HASHES_PER_REPLY", 7)
+    monkeypatch.setattr(store, "FIELDS_PER_REPLY", 7)
     keys = fleet(50)
     fill(connection, {key: [float(i)] for i, key in enumerate(keys)})
 

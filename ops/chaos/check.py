@@ -10,6 +10,7 @@ from metrics.entry import read_key_hour
 from metrics.errors import StorageUnsoundError
 from metrics.hours import Hour
 from metrics.keyspace import Partition
+from metrics.merged import merged
 from ops.chaos.system import System
 from ops.chaos.verdict import Finding
 from ops.ledger import NOTHING, Counted, Ledger, Message
@@ -50,9 +51,11 @@ def read_hashes(connection: Connection, partitions: Sequence[int]) -> list[Hash]
 def _hash(name: str, prefix: str, fields: list[bytes]) -> Hash:
     key, hour = read_key_hour(name.removeprefix(prefix).encode())
     try:
-        aggregate = Aggregate.from_hash(dict(zip(fields[::2], fields[1::2], strict=True)))
+        aggregate = merged([fields]).aggregate
     except StorageUnsoundError as error:
         raise StorageUnsoundError(f"{name}: {error}") from error
+    if aggregate is None:
+        raise StorageUnsoundError(f"{name}: it has no messages")
     return Hash(key, hour, aggregate)
 
 

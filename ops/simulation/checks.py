@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Collection, Mapping
 
-from metrics.aggregate import DROPPED_FIELD, Aggregate, dropped_in
+from metrics.aggregate import Aggregate
 from metrics.books import Books
 from metrics.errors import MetricsError
 from metrics.hours import Hour
 from metrics.keyspace import GROUP, Partition
+from metrics.merged import merged_of
 from metrics.node import Command, Reply
 from ops.ledger import NOTHING, Counted, Difference, Ledger, Message
 from ops.simulation import losses
@@ -139,11 +140,11 @@ class Checks:
         """Compare a hash with what belongs into it, as its digits tell."""
         hour, _, key = name.partition(_HOUR)[2].partition(":")
         try:
-            reports = losses.counted(dropped_in(fields))
-            self._check_hours(hour, losses.name_of(key), reports)
-            if fields.keys() == {DROPPED_FIELD}:
+            found = merged_of(fields)
+            self._check_hours(hour, losses.name_of(key), losses.counted(found.dropped))
+            aggregate = found.aggregate
+            if aggregate is None:
                 return
-            aggregate = Aggregate.from_hash(fields)
             counted = Counted(aggregate.sum, aggregate.count)
             values = [message.value for message in self._check_hours(hour, key, counted)]
         except (MetricsError, ValueError) as error:

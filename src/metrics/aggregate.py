@@ -1,14 +1,13 @@
-"""The aggregate of one key-hour: count, sum, min, max and histogram, and how a hash holds it."""
+"""The aggregate of one key-hour: count, sum, min, max and histogram."""
 
 import math
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
 
-from metrics.errors import StorageUnsoundError
 from metrics.histogram import Histogram
 
 BUCKET_PREFIX = "b:"
@@ -16,19 +15,9 @@ COUNT_MAX = 2**53 - 1
 """What a count stays at once it is reached: all below is exact as a double."""
 
 DROPPED_FIELD = b"dropped"
+"""Names of fields in the hash of a key-hour: of buckets the beginning; of dropped messages."""
+
 _LARGEST = sys.float_info.max
-
-
-def dropped_in(fields: Mapping[bytes, bytes]) -> int:
-    """Return how many messages of a key-hour its senders dropped, by the fields of its hash.
-
-    Raises:
-        StorageUnsoundError: If that is no number.
-    """
-    text = fields.get(DROPPED_FIELD, b"0")
-    if not text.isdigit():
-        raise StorageUnsoundError(f"not the hash of a key-hour: dropped is {text!r}")
-    return int(text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,38 +57,6 @@ class Aggregate:
             max=float(array.max()),
             histogram=Histogram.of(array, counts),
         )
-
-    @classmethod
-    def from_hash(cls, fields: Mapping[bytes, bytes]) -> Self:
-        """Read an aggregate from the fields of its hash.
-
-        Raises:
-            StorageUnsoundError: If they are not those of an aggregate.
-        """
-        prefix = BUCKET_PREFIX.encode()
-        try:
-            aggregate = cls(
-                count=int(fields[b"count"]),
-                sum=float(fields[b"sum"]),
-                min=float(fields[b"min"]),
-                max=float(fields[b"max"]),
-                histogram=Histogram(
-                    {
-                        int(field[len(prefix) :]): int(count)
-                        for field, count in fields.items()
-                        if field.startswith(prefix)
-                    }
-                ),
-            )
-        except (KeyError, ValueError) as error:
-            raise StorageUnsoundError(f"not the hash of a key-hour: {error!r}") from error
-        if not (
-            0 < aggregate.count == min(aggregate.histogram.count, COUNT_MAX)
-            and 0 <= aggregate.min <= aggregate.max <= _LARGEST
-            and aggregate.sum <= _LARGEST
-        ):
-            raise StorageUnsoundError("not the hash of a key-hour: its numbers do not agree")
-        return aggregate
 
     @property
     def average(self) -> float:

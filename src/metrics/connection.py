@@ -144,7 +144,8 @@ class Connection:
         routes = dict(self._routes(calls, range(len(calls)), replies))
         for _ in range(TURNS_MAX):
             self._send(calls, routes, replicas, replies)
-            routes = self._routes_again(calls, routes, replies)
+            failed = {i: route for i, route in routes.items() if isinstance(replies[i], RedisError)}
+            routes = self._routes_again(calls, failed, replies)
             if not routes:
                 break
         return [_ours(reply, call) for reply, call in zip(replies, calls, strict=True)]

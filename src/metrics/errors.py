@@ -91,6 +91,28 @@ class StorageUnsoundError(MetricsError):
     """Something in Redis is not what we keep there; nothing was changed."""
 
 
+class KeyHourUnsoundError(StorageUnsoundError):
+    """The hash of a key-hour is not what commits write, so it has no answer.
+
+    Attributes:
+        name: Of the hash.
+        key: Its key.
+        hour: Its hour, as in 2026-11-23T14.
+        fault: What is wrong with it.
+    """
+
+    def __init__(self, name: str, *, key: str, hour: str, fault: str) -> None:
+        super().__init__(f"{name} is not sound: {fault}")
+        self.name = name
+        self.key = key
+        self.hour = hour
+        self.fault = fault
+
+
+class OverloadedError(MetricsError):
+    """So much is being done at once that this must wait; worth trying again later."""
+
+
 class GroupMissingError(MetricsError):
     """The consumer group of a stream is gone; it can be created again at 0."""
 

@@ -15,6 +15,7 @@ Source:
 """
 
 import math
+import sys
 from collections.abc import Iterator, Mapping
 from typing import Self
 
@@ -63,6 +64,42 @@ def value_of(bucket: int) -> float:
     # Squared from its half: neither overflows on the way nor is rounded twice below the normals.
     half = math.exp((bucket * _LOG_GAMMA + _LOG_MIDPOINT) / 2)
     return half * half
+
+
+def edges_of(
+    buckets: npt.NDArray[np.int64],
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Return the lower and the upper end of each bucket; infinite above the largest double."""
+    tiny = buckets <= _LAST_TINY_BUCKET
+    exact = np.where(tiny, buckets - ZERO_BUCKET, 0) * _SMALLEST
+    halves = np.where(tiny, 0, buckets) * (_LOG_GAMMA / 2)
+    with np.errstate(over="ignore", under="ignore"):
+        lower, upper = np.exp(halves - _LOG_GAMMA / 2) ** 2, np.exp(halves) ** 2
+    return np.where(tiny, exact, lower), np.where(tiny, exact, upper)
+
+
+_FIRST_BUCKET = int(buckets_of(np.array([_TINY]))[0])
+_LAST_BUCKET = int(buckets_of(np.array([sys.float_info.max]))[0])
+# Between the tiny ones and the others there are numbers that no bucket has.
+_GAP = _FIRST_BUCKET - _LAST_TINY_BUCKET - 1
+
+BUCKETS_MAX = _LAST_BUCKET - ZERO_BUCKET + 1 - _GAP
+"""How many buckets there are in all."""
+
+
+def rank_of(bucket: int) -> int | None:
+    """Return how many buckets are below a bucket; None if no value is in one of that number."""
+    if ZERO_BUCKET <= bucket <= _LAST_TINY_BUCKET:
+        return bucket - ZERO_BUCKET
+    if _FIRST_BUCKET <= bucket <= _LAST_BUCKET:
+        return bucket - ZERO_BUCKET - _GAP
+    return None
+
+
+def buckets_at(ranks: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Return the buckets that ``rank_of`` gives these ranks."""
+    buckets = ranks + ZERO_BUCKET
+    return np.where(buckets <= _LAST_TINY_BUCKET, buckets, buckets + _GAP)
 
 
 class Histogram:

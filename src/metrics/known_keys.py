@@ -1,67 +1,298 @@
-"""The keys that Redis knows, and the newest hour of each."""
+"""The keys that Redis knows, and the newest hour of each.
 
+Each partition has a sorted set: key -> newest hour. It is not in the order of the keys, and may
+be long; so a process remembers what it read. Before each answer it asks whether that still holds,
+which takes two short commands a partition, and reads again only those where it does not:
+
+- Keys are only removed by commits, all below some hour at once (``ZREMRANGEBYSCORE``). So while
+  the lowest hour of a set is not above that of what was read, nothing of it was removed.
+- Then as many keys as were read are the same keys. One more is new.
+- Hours only rise. As many keys from an hour on as were read are those that were read.
+
+What somebody changes by hand is seen after ``AGE_MAX_S`` at the latest.
+"""
+
+import time
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
+from heapq import merge
+from itertools import islice, repeat
+from threading import Lock
+from typing import Self
 
 from metrics.connection import Connection, command, done
-from metrics.errors import StorageUnsoundError
+from metrics.errors import InvalidQueryError, StorageUnsoundError
 from metrics.hours import Hour
-from metrics.keyspace import Partition
+from metrics.keyspace import Partition, partition_of
 from metrics.node import Reply
 
-KEYS_PER_REPLY = 10_000
-"""About how many keys of a partition Redis looks through before it does the work of others."""
+KEYS_PER_REPLY = 4_000
+"""About how many keys Redis looks through before it does the work of others."""
+
+AGE_MAX_S = 60.0
+"""After this long the keys of a partition are read again, whether they look changed or not."""
+
+_AFTER_ALL = "\x7f"
+"""Sorts after every character of a key."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """The keys of one partition, as they were read.
+
+    Attributes:
+        keys: In order.
+        newest: Of each its newest hour then, in digits: it may have risen since.
+        ordered: The same hours, in order.
+        read_at: When, by the clock of the process.
+    """
+
+    keys: Sequence[str]
+    newest: Sequence[int]
+    ordered: Sequence[int]
+    read_at: float
+
+    @classmethod
+    def of(cls, newest: dict[str, int], read_at: float) -> Self:
+        keys = sorted(newest)
+        hours = [newest[key] for key in keys]
+        return cls(keys, hours, sorted(hours), read_at)
+
+    def count_since(self, hour: int) -> int:
+        """Return how many keys have an hour at least as new."""
+        return len(self.ordered) - bisect_left(self.ordered, hour)
+
+    def range_of(self, prefix: str, after: str = "") -> range:
+        """Return where the keys are that begin with ``prefix`` and come after ``after``."""
+        first = max(bisect_left(self.keys, prefix), bisect_right(self.keys, after))
+        return range(first, max(first, bisect_left(self.keys, prefix + _AFTER_ALL)))
+
+
+_NEVER_READ = _Known((), (), (), float("-inf"))
+
+
+class TooManyKeysError(InvalidQueryError):
+    """More keys than may be asked for.
+
+    Attributes:
+        count: How many they are.
+    """
+
+    def __init__(self, count: int) -> None:
+        super().__init__(f"{count} keys")
+        self.count = count
 
 
 class KnownKeys:
-    """Reads which keys have messages, in all partitions at once."""
+    """Knows which keys have messages, in all partitions. Safe for threads and greenlets.
 
-    def __init__(self, connection: Connection, *, partitions: int) -> None:
+    Args:
+        connection: The way to Redis.
+        partitions: How many there are.
+        monotonic: The clock of what was read, in seconds.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        *,
+        partitions: int,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._connection = connection
-        self._partitions = range(partitions)
+        self._partitions = [Partition(number) for number in range(partitions)]
+        self._monotonic = monotonic
+        self._known = [_NEVER_READ] * partitions
+        self._reading = Lock()
 
-    def read(self, prefix: str) -> dict[str, Hour]:
-        """Return the newest hour of each key that begins with ``prefix``.
-
-        A key that is known from the beginning of the read to its end is in it.
+    def page(self, prefixes: Sequence[str], after: str, length: int) -> list[tuple[str, Hour]]:
+        """Return the first keys after ``after``, in order, each with its newest hour.
 
         Args:
-            prefix: Beginning of a key, or empty for all keys. It holds no character that stands
-                for others in a pattern of Redis.
+            prefixes: They begin with one of these, none of which begins another.
+            after: A key, or empty.
+            length: How many keys to return, if there are so many.
 
         Raises:
             StorageUnavailableError: If any partition is away.
             StorageUnsoundError: If what is there are no keys of ours.
+        """
+        known = self._up_to_date(None)
+        keys = merge(
+            *(
+                map(each.keys.__getitem__, each.range_of(prefix, after))
+                for prefix in prefixes
+                for each in known
+            )
+        )
+        found: list[tuple[str, Hour]] = []
+        while len(found) < length and (some := list(islice(keys, length - len(found)))):
+            found += self._with_newest_hours(some)
+        return found
+
+    def newest_hours(
+        self, prefix: str, first: Hour, last: Hour, *, keys_max: int
+    ) -> dict[str, int]:
+        """Return the keys with ``prefix`` that have messages of ``first`` or a later hour.
+
+        A key that Redis knows when this is called is among them.
+
+        Returns:
+            For each its newest hour in digits, right as far as ``last``.
+
+        Raises:
+            TooManyKeysError: If they are more than ``keys_max``.
+            StorageUnavailableError: If any partition is away.
+            StorageUnsoundError: If what is there are no keys of ours.
+        """
+        since = first.digits
+        parts = [(each, each.range_of(prefix)) for each in self._up_to_date(first)]
+        count = sum(
+            sum(map(since.__le__, islice(each.newest, part.start, part.stop)))
+            for each, part in parts
+        )
+        if count > keys_max:
+            raise TooManyKeysError(count)
+        found = {
+            each.keys[i]: each.newest[i]
+            for each, part in parts
+            for i in part
+            if each.newest[i] >= since
+        }
+        if first < last:
+            until = last.digits
+            risen = [key for key, newest in found.items() if newest < until]
+            for i in range(0, len(risen), KEYS_PER_REPLY):
+                some = self._with_newest_hours(risen[i : i + KEYS_PER_REPLY])
+                found |= {key: hour.digits for key, hour in some}
+        return found
+
+    def _up_to_date(self, hour: Hour | None) -> Sequence[_Known]:
+        """Return the keys of all partitions, and rightly which of them are as new as ``hour``."""
+        known = list(self._known)
+        if not self._outdated(known, hour):
+            return known
+        # Who comes meanwhile finds what this one reads.
+        with self._reading:
+            known = list(self._known)
+            for some in self._batches(self._outdated(known, hour)):
+                read_at = self._monotonic()
+                for i, newest in self._read(some).items():
+                    known[i] = self._known[i] = _Known.of(newest, read_at)
+        return known
+
+    def _outdated(self, known: Sequence[_Known], hour: Hour | None) -> dict[int, int]:
+        """Return the partitions that must be read again, and how many keys each has."""
+        calls = []
+        for each in self._partitions:
+            calls.append(command("ZCARD", each.keys))
+            calls.append(command("ZRANGE", each.keys, 0, 0, "WITHSCORES"))
+            if hour is not None:
+                calls.append(command("ZCOUNT", each.keys, hour.digits, "+inf"))
+        replies = map(done, self._connection.execute(calls))
+        sizes, outdated = [], set()
+        for i, read in enumerate(known):
+            size, lowest, *since = islice(replies, 2 if hour is None else 3)
+            sizes.append(size)
+            if (
+                size != len(read.keys)
+                or (size and self._lowest(i, lowest) > read.ordered[0])
+                or (hour is not None and since != [read.count_since(hour.digits)])
+            ):
+                outdated.add(i)
+        # One at a time: nobody should wait for all of them.
+        oldest = min(range(len(known)), key=lambda i: known[i].read_at)
+        if self._monotonic() - known[oldest].read_at > AGE_MAX_S:
+            outdated.add(oldest)
+        return {i: sizes[i] for i in sorted(outdated)}
+
+    def _lowest(self, i: int, reply: Reply) -> int:
+        try:
+            return _digits(reply[1])
+        except ValueError as error:
+            raise _unsound(self._partitions[i], error) from error
+
+    @staticmethod
+    def _batches(sizes: dict[int, int]) -> Iterator[list[int]]:
+        """Yield partitions that are read together: large ones alone."""
+        batch: list[int] = []
+        for i, size in sizes.items():
+            if batch and sum(sizes[each] for each in batch) + size > KEYS_PER_REPLY:
+                yield batch
+                batch = []
+            batch.append(i)
+        if batch:
+            yield batch
+
+    def _read(self, partitions: Sequence[int]) -> dict[int, dict[str, int]]:
+        """Return the newest hours of the keys of some partitions.
+
+        A key that is known from the beginning of the read to its end is in it.
 
         Source:
             Redis commands, SCAN, "Scan guarantees".
         """
-        found: dict[str, Hour] = {}
-        cursors = dict.fromkeys((Partition(number) for number in self._partitions), b"0")
+        found: dict[int, dict[str, int]] = {i: {} for i in partitions}
+        cursors = dict.fromkeys(partitions, b"0")
         while cursors:
             replies = self._connection.execute(
                 [
-                    command("ZSCAN", each.keys, at, "MATCH", f"{prefix}*", "COUNT", KEYS_PER_REPLY)
-                    for each, at in cursors.items()
+                    command("ZSCAN", self._partitions[i].keys, at, "COUNT", KEYS_PER_REPLY)
+                    for i, at in cursors.items()
                 ]
             )
-            for partition, reply in zip(list(cursors), replies, strict=True):
-                cursors[partition], items = done(reply)
-                found |= _newest_hours(partition, items)
-            cursors = {each: at for each, at in cursors.items() if at != b"0"}
+            for i, reply in zip(list(cursors), replies, strict=True):
+                cursors[i], items = done(reply)
+                found[i] |= _newest_hours(self._partitions[i], items)
+            cursors = {i: at for i, at in cursors.items() if at != b"0"}
         return found
 
+    def _with_newest_hours(self, keys: Sequence[str]) -> list[tuple[str, Hour]]:
+        """Return keys with their newest hours; without those that are no longer known."""
+        places: dict[int, list[str]] = {}
+        for key in keys:
+            places.setdefault(partition_of(key, len(self._partitions)), []).append(key)
+        replies = self._connection.execute(
+            [command("ZMSCORE", self._partitions[i].keys, *some) for i, some in places.items()]
+        )
+        newest: dict[str, Hour] = {}
+        for (i, some), reply in zip(places.items(), replies, strict=True):
+            try:
+                newest |= {
+                    key: _hour(score)
+                    for key, score in zip(some, done(reply), strict=True)
+                    if score is not None
+                }
+            except ValueError as error:
+                raise _unsound(self._partitions[i], error) from error
+        return [(key, newest[key]) for key in keys if key in newest]
 
-def _newest_hours(partition: Partition, items: Reply) -> dict[str, Hour]:
+
+def _newest_hours(partition: Partition, items: Reply) -> dict[str, int]:
+    keys, scores = map(str, items[::2], repeat("ascii")), map(_digits, items[1::2])
     try:
-        return {
-            str(key, "ascii"): _hour(digits)
-            for key, digits in zip(items[::2], items[1::2], strict=True)
-        }
+        return dict(zip(keys, scores, strict=True))
     except ValueError as error:
-        raise StorageUnsoundError(f"{partition.keys} is not sound: {error}") from error
+        raise _unsound(partition, error) from error
+
+
+def _unsound(partition: Partition, error: ValueError) -> StorageUnsoundError:
+    return StorageUnsoundError(f"{partition.keys} is not sound: {error}")
 
 
 # Many keys have the same newest hour.
 @lru_cache(maxsize=1024)
-def _hour(digits: bytes) -> Hour:
-    return Hour.of_digits(int(digits))
+def _hour(score: bytes) -> Hour:
+    """Return the hour that a score writes as 2026112314.
+
+    Raises:
+        ValueError: If it writes none.
+    """
+    return Hour.of_digits(int(score))
+
+
+@lru_cache(maxsize=1024)
+def _digits(score: bytes) -> int:
+    return _hour(score).digits

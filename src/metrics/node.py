@@ -4,8 +4,10 @@ Nothing is ever sent again here. A command whose reply is lost may have been don
 (``stored="unknown"``).
 """
 
+import math
 import time
 from collections.abc import Callable, Sequence
+from queue import Empty
 from threading import Lock
 from types import TracebackType
 from typing import Any, Self, cast
@@ -106,6 +108,7 @@ class Exchange:
             self._fail(error)
         replies += [self._failure] * (len(self._commands) - len(replies))
         if self._connection is not None:
+            self._node.answered()
             self._node.release(self._connection)
             self._connection = None
         return replies
@@ -124,7 +127,8 @@ class Node:
     """A redis-server, and the connections to it. Safe for threads and greenlets.
 
     A node that failed must answer a short inquiry before it is used again. So a node that does
-    not answer holds nobody up for longer than that, and those who ask several nodes go on.
+    not answer holds nobody up for longer than that, and those who ask several nodes go on. What
+    it takes too long for while it answers others is no failure of the node.
 
     Attributes:
         address: Where it is.
@@ -148,6 +152,7 @@ class Node:
         self._inquiring = Lock()
         self._failure: Exception | None = None
         self._inquiry_due = 0.0
+        self._answered_at = -math.inf
         self._is_closed = False
 
     @classmethod
@@ -239,6 +244,11 @@ class Node:
         try:
             return self._pool.get_connection()
         except (RedisError, OSError) as error:
+            if isinstance(error.__context__, Empty):
+                # The pool says so, after a wait. Of the node it knows nothing.
+                raise StorageUnavailableError(
+                    f"all {self._pool.max_connections} connections to Redis are in use"
+                ) from error
             raise self.failed(error, "no") from error
 
     def release(self, connection: Any) -> None:  # noqa: ANN401
@@ -247,9 +257,14 @@ class Node:
             connection.disconnect()
         self._pool.release(connection)
 
+    def answered(self) -> None:
+        """Note that it has just answered."""
+        self._answered_at = self._monotonic()
+
     def failed(self, error: Exception, stored: Stored) -> StorageUnavailableError:
-        """Note a failure, and return it as an error of ours."""
-        self._failure = error
+        """Note a failure, unless it answers others, and return it as an error of ours."""
+        if not (_is_slow(error) and self._monotonic() - self._answered_at < INQUIRY_S):
+            self._failure = error
         return _away(error, stored)
 
     def close(self) -> None:
@@ -272,12 +287,15 @@ class Node:
             raise _away(failure, "no")
 
 
+def _is_slow(error: Exception) -> bool:
+    return isinstance(error, redis.exceptions.TimeoutError | TimeoutError)
+
+
 def _away(error: Exception, stored: Stored) -> StorageUnavailableError:
-    is_slow = isinstance(error, redis.exceptions.TimeoutError | TimeoutError)
     unavailable = StorageUnavailableError(
         f"Redis is away: {error}",
         stored=stored,
-        public="Redis does not answer in time" if is_slow else "Redis is away",
+        public="Redis does not answer in time" if _is_slow(error) else "Redis is away",
     )
     unavailable.__cause__ = error
     return unavailable

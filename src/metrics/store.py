@@ -3,30 +3,57 @@
 Its reads are in this order, each awaited before the next: the backlogs, the known keys if a prefix
 is asked for, the hashes. What a backlog no longer holds, the reads after it find, wherever a slot
 that moves has them meanwhile.
+
+Redis does one thing at a time, and so does this process. So hashes are read in pieces of about
+``FIELDS_PER_REPLY`` fields, between which others have their turn; and what takes many of them is
+let in by an ``Admission``, a few at once.
 """
 
-from collections.abc import Iterator, Sequence
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
-from itertools import islice
-from typing import Self
+from itertools import groupby, islice
 
-from metrics.aggregate import DROPPED_FIELD, Aggregate, dropped_in
-from metrics.connection import Connection, command, done
-from metrics.errors import InvalidQueryError
+from metrics.aggregate import Aggregate
+from metrics.connection import Call, Connection, command, done
+from metrics.errors import (
+    InvalidQueryError,
+    KeyHourUnsoundError,
+    MetricsError,
+    StorageUnsoundError,
+)
 from metrics.hours import Hour
 from metrics.keyspace import Partition, key_hour, partition_of
-from metrics.known_keys import KnownKeys
-from metrics.merged import Merged, merged
-from metrics.node import Reply
+from metrics.known_keys import KnownKeys, TooManyKeysError
+from metrics.merged import Merged, Merger
+from metrics.node import Argument, Reply
+from metrics.soundness import FIELDS, FIELDS_PER_HASH_MAX, UnsoundHashError, expect
 
 ANY = "*"
 """At the end of a key that is asked for: all keys that begin with what stands before it."""
 
-KEY_HOURS_MAX = 10_000
+KEY_HOURS_MAX = 50_000
 """How many key-hours one question may touch."""
 
-HASHES_PER_REPLY = 100
-"""How many hashes are asked for at once: a few hundred KB, which the CPU can keep at hand."""
+FIELDS_MAX = 12_000_000
+"""How many fields of hashes one question may read."""
+
+FIELDS_PER_REPLY = 4_000
+"""How many fields are asked for at once: Redis and this process are busy for some milliseconds."""
+
+HASH_COST_FIELDS = 30
+"""What a hash costs besides its fields, in fields."""
+
+LENGTHS_PER_REPLY = 100
+"""Of how many hashes the numbers of fields are asked for at once."""
+
+SMALL_FIELDS = 20_000
+SMALL_KEY_HOURS = 500
+"""A question that reads no more is small: it waits for no other."""
+
+WIDE_TRIES = 3
+"""How often a hash of many fields is read piece by piece before it is read in one go."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,26 +73,50 @@ class Found:
     dropped: int
     is_drained: bool
 
-    def merged_with(self, other: Self) -> Self:
-        """Return what was found of both."""
-        aggregate = self.aggregate or other.aggregate
-        if self.aggregate and other.aggregate:
-            aggregate = self.aggregate.merged_with(other.aggregate)
-        return type(self)(
-            aggregate,
-            self.keys + other.keys,
-            self.dropped + other.dropped,
-            self.is_drained and other.is_drained,
-        )
+
+@dataclass(frozen=True, slots=True)
+class _Hash:
+    """The hash of a key-hour.
+
+    Attributes:
+        index: Which of the hours that were asked for it is of.
+        key: Its key.
+        hour: Its hour.
+        name: Its name.
+    """
+
+    index: int
+    key: str
+    hour: Hour
+    name: str
+
+    def unsound(self, fault: str) -> KeyHourUnsoundError:
+        """Return the error that says what is wrong with it."""
+        return KeyHourUnsoundError(self.name, key=self.key, hour=str(self.hour), fault=fault)
 
 
 class Store:
-    """Reads key-hours, in a number of round trips that does not depend on that of messages."""
+    """Reads key-hours, in a number of round trips that does not depend on that of messages.
 
-    def __init__(self, connection: Connection, *, partitions: int) -> None:
+    Args:
+        connection: The way to Redis.
+        partitions: How many there are.
+        known_keys: The keys of prefixes; this has its own if there is none to share.
+        large: What a question that is not small is done in; waits until there is room, or raises.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        *,
+        partitions: int,
+        known_keys: KnownKeys | None = None,
+        large: AbstractContextManager[None] | None = None,
+    ) -> None:
         self._connection = connection
         self._partitions = partitions
-        self._known_keys = KnownKeys(connection, partitions=partitions)
+        self._known_keys = known_keys or KnownKeys(connection, partitions=partitions)
+        self._large = nullcontext() if large is None else large
 
     def read(self, key: str, hours: Sequence[Hour]) -> list[Found]:
         """Return what is known of a key, or of all keys with a prefix, in each of some hours.
@@ -75,85 +126,204 @@ class Store:
             hours: The hours, from the first to the last.
 
         Raises:
-            InvalidQueryError: If that touches too many key-hours.
+            InvalidQueryError: If that touches too much.
+            OverloadedError: If it is large, and too many such are being answered.
             StorageUnavailableError: If any partition that may have such a key is away.
             StorageUnsoundError: If what is there is not ours.
         """
-        are_drained = self._are_drained(self._partitions_of(key), hours)
+        if key.endswith(ANY):
+            are_drained, merged = self._read_prefix(key, hours)
+        else:
+            are_drained, merged = self._read_key(key, hours)
+        return [
+            Found(found.aggregate, found.keys, found.dropped, is_drained)
+            for found, is_drained in zip(merged, are_drained, strict=True)
+        ]
+
+    def _read_key(self, key: str, hours: Sequence[Hour]) -> tuple[list[bool], list[Merged]]:
+        hashes = list(self._hashes_of({key: hours[-1].digits}, hours))
+        partition = Partition(partition_of(key, self._partitions))
+        calls = _backlog_calls([partition], hours)
+        replies = self._connection.execute([*calls, *_length_calls(hashes)])
+        are_drained = _are_drained(replies[: len(calls)])
+        # One that is empty is read as well: it may have been asked for before the backlog was.
+        sized = _sized(hashes, replies[len(calls) :])
+        fields = _fields_in(key, sized)
+        with self._large if fields > SMALL_FIELDS else nullcontext():
+            return are_drained, self._merged(sized, len(hours))
+
+    def _read_prefix(self, key: str, hours: Sequence[Hour]) -> tuple[list[bool], list[Merged]]:
+        partitions = [Partition(number) for number in range(self._partitions)]
+        are_drained = _are_drained(self._connection.execute(_backlog_calls(partitions, hours)))
         newest = self._newest_hours(key, hours)
-        keys = [[each for each in newest if newest[each] >= hour] for hour in hours]
-        touched = sum(map(len, keys))
+        touched = _count_key_hours(newest, hours)
         if touched > KEY_HOURS_MAX:
-            raise InvalidQueryError(
-                f"{key} touches {touched} key-hours and one question may touch {KEY_HOURS_MAX}: "
-                "ask for a longer prefix"
+            raise _too_much(key, f"{touched} key-hours", KEY_HOURS_MAX)
+        with ExitStack() as stack:
+            is_large = touched > SMALL_KEY_HOURS
+            if is_large:
+                stack.enter_context(self._large)
+            hashes = self._hashes_of(newest, hours)
+            sized: list[tuple[_Hash, int]] = []
+            while some := list(islice(hashes, LENGTHS_PER_REPLY)):
+                replies = self._connection.execute(_length_calls(some))
+                sized += [each for each in _sized(some, replies) if each[1]]
+            if _fields_in(key, sized) > SMALL_FIELDS and not is_large:
+                stack.enter_context(self._large)
+            return are_drained, self._merged(sized, len(hours))
+
+    def _newest_hours(self, key: str, hours: Sequence[Hour]) -> dict[str, int]:
+        prefix = key.removesuffix(ANY)
+        try:
+            return self._known_keys.newest_hours(
+                prefix, hours[0], hours[-1], keys_max=KEY_HOURS_MAX
             )
-        hashes = self._hashes(
-            [
-                self._partition(each).hour(key_hour(each, hour))
-                for hour, asked in zip(hours, keys, strict=True)
-                for each in asked
-            ]
+        except TooManyKeysError as error:
+            # Each touches one hour at least.
+            raise _too_much(key, f"{error.count} key-hours", KEY_HOURS_MAX) from error
+
+    def _hashes_of(self, newest: Mapping[str, int], hours: Sequence[Hour]) -> Iterator[_Hash]:
+        """Yield the hashes of keys up to the newest hour of each, in digits."""
+        for index, hour in enumerate(hours):
+            since = hour.digits
+            for key, digits in newest.items():
+                if digits >= since:
+                    partition = Partition(partition_of(key, self._partitions))
+                    yield _Hash(index, key, hour, partition.hour(key_hour(key, hour)))
+
+    def _merged(self, sized: Sequence[tuple[_Hash, int]], hours: int) -> list[Merged]:
+        """Return for each hour what its hashes hold together."""
+        mergers = [Merger() for _ in range(hours)]
+        for piece in _pieces(sized):
+            fields = iter(self._fields(piece))
+            for index, of_hour in groupby(piece, key=lambda each: each[0].index):
+                hashes = [each for each, _ in of_hour]
+                try:
+                    mergers[index].add(list(islice(fields, len(hashes))))
+                except UnsoundHashError as error:
+                    raise hashes[error.index].unsound(error.fault) from error
+        return [merger.merged() for merger in mergers]
+
+    def _fields(self, piece: Sequence[tuple[_Hash, int]]) -> list[Reply]:
+        """Return of each hash its fields and values in turns."""
+        if len(piece) == 1 and piece[0][1] > SMALL_FIELDS:
+            return [self._wide(piece[0][0])]
+        replies = self._connection.execute([command("HGETALL", each.name) for each, _ in piece])
+        return [_of(each, reply) for (each, _), reply in zip(piece, replies, strict=True)]
+
+    def _wide(self, each: _Hash) -> Reply:
+        """Return the fields and values of a hash that would take too long in one go.
+
+        Each commit changes a field that is no bucket. So if none of these has changed, all pages
+        are of the same moment.
+        """
+
+        def ask(*arguments: Argument) -> Reply:
+            return _of(each, self._connection.execute([command(*arguments)])[0])
+
+        for _ in range(WIDE_TRIES):
+            before = ask("HMGET", each.name, *FIELDS)
+            found: dict[bytes, bytes] = {}
+            cursor = b""
+            while cursor != b"0":
+                cursor, items = ask("HSCAN", each.name, cursor or 0, "COUNT", FIELDS_PER_REPLY)
+                found.update(zip(items[::2], items[1::2], strict=True))
+                expect(items[::2])
+            if ask("HMGET", each.name, *FIELDS) == before:
+                return [part for field in found.items() for part in field]
+        return ask("HGETALL", each.name)
+
+
+def _count_key_hours(newest: Mapping[str, int], hours: Sequence[Hour]) -> int:
+    """Return how many of the hours keys have, up to the newest of each."""
+    starts = [hour.digits for hour in hours]
+    return sum(bisect_right(starts, digits) for digits in newest.values())
+
+
+def _backlog_calls(partitions: Iterable[Partition], hours: Iterable[Hour]) -> list[Call]:
+    names = list(map(str, hours))
+    return [
+        call
+        for each in partitions
+        for call in (command("XLEN", each.stream), command("HMGET", each.backlog, *names))
+    ]
+
+
+def _are_drained(replies: Sequence[Reply | MetricsError]) -> list[bool]:
+    """Return for each hour whether no partition has messages of it in its backlog."""
+    found = list(map(done, replies))
+    lengths, entries = found[::2], found[1::2]
+    return [
+        all(
+            not length or not int(of_hour or 0)
+            for length, of_hour in zip(lengths, in_hour, strict=True)
         )
-        return [
-            _found(islice(hashes, len(asked)), is_drained=is_drained)
-            for asked, is_drained in zip(keys, are_drained, strict=True)
-        ]
-
-    def _partition(self, key: str) -> Partition:
-        return Partition(partition_of(key, self._partitions))
-
-    def _partitions_of(self, key: str) -> list[Partition]:
-        if key.endswith(ANY):
-            return [Partition(number) for number in range(self._partitions)]
-        return [self._partition(key)]
-
-    def _newest_hours(self, key: str, hours: Sequence[Hour]) -> dict[str, Hour]:
-        """Return the keys to read, and up to which hour each may have messages."""
-        if key.endswith(ANY):
-            return self._known_keys.read(key.removesuffix(ANY))
-        return {key: hours[-1]}
-
-    def _are_drained(self, partitions: Sequence[Partition], hours: Sequence[Hour]) -> list[bool]:
-        """Return for each hour whether no partition has messages of it in its backlog."""
-        calls = [
-            call
-            for each in partitions
-            for call in (
-                command("XLEN", each.stream),
-                *(command("HGET", each.backlog, str(hour)) for hour in hours),
-            )
-        ]
-        replies = [done(reply) for reply in self._connection.execute(calls)]
-        width = 1 + len(hours)
-        return [
-            all(
-                length == 0 or not int(entries or 0)
-                for length, entries in zip(replies[::width], replies[i::width], strict=True)
-            )
-            for i in range(1, width)
-        ]
-
-    def _hashes(self, names: Sequence[str]) -> Iterator[Reply]:
-        """Yield the fields and values of each hash; there are none if it is not there."""
-        for i in range(0, len(names), HASHES_PER_REPLY):
-            calls = [command("HGETALL", name) for name in names[i : i + HASHES_PER_REPLY]]
-            yield from map(done, self._connection.execute(calls))
+        for in_hour in zip(*entries, strict=True)
+    ]
 
 
-def _found(hashes: Iterator[Reply], *, is_drained: bool) -> Found:
-    """Return what some key-hours of one hour hold together."""
-    found = Found(None, 0, 0, is_drained)
-    while some := list(islice(hashes, HASHES_PER_REPLY)):
-        new = merged(some) if len(some) > 1 else _only(some[0])
-        found = found.merged_with(Found(new.aggregate, new.keys, new.dropped, is_drained))
-    return found
+def _length_calls(hashes: Iterable[_Hash]) -> list[Call]:
+    return [command("HLEN", each.name) for each in hashes]
 
 
-def _only(items: Reply) -> Merged:
-    """Return what one key-hour holds."""
-    fields = dict(zip(items[::2], items[1::2], strict=True))
-    dropped = dropped_in(fields)
-    if not fields.keys() - {DROPPED_FIELD}:
-        return Merged(None, 0, dropped)
-    return Merged(Aggregate.from_hash(fields), 1, dropped)
+def _sized(
+    hashes: Sequence[_Hash], replies: Sequence[Reply | MetricsError]
+) -> list[tuple[_Hash, int]]:
+    """Return hashes, each with its number of fields.
+
+    Raises:
+        KeyHourUnsoundError: If one has more than a key-hour can.
+    """
+    sized = []
+    for each, reply in zip(hashes, replies, strict=True):
+        size = _of(each, reply)
+        if size > FIELDS_PER_HASH_MAX:
+            raise each.unsound(f"{size} fields are more than a key-hour can have")
+        sized.append((each, size))
+    return sized
+
+
+def _fields_in(key: str, sized: Iterable[tuple[_Hash, int]]) -> int:
+    """Return how many fields there are to read.
+
+    Raises:
+        InvalidQueryError: If they are too many.
+    """
+    fields = sum(size for _, size in sized)
+    if fields > FIELDS_MAX:
+        raise _too_much(key, f"{fields} fields of hashes", FIELDS_MAX)
+    return fields
+
+
+def _pieces(sized: Iterable[tuple[_Hash, int]]) -> Iterator[list[tuple[_Hash, int]]]:
+    """Yield hashes that are read at once: about ``FIELDS_PER_REPLY`` fields, or one hash."""
+    piece: list[tuple[_Hash, int]] = []
+    fields = 0
+    for each, size in sized:
+        cost = size + HASH_COST_FIELDS
+        if piece and fields + cost > FIELDS_PER_REPLY:
+            yield piece
+            piece, fields = [], 0
+        piece.append((each, size))
+        fields += cost
+    if piece:
+        yield piece
+
+
+def _of(each: _Hash, reply: Reply | MetricsError) -> Reply:
+    """Return what Redis replied about a hash.
+
+    Raises:
+        KeyHourUnsoundError: If it is something else than a hash.
+        MetricsError: Whatever other error it met.
+    """
+    if isinstance(reply, StorageUnsoundError):
+        raise each.unsound("it is no hash") from reply
+    return done(reply)
+
+
+def _too_much(key: str, touched: str, limit: int) -> InvalidQueryError:
+    narrower = "a longer prefix" if key.endswith(ANY) else "fewer hours"
+    return InvalidQueryError(
+        f"{key} touches {touched} and one question may touch {limit}: ask for {narrower}"
+    )
