@@ -1,5 +1,6 @@
 """Hours: tumbling windows in UTC, strictly written."""
 
+from collections.abc import Callable
 from datetime import date
 
 import pytest
@@ -66,3 +67,12 @@ def test_what_is_no_hour_of_the_day_is_refused(text: str) -> None:
     """Nothing but 0 to 23 in ASCII digits."""
     with pytest.raises(InvalidQueryError, match="hour must be 0 to 23"):
         parse_hour_of_day(text)
+
+
+@pytest.mark.parametrize("parse", [Hour.parse, parse_date, parse_hour_of_day])
+def test_an_error_shows_the_beginning_of_a_long_text(parse: Callable[[str], object]) -> None:
+    """Whoever sends it has it all."""
+    with pytest.raises(InvalidQueryError) as caught:
+        parse("2" * 60_000)
+
+    assert len(str(caught.value)) < 200

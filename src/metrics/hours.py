@@ -10,6 +10,9 @@ from metrics.errors import InvalidQueryError
 
 SECONDS_PER_HOUR = 3600
 
+TEXT_SHOWN_MAX = 32
+"""How much an error text shows of what is no date and no hour."""
+
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _HOUR_OF_DAY = re.compile(r"\d{1,2}", re.ASCII)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -39,7 +42,9 @@ class Hour:
         """
         day, _, hour = text.partition("T")
         if len(hour) != len("00"):
-            raise InvalidQueryError(f"an hour is written 2026-11-23T14, got {text!r}")
+            raise InvalidQueryError(
+                f"an hour is written 2026-11-23T14, got {text[:TEXT_SHOWN_MAX]!r}"
+            )
         return cls.on(parse_date(day), parse_hour_of_day(hour))
 
     @classmethod
@@ -92,7 +97,7 @@ def parse_date(text: str) -> date:
             return date.fromisoformat(text)
         except ValueError:
             pass
-    raise InvalidQueryError(f"date must be a day written YYYY-MM-DD, got {text!r}")
+    raise InvalidQueryError(f"date must be a day written YYYY-MM-DD, got {text[:TEXT_SHOWN_MAX]!r}")
 
 
 def parse_hour_of_day(text: str) -> int:
@@ -103,4 +108,4 @@ def parse_hour_of_day(text: str) -> int:
     """
     if _HOUR_OF_DAY.fullmatch(text) and int(text) < 24:
         return int(text)
-    raise InvalidQueryError(f"hour must be 0 to 23 (UTC), got {text!r}")
+    raise InvalidQueryError(f"hour must be 0 to 23 (UTC), got {text[:TEXT_SHOWN_MAX]!r}")
