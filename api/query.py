@@ -26,7 +26,7 @@ from metrics.layout import Layout
 from metrics.settings import Settings
 from metrics.store import Store
 
-CONNECTIONS_MAX = 10
+CONNECTIONS_MAX = 8
 REDIS_TIMEOUT_S = 1.0
 
 # Few, so that they leave most connections, and most of the time between two pieces, to others.

@@ -252,7 +252,7 @@ def test_what_was_dropped_must_be_a_number_to_be_told(connection: Connection) ->
     """Rather no answer than a wrong one."""
     connection.ask(command("HSET", NAMES.hour(f"{HOUR}:{KEY}"), "dropped", "many"))
 
-    assert "dropped is b'many'" in assert_is_problem(ask(connection), 503)["detail"]
+    assert "a count is no whole number" in assert_is_problem(ask(connection), 500)["detail"]
 
 
 def test_a_worker_commits_loss_reports_of_many_requests(

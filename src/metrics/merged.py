@@ -16,7 +16,9 @@ from metrics.soundness import (
     MAX,
     MIN,
     SUM,
+    Fields,
     UnsoundHashError,
+    join_pages,
     read_fields,
 )
 
@@ -44,7 +46,9 @@ class Merger:
     def __init__(self) -> None:
         self._keys = self._count = self._dropped = 0
         self._sum, self._min, self._max = 0.0, _LARGEST, 0.0
-        self._buckets: dict[int, int] = {}
+        # Of the buckets from one rank on, each that was seen and all between.
+        self._lowest = 0
+        self._totals = np.zeros(0, np.int64)
 
     def add(self, hashes: Sequence[Sequence[bytes]]) -> None:
         """Add some key-hours.
@@ -64,6 +68,17 @@ class Merger:
         except UnsoundHashError as error:
             at = [i for i, items in enumerate(hashes) if items][error.index]
             raise UnsoundHashError(at, error.fault) from None
+        self._add(fields)
+
+    def add_pages(self, pages: Sequence[Fields]) -> None:
+        """Add one key-hour whose hash was read page by page.
+
+        Raises:
+            UnsoundHashError: If it is not the hash of a key-hour.
+        """
+        self._add(join_pages(pages))
+
+    def _add(self, fields: Fields) -> None:
         names, values = fields.names, fields.values
         self._dropped += int(values[names == DROPPED].sum())
         counts = values[names == COUNT]
@@ -78,22 +93,24 @@ class Merger:
             self._add_buckets(names[is_bucket] - FIRST_BUCKET, values[is_bucket].astype(np.int64))
 
     def _add_buckets(self, ranks: npt.NDArray[np.int64], counts: npt.NDArray[np.int64]) -> None:
-        lowest = ranks.min()
-        totals = np.zeros(ranks.max() - lowest + 1, np.int64)
-        np.add.at(totals, ranks - lowest, counts)
-        places = np.flatnonzero(totals)
-        buckets = buckets_at(places + lowest).tolist()
-        new = dict(zip(buckets, totals[places].tolist(), strict=True))
-        if self._buckets:
-            before = self._buckets
-            new = {bucket: before.get(bucket, 0) + count for bucket, count in new.items()}
-        self._buckets |= new
+        lowest, end = int(ranks.min()), int(ranks.max()) + 1
+        before = self._totals
+        if before.size:
+            lowest = min(lowest, self._lowest)
+            end = max(end, self._lowest + before.size)
+        if end - lowest > before.size:
+            self._totals = np.zeros(end - lowest, np.int64)
+            self._totals[self._lowest - lowest :][: before.size] = before
+            self._lowest = lowest
+        np.add.at(self._totals, ranks - lowest, counts)
 
     def merged(self) -> Merged:
         """Return what they hold together."""
         if not self._keys:
             return Merged(None, 0, self._dropped)
-        histogram = Histogram(self._buckets)
+        places = np.flatnonzero(self._totals)
+        buckets = buckets_at(places + self._lowest).tolist()
+        histogram = Histogram(dict(zip(buckets, self._totals[places].tolist(), strict=True)))
         aggregate = Aggregate(self._count, self._sum, self._min, self._max, histogram)
         return Merged(aggregate, self._keys, self._dropped)
 

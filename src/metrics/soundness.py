@@ -16,7 +16,7 @@ from itertools import chain
 import numpy as np
 import numpy.typing as npt
 
-from metrics.aggregate import BUCKET_PREFIX, DROPPED_FIELD
+from metrics.aggregate import BUCKET_PREFIX, COUNT_MAX, DROPPED_FIELD
 from metrics.errors import StorageUnsoundError
 from metrics.histogram import BUCKETS_MAX, buckets_at, buckets_of, edges_of, rank_of
 
@@ -30,7 +30,6 @@ FIELDS_PER_HASH_MAX = len(FIELDS) + BUCKETS_MAX
 """How many fields a key-hour can have."""
 
 _LARGEST = sys.float_info.max
-_EXACT_MAX = 2**53
 _PREFIX = BUCKET_PREFIX.encode()
 _BUCKET = re.compile(rb"0|-?[1-9][0-9]{0,4}")
 _WHOLE = re.compile(rb"0|[1-9][0-9]{0,15}")
@@ -87,29 +86,42 @@ def _value_of(text: bytes) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Fields:
-    """The fields of some sound hashes, one after the other.
+    """Fields of hashes, one after the other.
 
     Attributes:
         names: Of each its number.
-        values: Of each its value.
+        values: Of each its value, as ``_value_of`` has it.
+        foreign: The first name that is none of ours, if there is any.
     """
 
     names: Indexes
     values: Numbers
+    foreign: bytes = b""
 
 
-def expect(names: Iterable[bytes]) -> None:
-    """Look at names of fields that will be read, so that reading them takes less long."""
-    for name in names:
-        _number_of(name)
+def parse_fields(fields: Iterable[bytes], texts: Iterable[bytes], size: int) -> Fields:
+    """Return fields as numbers, sound or not.
+
+    Args:
+        fields: Their names.
+        texts: Their values.
+        size: How many they are.
+    """
+    listed = list(fields)
+    names = np.fromiter(map(_number_of, listed), np.int64, size)
+    unknown = np.flatnonzero(names == UNKNOWN)
+    return Fields(
+        names,
+        np.fromiter(map(_value_of, texts), np.float64, size),
+        listed[unknown[0]] if unknown.size else b"",
+    )
 
 
 def read_fields(hashes: Sequence[Sequence[bytes]]) -> Fields:
     """Return the fields of hashes that are sound.
 
     Args:
-        hashes: Of each what HGETALL replies: field, value, field, value; nothing, if it is not
-            there.
+        hashes: Of each what HGETALL replies: field, value, field, value.
 
     Raises:
         UnsoundHashError: If any is not the hash of a key-hour.
@@ -117,16 +129,30 @@ def read_fields(hashes: Sequence[Sequence[bytes]]) -> Fields:
     sizes = [len(items) // 2 for items in hashes]
     fields = chain.from_iterable(items[::2] for items in hashes)
     texts = chain.from_iterable(items[1::2] for items in hashes)
-    names = np.fromiter(map(_number_of, fields), np.int64, sum(sizes))
-    values = np.fromiter(map(_value_of, texts), np.float64, sum(sizes))
-    fault = _fault(_Table(len(hashes), np.repeat(np.arange(len(hashes)), sizes), names, values))
+    found = parse_fields(fields, texts, sum(sizes))
+    return _sound(found, np.repeat(np.arange(len(hashes)), sizes), len(hashes))
+
+
+def join_pages(pages: Sequence[Fields]) -> Fields:
+    """Return the fields of one sound hash, of which some may be on several pages.
+
+    Raises:
+        UnsoundHashError: If it is not the hash of a key-hour.
+    """
+    names, places = np.unique(np.concatenate([page.names for page in pages]), return_index=True)
+    values = np.concatenate([page.values for page in pages])[places]
+    foreign = next((page.foreign for page in pages if page.foreign), b"")
+    return _sound(Fields(names, values, foreign), np.zeros(names.size, np.int64), 1)
+
+
+def _sound(fields: Fields, owners: Indexes, size: int) -> Fields:
+    fault = _fault(_Table(size, owners, fields.names, fields.values))
     if fault is not None:
         index, text = fault
         if text == _FOREIGN:
-            name = next(each for each in hashes[index][::2] if _number_of(each) == UNKNOWN)
-            text = f"{text}: {name[:60]!r}"
+            text = f"{text}: {fields.foreign[:60]!r}"
         raise UnsoundHashError(index, text)
-    return Fields(names, np.abs(values))
+    return Fields(fields.names, np.abs(fields.values))
 
 
 _FOREIGN = "a field is not known to this version"
@@ -150,7 +176,7 @@ class _Table:
         self.is_foreign = np.zeros(size, bool)
         self.is_foreign[owners[names == UNKNOWN]] = True
         whole = is_of_bucket | (names == COUNT) | (names == DROPPED) | (names == LATE)
-        is_bad = np.signbit(values) | (values > _EXACT_MAX)
+        is_bad = np.signbit(values) | (values > COUNT_MAX)
         self.is_no_count = np.zeros(size, bool)
         self.is_no_count[owners[whole & is_bad]] = True
         self.is_no_number = np.isinf(single[[SUM, MIN, MAX]]).any(axis=0)
@@ -180,16 +206,18 @@ def _fault(table: _Table) -> tuple[int, str] | None:
     with np.errstate(over="ignore", invalid="ignore"):
         low = np.maximum(table.count * table.min, table.sum_least) * (1 - _SUM_SLACK)
         high = np.minimum(table.count * table.max, table.sum_most) * (1 + _SUM_SLACK)
+    # A sum goes on when a count has reached its limit.
+    high = np.where(table.in_buckets < COUNT_MAX, high, np.inf)
     low = np.minimum(low, _LARGEST * (1 - _SUM_SLACK))
     # In this order: what does not agree is only asked of numbers that are there.
     for is_so, text in (
         (table.is_foreign, _FOREIGN),
-        (table.is_no_count, "a count is no whole number from 0 to 2**53"),
+        (table.is_no_count, "a count is no whole number from 0 to 2**53 - 1"),
         (table.is_no_number, "sum, min or max is no number from 0 up"),
         (has_messages & is_missing.any(axis=0), "count, sum, min or max is missing"),
         (has_messages & (table.has_zero | (table.count == 0)), "a count is 0"),
         (
-            has_messages & (table.count != table.in_buckets),
+            has_messages & (table.count != np.minimum(table.in_buckets, COUNT_MAX)),
             "count is not what the buckets add up to",
         ),
         (has_messages & (table.min > table.max), "min is above max"),

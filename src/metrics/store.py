@@ -28,7 +28,7 @@ from metrics.keyspace import Partition, key_hour, partition_of
 from metrics.known_keys import KnownKeys, TooManyKeysError
 from metrics.merged import Merged, Merger
 from metrics.node import Argument, Reply
-from metrics.soundness import FIELDS, FIELDS_PER_HASH_MAX, UnsoundHashError, expect
+from metrics.soundness import FIELDS, FIELDS_PER_HASH_MAX, UnsoundHashError, parse_fields
 
 ANY = "*"
 """At the end of a key that is asked for: all keys that begin with what stands before it."""
@@ -195,43 +195,50 @@ class Store:
         """Return for each hour what its hashes hold together."""
         mergers = [Merger() for _ in range(hours)]
         for piece in _pieces(sized):
-            fields = iter(self._fields(piece))
-            for index, of_hour in groupby(piece, key=lambda each: each[0].index):
-                hashes = [each for each, _ in of_hour]
-                try:
-                    mergers[index].add(list(islice(fields, len(hashes))))
-                except UnsoundHashError as error:
-                    raise hashes[error.index].unsound(error.fault) from error
+            if len(piece) == 1 and piece[0][1] > SMALL_FIELDS:
+                self._add_wide(piece[0][0], mergers[piece[0][0].index])
+            else:
+                self._add([each for each, _ in piece], mergers)
         return [merger.merged() for merger in mergers]
 
-    def _fields(self, piece: Sequence[tuple[_Hash, int]]) -> list[Reply]:
-        """Return of each hash its fields and values in turns."""
-        if len(piece) == 1 and piece[0][1] > SMALL_FIELDS:
-            return [self._wide(piece[0][0])]
-        replies = self._connection.execute([command("HGETALL", each.name) for each, _ in piece])
-        return [_of(each, reply) for (each, _), reply in zip(piece, replies, strict=True)]
+    def _add(self, hashes: Sequence[_Hash], mergers: Sequence[Merger]) -> None:
+        """Read some hashes in one go, and add each to those of its hour."""
+        replies = self._connection.execute([command("HGETALL", each.name) for each in hashes])
+        fields = iter([_of(each, reply) for each, reply in zip(hashes, replies, strict=True)])
+        for index, group in groupby(hashes, key=lambda each: each.index):
+            of_hour = list(group)
+            try:
+                mergers[index].add(list(islice(fields, len(of_hour))))
+            except UnsoundHashError as error:
+                raise of_hour[error.index].unsound(error.fault) from error
 
-    def _wide(self, each: _Hash) -> Reply:
-        """Return the fields and values of a hash that would take too long in one go.
+    def _add_wide(self, each: _Hash, merger: Merger) -> None:
+        """Read a hash that would take too long in one go, and add it.
 
         Each commit changes a field that is no bucket. So if none of these has changed, all pages
         are of the same moment.
         """
-
-        def ask(*arguments: Argument) -> Reply:
-            return _of(each, self._connection.execute([command(*arguments)])[0])
-
         for _ in range(WIDE_TRIES):
-            before = ask("HMGET", each.name, *FIELDS)
-            found: dict[bytes, bytes] = {}
+            before = self._ask(each, "HMGET", each.name, *FIELDS)
+            pages = []
             cursor = b""
             while cursor != b"0":
-                cursor, items = ask("HSCAN", each.name, cursor or 0, "COUNT", FIELDS_PER_REPLY)
-                found.update(zip(items[::2], items[1::2], strict=True))
-                expect(items[::2])
-            if ask("HMGET", each.name, *FIELDS) == before:
-                return [part for field in found.items() for part in field]
-        return ask("HGETALL", each.name)
+                cursor, items = self._ask(
+                    each, "HSCAN", each.name, cursor or 0, "COUNT", FIELDS_PER_REPLY
+                )
+                pages.append(parse_fields(items[::2], items[1::2], len(items) // 2))
+            if self._ask(each, "HMGET", each.name, *FIELDS) == before:
+                break
+        else:
+            items = self._ask(each, "HGETALL", each.name)
+            pages = [parse_fields(items[::2], items[1::2], len(items) // 2)]
+        try:
+            merger.add_pages(pages)
+        except UnsoundHashError as error:
+            raise each.unsound(error.fault) from error
+
+    def _ask(self, each: _Hash, *arguments: Argument) -> Reply:
+        return _of(each, self._connection.execute([command(*arguments)])[0])
 
 
 def _count_key_hours(newest: Mapping[str, int], hours: Sequence[Hour]) -> int:
