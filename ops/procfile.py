@@ -22,11 +22,11 @@ PORTS = range(20_000, 32_768)
 """Below those that a system gives to clients: else one of these may sit on the port of a process
 just when that is started again."""
 
-START_TIMEOUT_S = 20.0
+START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 25.0
 """What Heroku gives a process between SIGTERM and SIGKILL, less a little."""
 
-ANSWER_TIMEOUT_S = 20.0
+ANSWER_TIMEOUT_S = 60.0
 
 
 def free_port() -> int:

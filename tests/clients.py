@@ -1,4 +1,4 @@
-"""Clients that flush soon and give up soon, and values that are easily told apart."""
+"""Clients that flush soon, and values that are easily told apart."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,9 +10,12 @@ from tests.fake_collector import FakeCollector
 
 @contextmanager
 def client_of(*collectors: FakeCollector | str, **options: float | str) -> Iterator[Client]:
-    """Return a client that flushes soon and gives up soon."""
+    """Return a client that flushes soon.
+
+    An answer may take long, so that a busy machine is not taken for a collector that hangs.
+    """
     urls = [each if isinstance(each, str) else each.url for each in collectors]
-    defaults: dict[str, Any] = {"flush_seconds": 0.02, "answer_seconds": 0.5}
+    defaults: dict[str, Any] = {"flush_seconds": 0.02, "answer_seconds": 30.0}
     client = Client(urls, environ={}, **{**defaults, **options})
     try:
         yield client

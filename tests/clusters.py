@@ -46,5 +46,5 @@ def lose_the_tail(cluster: RedisCluster, key: str, meanwhile: Callable[[], None]
     master.kill()
     replica.resume()
     replica.ask("CLUSTER", "FAILOVER", "TAKEOVER")
-    wait_until(lambda: replica.address in cluster.masters(), 20)
+    wait_until(lambda: replica.address in cluster.masters())
     heal(cluster)

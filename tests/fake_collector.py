@@ -113,7 +113,7 @@ class FakeCollector:
     def reply_to(self, request: Request) -> Reply:
         """Remember a request, and say what to answer."""
         self.requests.append(request)
-        self.gate.wait(30)
+        self.gate.wait(120)
         answer = self.script.pop(0) if self.script else self.answer
         reply = answer(request)
         if reply[0] == 202:
@@ -153,6 +153,7 @@ def fake_collector(
 
     class Server(ThreadingHTTPServer):
         daemon_threads = True
+        request_queue_size = 128
         allow_reuse_address = True
 
         def handle_error(self, *_: object) -> None:

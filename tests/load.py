@@ -37,7 +37,7 @@ class Load:
     def wait_for(self, more: int) -> None:
         """Wait until that many more messages were accepted."""
         enough = self.messages + more
-        wait_until(lambda: self.messages >= enough, 30)
+        wait_until(lambda: self.messages >= enough)
 
     def _send(self, client: int) -> None:
         number = 0
@@ -70,7 +70,7 @@ def books_of_all(redis: Connection) -> dict[str, int]:
 
 def assert_everything_counts_once(redis: Connection, messages: int) -> None:
     """Check that the backlog drains, and that the books hold what was accepted."""
-    wait_until(lambda: books_of_all(redis)["length"] == 0, 30)
+    wait_until(lambda: books_of_all(redis)["length"] == 0)
     books = books_of_all(redis)
     assert books["accepted"] == books["applied"] == messages
     assert books["appended"] == books["committed"]

@@ -13,8 +13,8 @@ from ops.procfile import ROOT
 from ops.redis.embedded_redis import is_free
 from tests.conftest import free_port, wait_until
 
-INSTALL_TIMEOUT_S = 240.0
-SECOND_START_S = 15.0
+INSTALL_TIMEOUT_S = 600.0
+START_TIMEOUT_S = 60.0
 
 
 def environ(**more: str) -> dict[str, str]:
@@ -62,7 +62,7 @@ class Run:
         """What it has printed so far."""
         return Path(self._log.name).read_text("utf-8")
 
-    def wait_until_ready(self, timeout_s: float = SECOND_START_S) -> str:
+    def wait_until_ready(self, timeout_s: float = START_TIMEOUT_S) -> str:
         """Wait for the lines that it prints when all is up, and return them."""
 
         def is_ready() -> bool:
@@ -75,11 +75,11 @@ class Run:
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
         """Stop it, and return its status."""
         self.process.send_signal(number)
-        return self.process.wait(30)
+        return self.process.wait(60)
 
     def end(self) -> str:
         """Wait until it ends by itself, and return what it has printed."""
-        assert self.process.wait(30) == 2
+        assert self.process.wait(60) == 2
         return self.output
 
     def kill(self) -> None:

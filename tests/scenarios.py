@@ -13,8 +13,8 @@ from time import monotonic
 
 from ops.procfile import ROOT
 
-HANG_S = 20.0
-"""Whatever takes so long hangs, and is killed."""
+HANG_S = 60.0
+"""Whatever takes so long hangs, and is killed; on a busy machine as well."""
 
 WARNINGS = ("-W", "error", "-W", "ignore:This process:DeprecationWarning")
 """Python 3.12 and later warn whoever forks beside a thread: whether that is safe is tested here."""

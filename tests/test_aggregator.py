@@ -232,7 +232,7 @@ def test_a_worker_stops_when_it_is_asked_to(connection: Connection) -> None:
     wait_until(lambda: hash_of(connection, HASH).get("count") == "1")
 
     aggregator.stop()
-    thread.join(5)
+    thread.join(60)
 
     assert not thread.is_alive()
 

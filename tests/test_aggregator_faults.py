@@ -118,7 +118,7 @@ def test_a_worker_says_once_which_partitions_are_away(
         wait_until(lambda: "going on" in caplog.text)
     finally:
         aggregator.stop()
-        thread.join(5)
+        thread.join(60)
 
     assert caplog.text.count("cannot go on") == 1
 
@@ -157,6 +157,6 @@ def test_a_worker_waits_for_a_redis_that_is_away(
         thread.start()
         wait_until(lambda: hash_of(connection, HASH).get("count") == "1")
         aggregator.stop()
-        thread.join(5)
+        thread.join(60)
 
     assert "cannot go on, trying again: lost" in caplog.text

@@ -21,6 +21,8 @@ from tests.fake_collector import (
 )
 
 TOKEN = "s3cret"  # noqa: S105
+AN_ANSWER_S = 30.0
+"""How long whoever waits for an answer here would wait."""
 
 
 def test_what_is_recorded_is_sent_as_a_column_with_its_times(fake: FakeCollector) -> None:
@@ -28,7 +30,7 @@ def test_what_is_recorded_is_sent_as_a_column_with_its_times(fake: FakeCollector
     began = int(time.time())
     with client_of(fake, token=TOKEN) as client:
         record(client, 3)
-        wait_until(lambda: fake.counted, 2, "the values are sent")
+        wait_until(lambda: fake.counted, 60, "the values are sent")
 
         (request,) = fake.requests
         (column,) = request.items
@@ -44,7 +46,7 @@ def test_batches_are_sent_over_one_connection_each_under_its_own_key(fake: FakeC
     with client_of(fake, batch_size=1000) as client:
         record(client, 3500)
 
-        assert client.flush(5)
+        assert client.flush(60)
         assert fake.values("a") == all_of(3500)
         assert max(request.messages for request in fake.requests) == 1000
         assert len({request.key for request in fake.requests}) == len(fake.requests)
@@ -57,10 +59,10 @@ def test_a_full_batch_does_not_wait_for_its_time(fake: FakeCollector) -> None:
     with client_of(fake, flush_seconds=60, batch_size=100) as client:
         record(client, 100)
 
-        wait_until(lambda: len(fake.values("a")) == 100, 2, "the batch is sent")
+        wait_until(lambda: len(fake.values("a")) == 100, 60, "the batch is sent")
         record(client, 1)
         record(client, 100)
-        wait_until(lambda: len(fake.values("a")) >= 200, 2, "the next one too")
+        wait_until(lambda: len(fake.values("a")) >= 200, 60, "the next one too")
 
 
 def test_stats_tell_what_became_of_every_value() -> None:
@@ -73,14 +75,14 @@ def test_stats_tell_what_became_of_every_value() -> None:
     with fake_collector(script=[partly]) as fake, client_of(fake, max_buffered=8) as client:
         fake.gate.clear()
         record(client, 5)
-        wait_until(lambda: fake.requests, 2, "the first batch is on its way")
+        wait_until(lambda: fake.requests, 60, "the first batch is on its way")
         record(client, 5)
         stats = client.stats
 
         assert (stats.recorded, stats.sent, stats.dropped, stats.buffered) == (10, 0, 2, 8)
 
         fake.gate.set()
-        assert client.flush(5)
+        assert client.flush(60)
         stats = client.stats
         assert (stats.recorded, stats.sent, stats.rejected, stats.dropped) == (10, 6, 2, 2)
         assert stats.buffered == 0
@@ -94,16 +96,16 @@ def test_flush_says_whether_all_of_it_was_sent_in_time(fake: FakeCollector) -> N
         assert client.flush(0)  # nothing was recorded
 
         record(client, 10)
-        assert client.flush(5)
+        assert client.flush(60)
         assert len(fake.values("a")) == 10
 
         fake.gate.clear()
         record(client, 10)
         began = time.monotonic()
         assert not client.flush(0.1)
-        assert time.monotonic() - began < 1
+        assert time.monotonic() - began < AN_ANSWER_S / 2
         fake.gate.set()
-        assert client.flush(5)
+        assert client.flush(60)
         assert len(fake.values("a")) == 20
 
 
@@ -117,21 +119,21 @@ def test_flush_needs_no_thread_that_another_is_just_starting(
     def start_late(run: Callable[[], None]) -> None:
         if not is_starting.is_set():
             is_starting.set()
-            may_start.wait(5)
+            may_start.wait(60)
         start(run)
 
     monkeypatch.setattr(threads, "start", start_late)
     with client_of(fake, flush_seconds=60) as client:
         other = threading.Thread(target=record, args=(client, 10))
         other.start()
-        is_starting.wait(5)
+        is_starting.wait(60)
         record(client, 10, key="b")
 
-        assert client.flush(5)
+        assert client.flush(60)
         assert fake.values("b") == all_of(10)
         may_start.set()
         other.join()
-        assert client.close(5)
+        assert client.close(60)
         assert fake.values("a") == all_of(10)
 
 
@@ -150,7 +152,7 @@ def test_flush_covers_what_was_recorded_before_it_while_others_record(fake: Fake
         try:
             for number in range(20):
                 client.record("a", float(number))
-                assert client.flush(5)
+                assert client.flush(60)
                 assert fake.values("a")[-1] == number
         finally:
             stop.set()
@@ -162,9 +164,9 @@ def test_close_sends_what_waits_and_later_values_are_dropped(fake: FakeCollector
     with client_of(fake, flush_seconds=60) as client:
         record(client, 10)
 
-        assert client.close(5)
+        assert client.close(60)
         assert fake.values("a") == all_of(10)
-        wait_until(lambda: not client._sender.is_alive, 2, "its thread ends")
+        wait_until(lambda: not client._sender.is_alive, 60, "its thread ends")
 
         record(client, 5)
         stats = client.stats
@@ -179,9 +181,9 @@ def test_close_tries_once_more_whoever_was_left_alone(fake: FakeCollector) -> No
     fake.script.append(refusing(503, stored="no", retry_after=60))
     with client_of(fake) as client:
         record(client, 10)
-        wait_until(lambda: fake.requests, 2, "the first try")
+        wait_until(lambda: fake.requests, 60, "the first try")
 
-        assert client.close(5)
+        assert client.close(60)
         assert fake.values("a") == all_of(10)
 
 
@@ -193,8 +195,8 @@ def test_close_comes_back_in_time_and_says_that_it_failed(fake: FakeCollector) -
         began = time.monotonic()
 
         assert not client.close(0.3)
-        assert time.monotonic() - began < 1.5
-        wait_until(lambda: client.stats.dropped == 10, 5, "it is given up")
+        assert time.monotonic() - began < AN_ANSWER_S / 2
+        wait_until(lambda: client.stats.dropped == 10, 60, "it is given up")
 
 
 def test_several_clients_do_not_know_of_each_other(fake: FakeCollector) -> None:
@@ -206,10 +208,10 @@ def test_several_clients_do_not_know_of_each_other(fake: FakeCollector) -> None:
             record(well, 20)
 
             assert not stuck.flush(0.05)
-            assert well.flush(5)
+            assert well.flush(60)
             assert not stuck.close(0.05)
             record(well, 5)
-            assert well.flush(5)
+            assert well.flush(60)
             assert (stuck.stats.dropped, well.stats.sent) == (10, 25)
 
 
@@ -225,7 +227,7 @@ def test_the_environment_may_say_it_all(fake: FakeCollector) -> None:
             pass
 
         assert client.key == "checkout.web-1"
-        assert client.flush(5)
+        assert client.flush(60)
 
     assert len(fake.values("checkout.web-1")) == 1
     assert fake.requests[0].headers["authorization"] == f"Bearer {TOKEN}"

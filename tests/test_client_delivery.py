@@ -5,10 +5,13 @@ from collections.abc import Callable
 
 import pytest
 
+from metrics import Client
 from metrics.client import client as client_module
 from metrics.client import collectors as collectors_module
+from ops.procfile import free_port
 from ops.waiting import wait_until
 from tests.clients import all_of, client_of, record
+from tests.conftest import assert_within, seconds_of
 from tests.fake_collector import (
     NO_REPLY,
     FakeCollector,
@@ -40,7 +43,7 @@ def test_what_one_collector_cannot_take_the_next_one_gets_at_once(
         while not bad.requests:  # whichever a client happens to begin with
             with client_of(bad, good) as client:
                 record(client, 10)
-                assert client.flush(5)
+                assert client.flush(60)
 
         (failed,) = bad.requests
         assert failed.raw == good.counted[failed.key].raw
@@ -49,12 +52,11 @@ def test_what_one_collector_cannot_take_the_next_one_gets_at_once(
 
 def test_a_collector_that_is_not_there_is_no_matter() -> None:
     """Refused, and left alone for a while; everything goes to the other one."""
-    with fake_collector() as gone:
-        url = gone.url
+    url = f"http://127.0.0.1:{free_port()}"
     with fake_collector() as good, client_of(url, good) as client:
         for _ in range(20):
             record(client, 5)
-            assert client.flush(5)
+            assert client.flush(60)
 
         assert len(good.values("a")) == 100
         assert client.stats.retries <= 5
@@ -64,13 +66,14 @@ def test_a_collector_that_hangs_costs_one_deadline() -> None:
     """Not one for each batch."""
     with fake_collector() as hanging, fake_collector() as good:
         hanging.gate.clear()
-        with client_of(hanging, good, answer_seconds=0.2) as client:
-            for _ in range(10):
+        with client_of(hanging, good, answer_seconds=0.5) as client:
+            for _ in range(20):
                 record(client, 10)
-                assert client.flush(5)
+                assert client.flush(60)
 
-            assert len(good.values("a")) == 100
-            assert len(hanging.requests) <= 2
+            assert len(good.values("a")) == 200
+            # One, unless the good one takes as long, too, where the machine is busy.
+            assert len(hanging.requests) <= 5
 
 
 def test_what_was_taken_without_an_answer_counts_once(fake: FakeCollector) -> None:
@@ -84,7 +87,7 @@ def test_what_was_taken_without_an_answer_counts_once(fake: FakeCollector) -> No
     with client_of(fake) as client:
         record(client, 100)
 
-        assert client.flush(10)
+        assert client.flush(60)
         assert fake.values("a") == all_of(100)
         assert len(fake.requests) == 4
         assert len({request.raw for request in fake.requests}) == 1
@@ -99,7 +102,7 @@ def test_a_refusal_is_counted_and_not_sent_again(
     with fake_collector(script=[refusal, refusal]) as fake, client_of(fake) as client:
         for _ in range(3):
             record(client, 10)
-            assert client.flush(5)
+            assert client.flush(60)
 
         stats = client.stats
         assert (stats.sent, stats.rejected, stats.retries) == (10, 20, 0)
@@ -111,7 +114,9 @@ def test_a_refusal_is_counted_and_not_sent_again(
 
 def page(status: int) -> Callable[[Request], Reply]:
     """Return what answers as a proxy, or as a server that is no collector."""
-    return lambda _: (status, {"Location": "http://elsewhere/"}, b"<html>nginx</html>")
+    # After a 204 no body may come: it would be taken for the beginning of the next answer.
+    body = b"" if status == 204 else b"<html>nginx</html>"
+    return lambda _: (status, {"Location": "http://elsewhere/"}, body)
 
 
 NO_COLLECTOR = [200, 204, 301, 302, 308, 400, 401, 403, 404, 405, 407, 408, 415, 421, 451, 500, 501]
@@ -125,9 +130,9 @@ def test_while_the_way_is_at_fault_values_wait(
     monkeypatch.setattr(collectors_module, "REST_S_MAX", 0.05)
     with fake_collector(script=[page(status)] * 7) as fake, client_of(fake) as client:
         record(client, 10)
-        assert client.flush(20)
+        assert client.flush(60)
         record(client, 5)
-        assert client.flush(20)
+        assert client.flush(60)
 
         stats = client.stats
         assert (stats.sent, stats.rejected, stats.dropped) == (15, 0, 0)
@@ -145,7 +150,7 @@ def test_where_one_way_is_at_fault_the_next_collector_gets_the_values_at_once() 
         with client_of(wrong, good) as client:
             for _ in range(20):
                 record(client, 10)
-                assert client.flush(5)
+                assert client.flush(60)
 
             assert (client.stats.sent, client.stats.rejected) == (200, 0)
             assert len(wrong.requests) <= 8
@@ -155,13 +160,13 @@ def test_a_way_that_stays_at_fault_costs_each_batch_its_time_and_no_more() -> No
     """What no way would take must not hold up the rest for ever; it is told as dropped."""
     with fake_collector() as fake:
         fake.answer = page(403)
-        with client_of(fake, repeat_seconds=1.2, connect_seconds=0.5) as client:
+        with client_of(fake, repeat_seconds=1.2, answer_seconds=0.5, connect_seconds=0.5) as client:
             record(client, 10)
-            wait_until(lambda: client.stats.dropped == 10, 15, "it is given up")
+            wait_until(lambda: client.stats.dropped == 10, 60, "it is given up")
             assert "403" in (client.stats.last_error or "")
 
             fake.answer = taken
-            wait_until(lambda: fake.dropped("a") == 10, 15, "the loss is reported")
+            wait_until(lambda: fake.dropped("a") == 10, 60, "the loss is reported")
 
 
 @pytest.mark.parametrize("body", [b"<html>nginx</html>", b'{"detail":"A body may have ..."}'])
@@ -178,7 +183,7 @@ def test_a_batch_that_is_too_large_is_sent_in_parts(
         fake.answer = limited
         record(client, 20)
         record(client, 5, key="b")
-        assert client.flush(20)
+        assert client.flush(60)
 
         assert sorted(fake.values("a")) == [each for each in all_of(20) if each != 13.0]
         assert fake.values("b") == all_of(5)
@@ -188,34 +193,36 @@ def test_a_batch_that_is_too_large_is_sent_in_parts(
 
 def test_retry_after_is_honoured(fake: FakeCollector) -> None:
     """A collector that asks for a second gets it."""
-    fake.script.append(refusing(503, stored="no", retry_after=1))
+    came: list[float] = []
+
+    def noted(reply: Callable[[Request], Reply]) -> Callable[[Request], Reply]:
+        return lambda request: (came.append(time.monotonic()), reply(request))[1]
+
+    fake.script += [noted(refusing(503, stored="no", retry_after=1)), noted(taken)]
     with client_of(fake) as client:
         record(client, 1)
-        wait_until(lambda: fake.requests, 2, "the first try")
-        first = time.monotonic()
-        wait_until(lambda: len(fake.requests) == 2, 5, "the second try")
+        wait_until(lambda: len(came) == 2, 60, "the second try")
 
-        assert time.monotonic() - first >= 0.9
+        assert came[1] - came[0] >= 1
 
 
 def test_while_all_are_away_values_wait_and_land_in_their_hours(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Late delivery changes no hour."""
-    with fake_collector() as gone:
-        port = gone.port
+    port = free_port()
     now = [1_795_442_399.0]
     monkeypatch.setattr(client_module.time, "time", lambda: now[0])
     with client_of(f"http://127.0.0.1:{port}") as client:
         record(client, 10)
         now[0] += 1.0
         record(client, 20)
-        wait_until(lambda: client.stats.retries >= 2, 5, "it tries")
+        wait_until(lambda: client.stats.retries >= 2, 60, "it tries")
 
         assert client.stats.buffered == 30
 
         with fake_collector(port=port) as back:
-            wait_until(lambda: client.stats.sent == 30, 8, "the values are sent")
+            wait_until(lambda: client.stats.sent == 30, 60, "the values are sent")
 
             assert back.hours("a") == {498733: 10, 498734: 20}
             assert client.stats.dropped == 0
@@ -229,39 +236,49 @@ def test_when_the_buffer_is_full_the_newest_are_dropped_counted_and_reported(
     with client_of(fake, max_buffered=100) as client:
         record(client, 250)
         record(client, 50, key="b")
-        wait_until(lambda: len(fake.requests) >= 3, 5, "it tries")
+        wait_until(lambda: len(fake.requests) >= 3, 60, "it tries")
         record(client, 50)
-        wait_until(lambda: "dropped" in caplog.text, 5, "the log tells")
+        wait_until(lambda: "dropped" in caplog.text, 60, "the log tells")
 
         assert client.stats.dropped == 250
         assert caplog.text.count("the buffer is full: new values are dropped") == 1
 
         fake.answer = taken
-        wait_until(lambda: client.stats.buffered == 0, 8, "the collector is back")
-        assert client.flush(5)
+        wait_until(lambda: client.stats.buffered == 0, 60, "the collector is back")
+        assert client.flush(60)
         assert fake.values("a") == all_of(100)
         assert (fake.dropped("a"), fake.dropped("b")) == (200, 50)
         assert client.stats.sent == 100
 
         record(client, 5)
-        assert client.flush(5)
+        assert client.flush(60)
         assert (len(fake.values("a")), fake.dropped("a")) == (105, 200)
+
+
+PATIENCE = {"repeat_seconds": 1.5, "answer_seconds": 0.5, "connect_seconds": 0.5}
 
 
 def test_no_repetition_outlives_the_memory_of_the_collectors(fake: FakeCollector) -> None:
     """What may be stored is given up before it could count twice, and is reported as dropped."""
-    fake.answer = lambda _: NO_REPLY
-    with client_of(fake, repeat_seconds=1.5, answer_seconds=0.5, connect_seconds=0.5) as client:
-        record(client, 10)
-        first = time.monotonic()
-        wait_until(lambda: client.stats.dropped == 10, 5, "it is given up")
 
-        assert time.monotonic() - first < 1.5
+    def give_up(client: Client) -> None:
+        fake.requests.clear()
+        record(client, 10)
+        wait_until(lambda: client.stats.dropped == 10, 60, "it is given up")
+
+    def seconds_until_given_up() -> float:
+        with client_of(fake, **PATIENCE) as client:
+            return seconds_of(lambda: give_up(client))
+
+    fake.answer = lambda _: NO_REPLY
+    assert_within(PATIENCE["repeat_seconds"], seconds_until_given_up)
+    with client_of(fake, **PATIENCE) as client:
+        give_up(client)
         given_up = {request.key for request in fake.requests}
         assert len(fake.requests) > 1
 
         fake.answer = taken
-        wait_until(lambda: fake.counted, 8, "the loss is reported")
+        wait_until(lambda: fake.counted, 60, "the loss is reported")
         assert fake.values("a") == []
         assert fake.dropped("a") == 10
         assert not given_up & set(fake.counted)
@@ -274,8 +291,8 @@ def test_what_is_certainly_not_stored_is_never_too_old(fake: FakeCollector) -> N
         record(client, 10)
         first = time.monotonic()
         wait_until(
-            lambda: fake.requests and time.monotonic() - first > 2, 5, "more time than that passes"
+            lambda: fake.requests and time.monotonic() - first > 2, 60, "more time than that passes"
         )
         fake.answer = taken
 
-        wait_until(lambda: client.stats.sent == 10, 8, "it is sent after all")
+        wait_until(lambda: client.stats.sent == 10, 60, "it is sent after all")

@@ -11,8 +11,8 @@ from tests.fake_collector import fake_collector
 from tests.scenarios import run, running
 
 ALL = list(range(VALUES))
-A_LITTLE_S = 0.5
-"""For the interpreter's own end, on a busy machine."""
+A_LITTLE_S = 10.0
+"""For the interpreter's own end, on a busy machine; an answer would take far longer."""
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_a_collector_that_hangs_holds_up_the_end_for_two_seconds() -> None:
             took_s = time.time() - began
 
     assert ended.status == 0
-    assert took_s < EXIT_SECONDS + A_LITTLE_S
+    assert EXIT_SECONDS <= took_s < EXIT_SECONDS + A_LITTLE_S
 
 
 def test_functions_of_the_exit_may_record() -> None:

@@ -54,7 +54,7 @@ def app(
         AT_IMPORT="1" * at_import,
     ).launch()
     try:
-        wait_until(lambda: service.has_ended or not is_free(service.port), 20)
+        wait_until(lambda: service.has_ended or not is_free(service.port))
         yield service
     finally:
         service.kill()

@@ -14,7 +14,7 @@ def test_children_of_celerys_pool_deliver_when_they_end(
 ) -> None:
     """Each after one task, by ``os._exit``, when Celery has said that it will."""
     with running("jobs.py", "celery", own_redis.url, fake.url):
-        wait_until(lambda: len(fake.values("jobs")) >= JOBS, 15)
+        wait_until(lambda: len(fake.values("jobs")) >= JOBS)
 
     assert sorted(fake.values("jobs")) == OF_EACH
 

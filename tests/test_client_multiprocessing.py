@@ -5,7 +5,7 @@ import pytest
 from tests.fake_collector import fake_collector
 from tests.scenarios import run
 
-TASKS = 12
+TASKS = 6
 
 
 @pytest.mark.parametrize("way", ["process", "pool", "executor"])

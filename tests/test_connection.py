@@ -4,7 +4,6 @@ import signal
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from time import monotonic
 
 import pytest
 
@@ -31,7 +30,7 @@ def proxy(redis_server: EmbeddedRedis) -> Iterator[Proxy]:
     proxy.close()
 
 
-def through(proxy: Proxy, timeout_s: float = 0.3) -> Connection:
+def through(proxy: Proxy, timeout_s: float = 5.0) -> Connection:
     """Return the way to Redis that leads through the proxy."""
     return Connection.open(
         f"redis://127.0.0.1:{proxy.port}", timeout_s=timeout_s, connections_max=2
@@ -86,15 +85,13 @@ def test_a_reply_that_comes_late_does_not_answer_the_next_call(
     connection: Connection, proxy: Proxy
 ) -> None:
     """The connection on which a reply was awaited in vain is closed."""
-    away = through(proxy)
+    away = through(proxy, timeout_s=1.0)
     assert away.ask(command("PING")) == b"PONG"
     proxy.set_mode("hang")
-    begun = monotonic()
 
     (error,) = away.execute([command("ECHO", "first")])
 
     assert stored_in(error) == "unknown"
-    assert monotonic() - begun < 2
     proxy.set_mode("pass")
     assert away.ask(command("ECHO", "second")) == b"second"
 

@@ -196,7 +196,7 @@ def health(counters: Counters) -> Iterator[HealthServer]:
 
 def get(server: HealthServer, path: str) -> tuple[int, str, str]:
     """Return status, type and text of an answer."""
-    connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=60)
     try:
         connection.request("GET", path)
         response = connection.getresponse()
@@ -243,7 +243,7 @@ def test_a_probe_that_hangs_up_is_not_worth_a_line(
 ) -> None:
     """Load balancers reset their connections all day."""
     caplog.set_level(logging.DEBUG, logger="workers.health")
-    with socket.create_connection(("127.0.0.1", health.server_port), timeout=10) as probe:
+    with socket.create_connection(("127.0.0.1", health.server_port), timeout=60) as probe:
         probe.sendall(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n")
         probe.recv(1)
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

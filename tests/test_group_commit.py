@@ -14,6 +14,7 @@ from metrics.connection import Call, Connection
 from metrics.errors import IdempotencyConflictError, MetricsError, StorageUnavailableError
 from metrics.stream import Batch, Mark
 from tests.streams import batch, books_of
+from tests.test_send_queue import until
 
 
 class SlowConnection:
@@ -63,7 +64,7 @@ def spawn() -> Iterator[Spawn]:
         return greenlets[-1]
 
     yield spawn
-    gevent.joinall(greenlets, timeout=5)
+    gevent.joinall(greenlets, timeout=60)
     assert all(greenlet.dead for greenlet in greenlets), "a request was left waiting"
 
 
@@ -92,9 +93,7 @@ def occupy(spawn: Spawn, group: GroupCommit, slow: SlowConnection) -> None:
 
 def await_groups(slow: SlowConnection, number: int) -> None:
     """Wait until so many groups went to Redis."""
-    give_up = monotonic() + 5
-    while len(slow.groups) < number and monotonic() < give_up:
-        gevent.sleep(0.001)
+    until(lambda: len(slow.groups) >= number)
     assert len(slow.groups) == number
 
 
@@ -109,7 +108,7 @@ def test_requests_that_wait_together_share_a_round_trip(
     assert len(slow.groups) == SENDERS
 
     slow.gates[0].set()
-    gevent.sleep(0.01)
+    await_groups(slow, SENDERS + 1)
     for gate in slow.gates:
         gate.set()
     gevent.joinall(requests)
@@ -123,7 +122,7 @@ def test_no_request_is_answered_before_redis_has_it(connection: Connection, spaw
     """It waits for its own group."""
     slow = SlowConnection(connection.execute)
     request = spawn(group_of(slow).append, batch(), soon())
-    gevent.sleep(0.01)
+    await_groups(slow, 1)
 
     assert not request.dead
     assert books_of(connection)["accepted"] == 0
@@ -138,12 +137,12 @@ def test_a_slow_append_holds_nobody_else_up(connection: Connection, spawn: Spawn
     slow = SlowConnection(connection.execute)
     group = group_of(slow)
     stuck = spawn(group.append, batch([1.0]), soon())
-    gevent.sleep(0.01)
+    await_groups(slow, 1)
     other = spawn(group.append, batch([2.0]), soon())
-    gevent.sleep(0.01)
+    await_groups(slow, 2)
 
     slow.gates[1].set()
-    other.join(1)
+    other.join(60)
 
     assert (other.dead, stuck.dead) == (True, False)
     slow.gates[0].set()
@@ -154,9 +153,9 @@ def test_a_failed_append_fails_the_requests_in_it(connection: Connection, spawn:
     slow = SlowConnection(connection.execute)
     group = group_of(slow)
     lost = spawn(group.append, batch(), soon())
-    gevent.sleep(0.01)
+    await_groups(slow, 1)
     other = spawn(group.append, batch(), soon())
-    gevent.sleep(0.01)
+    await_groups(slow, 2)
 
     slow._execute = lambda calls: [StorageUnavailableError("cut", stored="unknown")] * len(calls)
     slow.gates[0].set()
@@ -205,11 +204,11 @@ def test_a_request_that_waited_too_long_in_line_is_not_stored(
     late.join()
     for gate in slow.gates:
         gate.set()
-    gevent.sleep(0.01)
+    until(lambda: books_of(connection)["accepted"] >= SENDERS)
 
     assert isinstance(late.value, StorageUnavailableError)
     assert late.value.stored == "no"
-    assert books_of(connection)["accepted"] == SENDERS
+    assert books_of(connection)["accepted"] == len(slow.groups) == SENDERS
 
 
 def test_a_request_that_waited_too_long_for_redis_is_unknown(
@@ -217,15 +216,15 @@ def test_a_request_that_waited_too_long_for_redis_is_unknown(
 ) -> None:
     """It may be stored yet."""
     slow = SlowConnection(connection.execute)
-    late = spawn(group_of(slow).append, batch(), monotonic() + 0.05)
+    late = spawn(group_of(slow).append, batch(), monotonic() + 0.3)
+    await_groups(slow, 1)
 
     late.join()
 
     assert isinstance(late.value, StorageUnavailableError)
     assert late.value.stored == "unknown"
     slow.gates[0].set()
-    gevent.sleep(0.01)
-    assert books_of(connection)["accepted"] == 1
+    until(lambda: books_of(connection)["accepted"] == 1)
 
 
 def test_what_waits_is_bounded(connection: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -271,7 +270,7 @@ def test_registrations_and_batches_go_together(connection: Connection, spawn: Sp
         spawn(group.register, Mark("1", "a"), 7.0, soon()),
     ]
     slow.gates[0].set()
-    gevent.sleep(0.01)
+    await_groups(slow, SENDERS + 1)
     for gate in slow.gates:
         gate.set()
     gevent.joinall(requests)

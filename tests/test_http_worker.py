@@ -18,7 +18,7 @@ from api.server.worker import Server
 from metrics.connection import Connection, command
 from ops.procfile import Service
 from ops.redis.embedded_redis import EmbeddedRedis, find_server
-from tests.conftest import free_port
+from tests.conftest import assert_within, free_port
 from tests.load import books_of_all
 
 HEAD = "POST /messages HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/plain\r\n"
@@ -56,7 +56,7 @@ def redis(redis_of_module: EmbeddedRedis) -> Iterator[Connection]:
 
 def converse(service: Service, *parts: str | bytes, end: bool = False) -> bytes:
     """Send bytes and return all that comes back until the service has nothing more to say."""
-    with socket.create_connection(("127.0.0.1", service.port), timeout=20) as connection:
+    with socket.create_connection(("127.0.0.1", service.port), timeout=60) as connection:
         for part in parts:
             connection.sendall(part.encode() if isinstance(part, str) else part)
         if end:
@@ -145,7 +145,7 @@ def test_a_body_over_the_limit_is_refused_and_its_sender_reads_why(collector: Se
 
 def test_who_asks_whether_to_go_on_is_told_to(collector: Service) -> None:
     """As curl does with large bodies."""
-    with socket.create_connection(("127.0.0.1", collector.port), timeout=5) as connection:
+    with socket.create_connection(("127.0.0.1", collector.port), timeout=60) as connection:
         connection.sendall(f"{HEAD}Expect: 100-continue\r\nContent-Length: 3\r\n\r\n".encode())
         assert status_of(read_answer(connection)) == 100
         connection.sendall(b"a,1")
@@ -187,7 +187,7 @@ def test_what_is_no_http_is_a_bad_request(collector: Service) -> None:
 
 def test_a_connection_is_kept_for_many_requests(collector: Service) -> None:
     """After an error too, where what follows can be told from its body."""
-    with socket.create_connection(("127.0.0.1", collector.port), timeout=5) as connection:
+    with socket.create_connection(("127.0.0.1", collector.port), timeout=60) as connection:
         for body, status in (("a,1", 202), ("a,-1", 400), ("a,2", 202), ("", 400), ("a,3", 202)):
             connection.sendall(f"{HEAD}Content-Length: {len(body)}\r\n\r\n{body}".encode())
             assert status_of(read_answer(connection)) == status
@@ -197,7 +197,7 @@ def test_requests_that_come_at_once_are_answered_one_after_the_other(collector: 
     """In their order, whatever became of each."""
     requests = [f"{HEAD}Content-Length: {len(body)}\r\n\r\n{body}" for body in ("a,1", "a,-1")]
     last = f"{HEAD}Connection: close\r\nContent-Length: 3\r\n\r\na,2"
-    with socket.create_connection(("127.0.0.1", collector.port), timeout=5) as connection:
+    with socket.create_connection(("127.0.0.1", collector.port), timeout=60) as connection:
         connection.sendall("".join([*requests, last]).encode())
         answers = b""
         while more := connection.recv(65536):
@@ -220,7 +220,7 @@ def test_a_connection_ends_when_its_client_says_so(
     collector: Service, head: str, body: str
 ) -> None:
     """With its answer, which says so too."""
-    with socket.create_connection(("127.0.0.1", collector.port), timeout=5) as connection:
+    with socket.create_connection(("127.0.0.1", collector.port), timeout=60) as connection:
         connection.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n{body}".encode())
         answer = read_answer(connection)
 
@@ -231,7 +231,7 @@ def test_a_connection_ends_when_its_client_says_so(
 
 def test_an_answer_has_a_date_and_to_head_no_body(collector: Service) -> None:
     """RFC 9110, sections 6.6.1 and 9.3.2."""
-    with socket.create_connection(("127.0.0.1", collector.port), timeout=5) as connection:
+    with socket.create_connection(("127.0.0.1", collector.port), timeout=60) as connection:
         connection.sendall(b"HEAD /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
         answer = connection.recv(65536)
 
@@ -241,7 +241,7 @@ def test_an_answer_has_a_date_and_to_head_no_body(collector: Service) -> None:
 
 def test_an_older_client_keeps_its_connection_if_it_asks_to(collector: Service) -> None:
     """As ``ab -k`` does; the answer says so."""
-    with socket.create_connection(("127.0.0.1", collector.port), timeout=5) as connection:
+    with socket.create_connection(("127.0.0.1", collector.port), timeout=60) as connection:
         for _ in range(2):
             connection.sendall(b"GET /healthz HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n")
             answer = read_answer(connection)
@@ -268,7 +268,7 @@ def test_a_request_names_one_host(collector: Service, lines: str, status: int) -
 
 def test_after_a_final_answer_nobody_is_told_to_go_on(collector: Service) -> None:
     """And what comes is no other request: it may be the body that was refused."""
-    with socket.create_connection(("127.0.0.1", collector.port), timeout=20) as connection:
+    with socket.create_connection(("127.0.0.1", collector.port), timeout=60) as connection:
         connection.sendall(
             f"{HEAD}Expect: 100-continue\r\nContent-Length: 3000000\r\n\r\n".encode()
         )
@@ -299,7 +299,7 @@ def test_a_connection_that_sends_without_end_holds_nobody_up(
 
     def flood() -> None:
         with (
-            socket.create_connection(("127.0.0.1", collector.port), timeout=20) as connection,
+            socket.create_connection(("127.0.0.1", collector.port), timeout=60) as connection,
             contextlib.suppress(OSError),
         ):
             if not endless.startswith("GET"):
@@ -343,7 +343,7 @@ def test_who_wants_another_protocol_is_answered_in_this_one(
     collector: Service, upgrade: str
 ) -> None:
     """As ``curl --http2`` does with each POST (RFC 9110, section 7.8)."""
-    with socket.create_connection(("127.0.0.1", collector.port), timeout=5) as connection:
+    with socket.create_connection(("127.0.0.1", collector.port), timeout=60) as connection:
         for _ in range(2):
             connection.sendall(
                 f"{HEAD}Connection: Upgrade, HTTP2-Settings\r\nUpgrade: {upgrade}\r\n"
@@ -364,13 +364,16 @@ def test_slow_clients_hold_nobody_up_and_are_sent_away(collector: Service) -> No
     connections = {name: [] for name in slow}
     for name, text in slow.items():
         for _ in range(50):
-            connection = socket.create_connection(("127.0.0.1", collector.port), timeout=30)
+            connection = socket.create_connection(("127.0.0.1", collector.port), timeout=60)
             connection.sendall(text.encode())
             connections[name].append(connection)
 
-    probe = monotonic()
-    assert status_of(converse(collector, HEAD, "Content-Length: 3\r\n\r\n", "a,1")) == 202
-    assert monotonic() - probe < 1
+    def seconds_until_answered() -> float:
+        probe = monotonic()
+        assert status_of(converse(collector, HEAD, "Content-Length: 3\r\n\r\n", "a,1")) == 202
+        return monotonic() - probe
+
+    assert_within(1, seconds_until_answered)
 
     for name, status, longest_s in (
         ("refused body", 413, UNREAD_S),
@@ -380,7 +383,7 @@ def test_slow_clients_hold_nobody_up_and_are_sent_away(collector: Service) -> No
         for connection in connections[name]:
             assert status_of(read_answer(connection)) == status
             assert connection.recv(100) == b""
-        assert monotonic() - begun < longest_s + 3
+        assert monotonic() - begun < 2 * longest_s + 10
     for connection in [each for group in connections.values() for each in group]:
         connection.close()
 
@@ -403,7 +406,7 @@ def test_a_request_that_comes_while_the_server_stops_is_not_cut_short() -> None:
     gevent.sleep(0)
     requested.set()
     server.close()
-    gevent.joinall([idle, busy], timeout=5)
+    gevent.joinall([idle, busy], timeout=60)
 
     assert answered
     assert idle.dead

@@ -56,7 +56,7 @@ def counting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Counting]:
         for service in services:
             service.launch()
         for service in services:
-            service.wait_until_ready(20)
+            service.wait_until_ready(60)
         yield Counting(services[0], Store(connection, partitions=16))
     finally:
         for service in services:
@@ -77,7 +77,7 @@ def app(request: pytest.FixtureRequest, counting: Counting, tmp_path: Path) -> I
         METRICS_COLLECTORS=f"http://127.0.0.1:{counting.collector.port}",
     ).launch()
     try:
-        wait_until(lambda: service.has_ended or not is_free(service.port), 20)
+        wait_until(lambda: service.has_ended or not is_free(service.port))
         assert not service.has_ended, service.log.read_text("utf-8")
         yield service
     finally:

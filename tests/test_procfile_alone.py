@@ -58,10 +58,10 @@ def alone(own_redis: EmbeddedRedis, tmp_path: Path) -> Iterator[dict[str, Alone]
 def test_each_line_runs_alone_and_ends_well(alone: dict[str, Alone]) -> None:
     """SIGTERM goes to gunicorn and its workers together, twice, and cuts no request off."""
     for service in alone.values():
-        wait_until(service.is_alive, 20)
+        wait_until(service.is_alive)
         assert service.get("/readyz").status == 200
     collector = alone["collector"]
-    with socket.create_connection(("127.0.0.1", collector.port), timeout=20) as connection:
+    with socket.create_connection(("127.0.0.1", collector.port), timeout=60) as connection:
         connection.sendall(HEAD + BODY[:20])
         for service in alone.values():
             service.terminate_all()

@@ -41,7 +41,7 @@ def proxy() -> Iterator[Proxy]:
 
 def connected(proxy: Proxy) -> socket.socket:
     """Return a connection to the proxy."""
-    return socket.create_connection(("127.0.0.1", proxy.port), timeout=5)
+    return socket.create_connection(("127.0.0.1", proxy.port), timeout=60)
 
 
 def all_of(connection: socket.socket) -> bytes:

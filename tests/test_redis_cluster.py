@@ -67,7 +67,7 @@ def test_masters_share_the_slots_and_each_has_a_replica(redis_cluster: RedisClus
         replicas.add(redis_cluster.replica_of(master).address)
         key = next(key for key in map(str, range(100_000)) if key_slot(key.encode()) in slots[0])
         master.ask("SET", key, "1")
-        assert master.ask("WAIT", 1, 1000) == 1
+        assert master.ask("WAIT", 1, 4000) == 1
     assert len(masters) == len(replicas) == 3
     assert not replicas & masters.keys()
 
@@ -106,7 +106,7 @@ def test_a_master_that_is_killed_is_replaced_and_comes_back_as_replica(well: Red
     master = well.master_of(KEY)
     heir = well.replica_of(master)
     master.ask("SET", KEY, "1")
-    master.ask("WAIT", 1, 1000)
+    assert master.ask("WAIT", 1, 4000) == 1
 
     master.kill()
 
@@ -217,14 +217,14 @@ class Launched:
             assert self.process.poll() is None, self.output
             return "is ready" in self.output and "ops/cluster stop." in self.output
 
-        wait_until(is_ready, 20)
+        wait_until(is_ready)
         return self.output
 
     def end(self, number: signal.Signals | None = None) -> int:
         """Wait for its end, after a signal if one is given, and return its status."""
         if number is not None:
             self.process.send_signal(number)
-        return self.process.wait(30)
+        return self.process.wait(60)
 
 
 def free_base_port() -> int:

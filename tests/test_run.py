@@ -27,7 +27,6 @@ from ops.redis.embedded_redis import EmbeddedRedis, is_free
 from tests.conftest import SERVERS, free_port, wait_until
 from tests.runs import (
     INSTALL_TIMEOUT_S,
-    SECOND_START_S,
     Run,
     curl,
     environ,
@@ -39,11 +38,7 @@ from tests.runs import (
 )
 from tests.streams import hash_of
 
-pytestmark = [
-    pytest.mark.usefixtures("early_in_the_hour"),
-    # One process has all of them, so that the packages are installed once.
-    pytest.mark.xdist_group("run"),
-]
+pytestmark = pytest.mark.usefixtures("early_in_the_hour")
 
 
 @pytest.fixture(scope="module")
@@ -216,7 +211,7 @@ def test_every_form_of_a_body_is_counted_and_every_statistic_is_right(running: R
 def test_it_stops_with_all_its_processes_and_the_numbers_are_there_again(
     installed: Path, tmp_path: Path, number: signal.Signals
 ) -> None:
-    """A second start takes seconds."""
+    """A second start installs nothing, so that it takes seconds."""
     folder = {"METRICS_DATA_DIR": str(tmp_path / "data")}
     first = Run(installed, **folder)
     try:
@@ -227,15 +222,14 @@ def test_it_stops_with_all_its_processes_and_the_numbers_are_there_again(
         assert processes_in(installed) != []
         begun = monotonic()
         assert first.stop(number) == 0
-        assert monotonic() - begun < 10
+        assert monotonic() - begun < launch.STOP_TIMEOUT_S  # then the rest would be killed
         assert processes_in(installed) == []
     finally:
         first.kill()
     second = Run(installed, **folder)
     try:
-        begun = monotonic()
         second.wait_until_ready()
-        assert monotonic() - begun < SECOND_START_S
+        assert "installing" not in second.output
         query = f"localhost:{second.port + 100}/kept/sum/{at:%Y-%m-%d}/{at.hour}"
         wait_until(lambda: '"value":6.0,"count":3' in curl(query))
     finally:
@@ -362,7 +356,7 @@ def test_a_process_that_dies_stops_the_rest(running: Run, installed: Path) -> No
     )
     os.kill(int(worker.name), signal.SIGKILL)
 
-    assert running.process.wait(30) != 0
+    assert running.process.wait(60) != 0
     assert "ops/run: a process ended" in running.output
     assert processes_in(installed) == []
 
@@ -371,7 +365,7 @@ def test_a_killed_run_leaves_no_process(running: Run, installed: Path) -> None:
     """Not even what it started in sessions of their own."""
     running.process.kill()
 
-    wait_until(lambda: processes_in(installed) == [], 30)
+    wait_until(lambda: processes_in(installed) == [])
 
 
 def test_the_library_alone_needs_nothing_but_python(clone: Path, tmp_path: Path) -> None:

@@ -41,7 +41,7 @@ def health() -> Iterator[HealthServer]:
 
 def dial(port: int) -> socket.socket:
     """Return a connection to a port of this machine."""
-    return socket.create_connection(("127.0.0.1", port), timeout=20)
+    return socket.create_connection(("127.0.0.1", port), timeout=60)
 
 
 def ask(port: int, *pieces: bytes) -> bytes:
@@ -129,7 +129,7 @@ def test_checks_under_way_are_shared() -> None:
 
     def check() -> None:
         running.append(len(running))
-        gate.wait(20)
+        gate.wait(60)
         raise StorageUnavailableError("Redis is away")
 
     with serving(check) as server, contextlib.ExitStack() as stack:
@@ -194,7 +194,7 @@ def test_a_worker_without_descriptors_goes_on_when_it_has_some_again(
         own_redis.stop()
         own_redis.start()
         assert len(os.listdir(descriptors)) < 64
-        wait_until(lambda: worker.get("/readyz").status == 200, 20)
+        wait_until(lambda: worker.get("/readyz").status == 200)
 
     assert not worker.has_ended
     assert "Traceback" not in worker.log.read_text("utf-8")
@@ -219,7 +219,7 @@ def test_a_worker_that_gets_no_descriptor_does_not_end(worker: Service) -> None:
         answer = http.client.HTTPResponse(refused)
         answer.begin()
         assert answer.status in {200, 503}
-    wait_until(lambda: worker.get("/readyz").status == 200, 20)
+    wait_until(lambda: worker.get("/readyz").status == 200)
 
 
 def cpu_s(pid: int) -> float:

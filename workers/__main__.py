@@ -112,6 +112,9 @@ def _run_until_signal(aggregator: Aggregator) -> int:
         thread.join(SIGNAL_CHECK_S)
     aggregator.stop()
     thread.join()
+    # An interpreter that exits gives signals back to the system, which would end it by the next.
+    for number in STOP_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
     if failures:
         raise failures[0]
     return 0

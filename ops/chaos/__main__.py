@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, closing
 from itertools import chain
+from math import inf
 from pathlib import Path
 
 from metrics.errors import SettingsError
@@ -61,6 +62,7 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m ops.chaos", description=__doc__)
     parser.add_argument("--seed", type=int, default=secrets.randbelow(10**6))
     parser.add_argument("--seconds", type=float, default=SECONDS, help="of faults")
+    parser.add_argument("--count", type=int, help="of faults, however many seconds they take")
     parser.add_argument("--every", type=float, default=EVERY_S, help="seconds between two faults")
     parser.add_argument("--on", choices=("redis", "cluster"), default="redis")
     parser.add_argument("--server", help="version of the redis-server, such as 6.2 or 7.0")
@@ -88,7 +90,8 @@ def _run(options: argparse.Namespace, folder: Path) -> Verdict:
         faults = _chosen(faults_of(system, load, pause_s), options.faults)
         system.start()
         run = Run(system, ledger=ledger, load=load, seed=options.seed, say=_say)
-        return run.execute(faults, seconds=options.seconds, every_s=options.every)
+        seconds = inf if options.count else options.seconds
+        return run.execute(faults, seconds=seconds, every_s=options.every, count=options.count)
 
 
 def _server(version: str | None) -> Path:

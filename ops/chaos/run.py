@@ -4,6 +4,7 @@ import signal
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import islice
 from time import monotonic, sleep
 
 from redis.exceptions import RedisError
@@ -61,19 +62,27 @@ class Run:
         self._findings: list[Finding] = []
         self._hashes: list[Hash] = []
 
-    def execute(self, faults: Mapping[str, Fault], *, seconds: float, every_s: float) -> Verdict:
+    def execute(
+        self,
+        faults: Mapping[str, Fault],
+        *,
+        seconds: float,
+        every_s: float,
+        count: int | None = None,
+    ) -> Verdict:
         """Inject faults under load, let everything come to rest, compare, and give the verdict.
 
         Args:
             faults: By name.
             seconds: How long faults are injected.
             every_s: From the beginning of a fault to that of the next, if it takes no longer.
+            count: How many faults at most.
         """
         auditor = Auditor(self._system.query)
         auditor.start()
         self._load.start()
         with self._noting():
-            self._inject(faults, seconds, every_s)
+            self._inject(faults, seconds, every_s, count)
         with self._noting():
             self._come_to_rest()
             self._compare()
@@ -87,9 +96,11 @@ class Run:
         accepted = self._ledger.counts()["1"]
         return Verdict(self._seed, accepted, counted, self._faults, self._findings)
 
-    def _inject(self, faults: Mapping[str, Fault], seconds: float, every_s: float) -> None:
+    def _inject(
+        self, faults: Mapping[str, Fault], seconds: float, every_s: float, count: int | None
+    ) -> None:
         begun = monotonic()
-        for name, random in schedule(faults, self._seed):
+        for name, random in islice(schedule(faults, self._seed), count):
             begin = monotonic()
             if begin + every_s - begun > seconds:
                 sleep(max(0.0, begun + seconds - begin))

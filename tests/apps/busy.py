@@ -13,6 +13,8 @@ from metrics import Client
 THREADS = 8
 VALUES = 20_000
 TASKS = 50
+ANSWER_S = 16.0
+"""How long a client here waits for an answer: so whoever waits for one is seen to."""
 
 
 def threads(url: str) -> None:
@@ -28,13 +30,13 @@ def threads(url: str) -> None:
         worker.start()
     for worker in workers:
         worker.join()
-    client.close()
+    client.close(60)
     print(json.dumps(asdict(client.stats)))
 
 
 def tasks(url: str) -> None:
     """Record in tasks, and print by how many seconds the event loop was late at most."""
-    client = Client(url, key="timed", flush_seconds=0.0)
+    client = Client(url, key="timed", flush_seconds=0.0, answer_seconds=ANSWER_S)
 
     @client.timer()
     async def work(number: int) -> None:
@@ -118,11 +120,13 @@ def handlers_that_raise_and_record(url: str) -> None:
     logging.getLogger().addHandler(Recording(client))
     logging.getLogger().addHandler(Raising())
     client.record("refused", 1)
-    assert client.flush()
+    assert client.flush(60)
     assert client.stats.rejected == 1
     client.record("app", 1)
-    assert client.flush()
+    assert client.flush(60)
 
 
 if __name__ == "__main__":
+    import tests.apps.patience  # noqa: F401  (for what it sets)
+
     globals()[sys.argv[1]](sys.argv[2])

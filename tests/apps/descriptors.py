@@ -26,7 +26,7 @@ def main(url: str) -> None:
             print(error.stored)
     for number in taken:
         os.close(number)
-    give_up = monotonic() + 15
+    give_up = monotonic() + 60
     reply = None
     while reply is None and monotonic() < give_up:
         try:

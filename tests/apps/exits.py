@@ -87,7 +87,7 @@ def a_thread_that_outlives_main(url: str) -> None:
 def a_flush_and_no_more(url: str) -> None:
     """Ask for delivery, and end without any of the functions of the exit."""
     client = used(url)
-    os._exit(not client.flush())
+    os._exit(not client.flush(60))
 
 
 def os_exit(url: str) -> None:
@@ -98,7 +98,7 @@ def os_exit(url: str) -> None:
 
 def a_collector_that_hangs(url: str) -> None:
     """End while no answer comes; say when the end begins."""
-    client = Client(url, flush_seconds=0.0)
+    client = Client(url, flush_seconds=0.0, answer_seconds=60.0)
     client.record("app", 1)
     sys.stdin.readline()
     record(client)
@@ -133,4 +133,6 @@ def first_use_in_the_last_moment(url: str) -> None:
 
 
 if __name__ == "__main__":
+    if sys.argv[1] != "a_collector_that_hangs":
+        import tests.apps.patience  # noqa: F401  (for what it sets)
     globals()[sys.argv[1]](sys.argv[2])

@@ -54,7 +54,7 @@ def after_use(url: str) -> None:
     """Fork while the sender waits for something to do."""
     client = Client([url], flush_seconds=0.05)
     client.record("first", 1)
-    assert client.flush()
+    assert client.flush(60)
     family(client)
 
 
@@ -67,11 +67,11 @@ def while_values_wait(url: str) -> None:
 
 def during_a_request(url: str) -> None:
     """Fork while the sender waits for an answer, which comes when the child has asked, too."""
-    client = Client([url], flush_seconds=0.05)
+    client = Client([url], flush_seconds=0.05, answer_seconds=60.0)
     client.record("first", 1)
     sys.stdin.readline()
     family(client)
-    assert client.flush()
+    assert client.flush(60)
 
 
 def grandchildren(url: str) -> None:
@@ -101,7 +101,7 @@ def from_a_thread(url: str) -> None:
             if pid == 0:
                 record(client, f"child-{number}")
                 # A thread that has become the only one ends without the functions of the exit.
-                os._exit(not client.flush())
+                os._exit(not client.flush(60))
             has_ended_well(pid)
 
     threads = [threading.Thread(target=hammer, args=(f"thread-{n}",)) for n in range(3)]
@@ -118,7 +118,7 @@ def unnoticed(url: str) -> None:
 
     def child(key: str) -> None:
         record(client, key)
-        give_up = time.monotonic() + 15
+        give_up = time.monotonic() + 60
         while client.stats.sent < VALUES and time.monotonic() < give_up:
             time.sleep(0.001)
         os._exit(client.stats.sent != VALUES)
@@ -147,4 +147,6 @@ def behind_its_back_before_use(url: str) -> None:
 
 
 if __name__ == "__main__":
+    import tests.apps.patience  # noqa: F401  (for what it sets)
+
     globals()[sys.argv[1]](sys.argv[2])

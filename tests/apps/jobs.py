@@ -22,7 +22,7 @@ def work(number: int) -> None:
 def work_and_flush(number: int) -> None:
     """Record a value, and see it off."""
     client.record("jobs", number)
-    assert client.flush(10)
+    assert client.flush(60)
 
 
 def rq(job: str, url: str) -> None:
@@ -51,6 +51,8 @@ def celery(url: str) -> None:
 
 
 if __name__ == "__main__":
+    import tests.apps.patience  # noqa: F401  (for what it sets)
+
     way, redis_url, _ = sys.argv[1:]
     if way == "celery":
         celery(redis_url)

@@ -8,6 +8,7 @@ import multiprocessing
 import sys
 from concurrent.futures import ProcessPoolExecutor
 
+import tests.apps.patience  # noqa: F401  (for what it sets)
 from metrics import Client
 
 CHILDREN = 3

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 VALUES = 100
 GREENLETS = 10
+ANSWER_S = 16.0
+"""How long a client waits for one of a collector that hangs."""
 
 
 def patch() -> None:
@@ -76,7 +78,7 @@ def collector_that_hangs(url: str) -> None:
 
     from metrics import Client
 
-    client = Client(url, flush_seconds=0.01)
+    client = Client(url, flush_seconds=0.01, answer_seconds=ANSWER_S)
     late_s = 0.0
 
     def work() -> None:
@@ -141,7 +143,7 @@ def fork_during_a_request(url: str) -> None:
 
     from metrics import Client
 
-    client = Client(url, flush_seconds=0.05)
+    client = Client(url, flush_seconds=0.05, answer_seconds=60.0)
     client.record("parent", 1)
     sys.stdin.readline()
     client.record("parent", 2)
@@ -170,3 +172,4 @@ def first_record_in_a_callback(url: str) -> None:
 
 if __name__ == "__main__":
     globals()[sys.argv[1]](sys.argv[2])
+    import tests.apps.patience  # noqa: F401  (for what it sets)

@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterable
 from wsgiref.types import StartResponse, WSGIEnvironment
 
+import tests.apps.patience  # noqa: F401  (for what it sets)
 from metrics import Client
 
 client = Client(flush_seconds=0.2)

@@ -42,7 +42,7 @@ def main(url: str) -> None:
 
     client = Client(url, key="timed", flush_seconds=60.0)
     record(client)
-    assert client.flush()
+    assert client.flush(60)
     assert (client.stats.recorded, client.stats.sent) == (4, 4)
     pid = os.fork()
     client.record("child" if pid == 0 else "parent", 1)
@@ -54,4 +54,6 @@ def main(url: str) -> None:
 
 
 if __name__ == "__main__":
+    import tests.apps.patience  # noqa: F401  (for what it sets)
+
     main(sys.argv[1])

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from ops.chaos.apps.report import KeyHour, Report
 from ops.procfile import Answer
 
-BLOCKED_NS = 50_000_000
-"""A client that waits for a collector would wait for 500 ms or 2 s."""
+BLOCKED_NS = 250_000_000
+"""A client that waits for a collector would wait for 500 ms or 2 s; one on a busy machine, less."""
 
 Get = Callable[[str], Answer]
 """Asks the query service for a path."""

@@ -1,6 +1,6 @@
 """What happens to the collectors in a run."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from random import Random
 from time import monotonic, sleep
 
@@ -15,26 +15,24 @@ def one_at_a_time(site: Site, *, seconds: float, seed: int, say: Say) -> int:
 
     Args:
         site: Whose collectors.
-        seconds: How long to go on.
+        seconds: How long to go on, and until there were as many faults as collectors.
         seed: Decides which one, and when.
         say: Tells a person.
     """
     random = Random(seed)  # noqa: S311
     kill = Kill(site.collectors)
-    return sum(1 for _ in _until(seconds, lambda: _kill_one(site, kill, random, say)))
+    give_up = monotonic() + seconds
+    faults = 0
+    while faults < len(site.collectors) or monotonic() < give_up:
+        _kill_one(site, kill, random, say)
+        faults += 1
+    return faults
 
 
 def _kill_one(site: Site, kill: Kill, random: Random, say: Say) -> None:
     say(kill.inject(random))
     # Else the next one may be killed before this one is back, and then both are away.
     site.wait_for_collectors()
-
-
-def _until(seconds: float, act: Callable[[], None]) -> Iterator[None]:
-    give_up = monotonic() + seconds
-    while monotonic() < give_up:
-        act()
-        yield
 
 
 def all_away(site: Site, *, seconds: float, say: Say) -> int:

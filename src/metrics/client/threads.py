@@ -37,5 +37,6 @@ def sleep(seconds: float) -> None:
 
 
 def _original(module: Any, name: str) -> Any:  # noqa: ANN401
-    monkey = sys.modules.get("gevent.monkey")
-    return monkey.get_original(module.__name__, name) if monkey else getattr(module, name)
+    # Another thread may be just importing it: it has patched nothing then, and lacks its functions.
+    get_original = getattr(sys.modules.get("gevent.monkey"), "get_original", None)
+    return get_original(module.__name__, name) if get_original else getattr(module, name)
