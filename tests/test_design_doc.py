@@ -3,6 +3,7 @@
 import ast
 import importlib.util
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,7 @@ def anchors_of(page: Path) -> set[str]:
     return {re.sub(r"[^\w -]", "", each.lower()).replace(" ", "-") for each in headings}
 
 
+@cache
 def functions_in(name: str) -> set[str]:
     """Return the functions that a file of tests has."""
     tree = ast.parse((ROOT / name).read_text("utf-8"))

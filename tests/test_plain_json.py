@@ -61,7 +61,7 @@ REPORTS = st.fixed_dictionaries(
 ITEMS = COLUMNS | REPORTS | ROWS
 
 
-@settings(max_examples=1000)
+@settings(max_examples=400)
 @given(st.lists(ROWS, max_size=8) | ITEMS | st.lists(ITEMS, max_size=3))
 def test_the_fast_way_takes_what_the_plain_way_takes(content: object) -> None:
     """And leaves the rest to it, with the draft as it was."""

@@ -2,12 +2,18 @@
 
 from pathlib import Path
 
+import pytest
+
 from metrics.connection import Connection
 from ops.redis.embedded_redis import EmbeddedRedis
 from ops.scale.components.collector import measure_collector
 from ops.scale.components.streams import measure_streams
 from ops.scale.components.workbench import Kind, Workbench
 from ops.scale.figures import PARTITIONS
+from tests.conftest import SERVERS, name_of
+
+# A benchmark: what the versions of Redis have in common is tested elsewhere.
+pytestmark = pytest.mark.parametrize("redis_server", [max(SERVERS)], indirect=True, ids=name_of)
 
 
 def test_redis_and_the_worker_give_a_price_for_every_unit(
