@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from api.server.chunked import ChunkedDecoder
-from api.server.head import BadRequestError
+from api.server.chunked import LINE_BYTES_MAX, ChunkedDecoder
+from api.server.head import HEAD_BYTES_MAX, BadRequestError
 from api.server.worker import Bodies
 from ops.fuzz_http import (
     CHUNKED,
@@ -147,10 +147,28 @@ def test_what_stands_around_chunks_is_bounded(endless: bytes) -> None:
 
 def test_bodies_have_so_much_room_together() -> None:
     """What does not fit is asked to come later; what ends makes room."""
-    bodies = Bodies(10)
-    with bodies.reserved(6):
-        with pytest.raises(BadRequestError) as caught, bodies.reserved(6):
-            pass
-        assert caught.value.status == 503
-    with bodies.reserved(10):
-        pass
+    server = FakeServer([])
+    server.bodies = Bodies(10)
+    begun, rest = POST[:-1], POST[-1:]
+
+    assert ours([begun, rest], server) == ours([POST])
+    server.bodies.take(10)
+    assert ours([begun, rest], server) == []
+    assert ours([POST], server) == ours([POST])
+    server.bodies.give_back(10)
+    assert ours([begun, rest], server) == ours([POST])
+
+
+@pytest.mark.parametrize("more", [-1, 0, 1])
+def test_a_limit_is_the_same_wherever_it_is_cut(more: int) -> None:
+    """Of a head, and of the line before a chunk."""
+    extension = b"x" * (LINE_BYTES_MAX - 2 + more)
+    chunked = CHUNKED.replace(b"4;x=y", b"4;" + extension)
+    padding = b"x" * (HEAD_BYTES_MAX - len(GET) - len("\r\nX: ") + len("\r\n\r\n") + more)
+    long = GET.replace(b"\r\n\r\n", b"\r\nX: " + padding + b"\r\n\r\n")
+
+    for data, end in ((chunked, chunked.index(extension) + len(extension)), (long, len(long) - 4)):
+        whole = ours([data])
+        assert len(whole) == (more <= 0)
+        for cut in range(end - 2, end + 5):
+            assert ours([data[:cut], data[cut:]]) == whole, cut

@@ -92,7 +92,7 @@ class ChunkedDecoder:
 
     def _check_incomplete(self, line: bytes) -> None:
         """Refuse what cannot become a line, whatever comes."""
-        if len(line) > LINE_BYTES_MAX:
+        if len(line.removesuffix(b"\r")) > LINE_BYTES_MAX:
             raise BadRequestError(f"A line around chunks may have {LINE_BYTES_MAX} bytes.")
         if b"\n" in line or (self._is_in_chunk and line not in (b"", b"\r")):
             raise BadRequestError("A chunk is longer than it says, or a line ends without CR.")

@@ -37,9 +37,6 @@ TURNS_MAX = 16
 """How many requests and reads of a connection come before others have their turn. A socket whose
 data is there already is read without a wait, so a greedy client would never wait."""
 
-BODY_BYTES_RESERVED = 8_388_608
-"""How much room is kept for a body that is coming and is at least so long, or does not say."""
-
 RECV_BYTES = 65_536
 CHUNKED_RECV_BYTES = 8192
 FOREVER = float("inf")
@@ -78,6 +75,7 @@ class Connection:
         self._is_in_head = False
         self._this: gevent.Greenlet | None = None
         self._note: object = _UNASKED
+        self._body_bytes = 0
 
     def handle(self) -> None:
         """Answer requests until the connection ends."""
@@ -147,13 +145,20 @@ class Connection:
         if request.is_whole:
             is_last = self._answer(request, head)
         else:
-            # A body that comes in chunks does not say how long it will be.
-            length = min(BODY_BYTES_RESERVED, head.length or BODY_BYTES_RESERVED)
-            with self._server.bodies.reserved(length):
+            bodies = self._server.bodies
+            if not bodies.has_room(min(RECV_BYTES, head.length or RECV_BYTES)):
+                raise BadRequestError(
+                    "Too many bodies are coming in; send this one again later.",
+                    HTTPStatus.SERVICE_UNAVAILABLE,
+                )
+            try:
                 is_last = self._answer(request, head)
                 if not self._has_drained(request):
                     self._linger()
                     return False
+            finally:
+                bodies.give_back(self._body_bytes)
+                self._body_bytes = 0
         self._data = request.rest
         return not is_last
 
@@ -181,7 +186,7 @@ class Connection:
         while end < 0:
             if more:
                 probe.feed(more)
-            if len(data) > HEAD_BYTES_MAX:
+            if len(data) > HEAD_BYTES_MAX + _LENGTH_END - 1:
                 raise _too_long()
             more = self._recv()
             if not more:
@@ -225,6 +230,11 @@ class Connection:
             data = self._socket.recv(CHUNKED_RECV_BYTES)
         else:
             data = self._recv()
+        self._body_bytes += len(data)
+        self._server.bodies.take(len(data))
+        if not self._server.bodies.has_room(0):
+            # An answer would say something of the request, and nothing is wrong with it.
+            raise gevent.GreenletExit
         if not data:
             raise ConnectionAbortedError("the connection ended in the middle of a body")
         return data

@@ -5,10 +5,7 @@ ever for a request that does not come, and pass requests on whose length is told
 """
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from email.utils import formatdate
-from http import HTTPStatus
 from time import monotonic
 from typing import Any
 
@@ -16,7 +13,7 @@ import gevent
 from gunicorn.workers.ggevent import GeventPyWSGIWorker, PyWSGIServer
 
 from api.server.connection import FOREVER, Connection, TooSlowError
-from api.server.head import BadRequestError, Heads
+from api.server.head import Heads
 
 TICK_S = 0.25
 """How often deadlines are looked at: none costs a timer of its own."""
@@ -41,26 +38,17 @@ class Bodies:
     def __init__(self, bytes_max: int = BODIES_BYTES_MAX) -> None:
         self._left = bytes_max
 
-    @contextmanager
-    def reserved(self, length: int) -> Iterator[None]:
-        """Keep room for a body.
+    def has_room(self, length: int) -> bool:
+        """Tell whether so many bytes more may come."""
+        return length <= self._left
 
-        Args:
-            length: How long it is, in bytes.
-
-        Raises:
-            BadRequestError: If there is none; nothing is wrong with the request.
-        """
-        if length > self._left:
-            raise BadRequestError(
-                "Too many bodies are coming in; send this one again later.",
-                HTTPStatus.SERVICE_UNAVAILABLE,
-            )
+    def take(self, length: int) -> None:
+        """Count bytes that have come."""
         self._left -= length
-        try:
-            yield
-        finally:
-            self._left += length
+
+    def give_back(self, length: int) -> None:
+        """Count bytes that are gone again."""
+        self._left += length
 
 
 class Server(PyWSGIServer):  # type: ignore[misc]  # gunicorn has no types
@@ -122,12 +110,17 @@ class Server(PyWSGIServer):  # type: ignore[misc]  # gunicorn has no types
     def _tick(self) -> None:
         while True:
             self.date = formatdate(usegmt=True).encode()
-            now = monotonic()
-            for connection, deadline in list(self.deadlines.items()):
-                if deadline < now:
-                    self.deadlines[connection] = FOREVER
-                    connection.kill(TooSlowError, block=False)
+            # In the hub, where nothing can come between the look and what is done for it.
+            self.loop.run_callback(self._look_at_deadlines)
             gevent.sleep(TICK_S)
+
+    def _look_at_deadlines(self) -> None:
+        now = monotonic()
+        for connection in [each for each, until in self.deadlines.items() if until < now]:
+            self.deadlines[connection] = FOREVER
+            connection.throw(TooSlowError)
+        if self.pool is not None and not self.pool.free_count():
+            self._make_room()
 
 
 class Worker(GeventPyWSGIWorker):  # type: ignore[misc]
