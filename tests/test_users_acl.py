@@ -93,9 +93,14 @@ def test_each_role_can_do_its_work_and_no_more(redis_with_users: RedisWithUsers)
         fold_all(worker)
 
         agree(query)
-        (found,) = Store(query, partitions=PARTITIONS).read(KEY, [Hour.parse(HOUR)])
+        store = Store(query, partitions=PARTITIONS)
+        (found,) = store.read(KEY, [Hour.parse(HOUR)])
         assert (found.aggregate.count, found.is_drained) == (4, True)
-        assert list(KnownKeys(query, partitions=PARTITIONS).read("")) == [KEY]
+        assert (
+            store.read(f"{KEY}*", [Hour(Hour.parse(HOUR).number - 1), Hour.parse(HOUR)])[1] == found
+        )
+        page = KnownKeys(query, partitions=PARTITIONS).page([""], "", 9)
+        assert page == [(KEY, Hour.parse(HOUR))]
         assert read_books(query, [0])[0].applied == 4
         for connection, name in ((collector, HOUR), (query, "dead"), (worker, "seen:first")):
             reply = connection.execute([command("HSET", f"metrics:{{0}}:{name}", "a", "b")])[0]
