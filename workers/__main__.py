@@ -79,15 +79,34 @@ def serve(settings: Settings, environ: Mapping[str, str]) -> int:
         raise SettingsError(
             f"PORT {settings.port} cannot be used at METRICS_HOST {settings.host}: {error}"
         ) from error
+    # Before anybody is told that it is ready: whoever asks it to stop then must be heard.
+    stop = _Stop()
+    for number in STOP_SIGNALS:
+        signal.signal(number, stop.ask)
     health.start()
     _log.info("worker %s folds %d partitions", consumer, settings.partitions)
-    status = _run_until_signal(aggregator)
+    status = _run_until(stop, aggregator)
     health.close()
     connection.close()
     return status
 
 
-def _run_until_signal(aggregator: Aggregator) -> int:
+class _Stop:
+    """Whether a signal has asked to stop.
+
+    Attributes:
+        is_asked: Whether one has.
+    """
+
+    def __init__(self) -> None:
+        self.is_asked = False
+
+    def ask(self, *_: object) -> None:
+        """Note a signal."""
+        self.is_asked = True
+
+
+def _run_until(stop: _Stop, aggregator: Aggregator) -> int:
     failures: list[BaseException] = []
 
     def run() -> None:
@@ -99,16 +118,8 @@ def _run_until_signal(aggregator: Aggregator) -> int:
     # In a thread of its own, since a handler may interrupt the main thread anywhere, even while
     # it holds the lock that stopping takes.
     thread = threading.Thread(target=run, name="aggregator")
-    stopping = False
-
-    def ask_to_stop(*_: object) -> None:
-        nonlocal stopping
-        stopping = True
-
-    for number in STOP_SIGNALS:
-        signal.signal(number, ask_to_stop)
     thread.start()
-    while thread.is_alive() and not stopping:
+    while thread.is_alive() and not stop.is_asked:
         thread.join(SIGNAL_CHECK_S)
     aggregator.stop()
     thread.join()
