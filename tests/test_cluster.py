@@ -11,14 +11,14 @@ from time import monotonic
 import pytest
 
 from metrics.connection import Connection
-from metrics.keyspace import Partition, partition_of
+from metrics.keyspace import Partition
 from metrics.layout import Layout
 from ops.procfile import Service
 from ops.redis.redis_cluster import RedisCluster, free_ports
 from tests.clusters import PARTITIONS, heal, keys_by_master, lose_the_tail, slot_of
 from tests.conftest import SERVERS, assert_within, wait_until
 from tests.load import Load, assert_everything_counts_once, books_of_all
-from tests.streams import append, batch, books_of
+from tests.streams import append, batch
 
 pytestmark = pytest.mark.usefixtures("early_in_the_hour")
 
@@ -138,9 +138,7 @@ def test_a_node_that_is_away_concerns_its_own_partitions_only(
     assert query.get(path_of(lost)).json["count"] == 2
 
 
-def test_a_node_that_hangs_holds_up_nobody_else(
-    start: Start, cluster: RedisCluster, redis: Connection
-) -> None:
+def test_a_node_that_hangs_holds_up_nobody_else(start: Start, cluster: RedisCluster) -> None:
     """Neither the requests, nor the worker, nor the queries of other partitions."""
     collector, query, _ = start("collector", "query", "worker")
     (hung, lost), (_, kept), *_ = keys_by_master(cluster).items()
@@ -157,8 +155,7 @@ def test_a_node_that_hangs_holds_up_nobody_else(
     for _ in range(5):
         assert_within(1, lambda: seconds_to_post(kept, 202))
         seconds_to_post(lost, 503)
-    wait_until(lambda: books_of(redis, partition_of(kept, PARTITIONS))["length"] == 0)
-    assert query.get(path_of(kept)).json["count"] >= 6
+    wait_until(lambda: query.get(path_of(kept)).json["count"] >= 6)
     assert query.get(path_of(lost)).status == 503
 
 
