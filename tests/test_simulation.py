@@ -72,7 +72,7 @@ def test_a_series_says_what_it_found_in_its_last_line() -> None:
 
 def test_a_bad_seed_is_told_with_the_command_that_shows_it_again() -> None:
     """As pasted, it fails in the same way."""
-    done = simulate("--seeds", "0:6", "--sabotage", "no fence")
+    done = simulate("--seeds", "0:600", "--jobs", "1", "--sabotage", "no fence")
 
     assert done.returncode == 1
     assert done.stdout.splitlines()[-1].startswith("FAILED: ")
