@@ -8,12 +8,12 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from itertools import repeat
+from typing import AnyStr
 from urllib.parse import parse_qsl
 
 import falcon
-import msgspec
 
-from api import plain_json
+from api import json_pieces, plain_json
 from api.draft import Draft
 from api.problems import Problem
 from metrics.errors import InvalidMessageError
@@ -21,34 +21,36 @@ from metrics.message import check_key, parse_value, parse_weight, shown
 
 MESSAGES_MAX = 150_000
 """Messages and loss reports in one request: the largest batch of our client and half as many more.
-To look at each takes some tenths of a second, in which the process does nothing else."""
-
-WHOLE_BYTES_MAX = 262_144
-"""How long a JSON body may be to be decoded as a whole; a longer array is decoded item by item, so
-that others may go on meanwhile."""
+To look at each takes a second or so, in slices between which others go on."""
 
 LINE_LENGTH_MAX = 1024
 """How long a line of text may be, or a form: neither has more than a key and some numbers."""
 
+BYTES_PER_WORK = 256
+"""How much text costs as much as a message."""
+
 _COMMAS_MAX = 3 * MESSAGES_MAX
 """In JSON: an object with a key, a value and a timestamp has two, and one stands behind it."""
+
+_BRACKETS_MAX = 3 * MESSAGES_MAX
+"""In JSON: an object may have two arrays."""
 
 # A StatsD timing, key:value|ms with a sample rate or not; a key may hold colons itself.
 # Source: StatsD, docs/metric_types.md.
 _TIMING = re.compile(r"(?P<key>.*):(?P<value>[^:|]*)\|(?P<type>[^|]*)(?:\|@(?P<rate>[^|]*))?")
 
 
-class _Long(msgspec.Struct, forbid_unknown_fields=True):
-    """The only shape that is long: a column. Decoded in vain before others, it is cheap."""
+class _UnknownFieldError(InvalidMessageError):
+    """A field that no message has."""
 
-    key: msgspec.Raw
-    values: msgspec.Raw
-    timestamps: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
-    timestamp: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    def __str__(self) -> str:
+        """Return which it is, and which there are."""
+        return (
+            f"unknown field {shown(self.args[0])}; "
+            "known are key, value, timestamp, values, timestamps, dropped"
+        )
 
 
-_decode_long = msgspec.json.Decoder(_Long).decode
-_decode_array = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _Reader = Callable[[bytes, Draft], None]
 _FIELDS = {"key", "value", "timestamp", "values", "timestamps", "dropped"}
 _REPORT_FIELDS = {"key", "dropped", "timestamp"}
@@ -72,45 +74,41 @@ def read_body(content_type: str | None, body: bytes, draft: Draft) -> None:
 
 
 def _read_json(body: bytes, draft: Draft) -> None:
-    _bound_commas(body)
+    _bound_size(body)
     if plain_json.read(body, draft):
         _bound(draft.accepted + draft.reports)
         return
     draft.breathe()
     messages = 0
-    for item in _items(body):
+    for item, length in _items(body, draft):
+        draft.work(length // BYTES_PER_WORK)
         messages += _messages_in(item)
         _bound(messages)
         _add_item(item, draft)
 
 
 def _read_ndjson(body: bytes, draft: Draft) -> None:
-    _bound(body.rstrip().count(b"\n") + 1)
-    _bound_commas(body)
+    _bound_size(body)
     messages = 0
-    for line in body.split(b"\n"):
-        if line.strip():
-            try:
-                item = _loads(line, "line")
-            except falcon.HTTPBadRequest as error:
-                draft.reject(str(error.description))
-            else:
-                messages += _messages_in(item)
-                _bound(messages)
-                _add_item(item, draft)
+    for line in _lines(body, b"\n", draft):
+        try:
+            item = _loads_line(line, draft)
+        except falcon.HTTPBadRequest as error:
+            draft.reject(str(error.description))
+        else:
+            messages += _messages_in(item)
+            _bound(messages)
+            _add_item(item, draft)
 
 
 def _read_text(body: bytes, draft: Draft) -> None:
-    _bound(body.rstrip().count(b"\n") + 1)
-    for line in _decode(body).split("\n"):
-        line = line.strip()
-        if line:
-            try:
-                key, value, weight = _parse_line(line)
-            except InvalidMessageError as error:
-                draft.reject(str(error))
-            else:
-                draft.add(key, value, weight=weight)
+    for line in _lines(_decode(body), "\n", draft):
+        try:
+            key, value, weight = _parse_line(line)
+        except InvalidMessageError as error:
+            draft.reject(error)
+        else:
+            draft.add(key, value, weight=weight)
 
 
 def _read_form(body: bytes, draft: Draft) -> None:
@@ -167,7 +165,7 @@ def _add_form(text: str, draft: Draft) -> None:
         if isinstance(timestamp, str) and re.fullmatch(r"\d+(\.\d+)?", timestamp, re.ASCII):
             timestamp = float(timestamp)
     except InvalidMessageError as error:
-        draft.reject(str(error))
+        draft.reject(error)
     else:
         draft.add(fields["key"], value, timestamp)
 
@@ -175,20 +173,16 @@ def _add_form(text: str, draft: Draft) -> None:
 def _parse_line(line: str) -> tuple[str, float, int]:
     if len(line) > LINE_LENGTH_MAX:
         raise InvalidMessageError(
-            f"a line may have at most {LINE_LENGTH_MAX} characters, got {shown(line)}"
+            "a line may have at most %d characters", LINE_LENGTH_MAX, got=line
         )
     timing = _TIMING.fullmatch(line)
     if timing is None:
         key, comma, value = line.rpartition(",")
         if not comma:
-            raise InvalidMessageError(
-                f"a line must be key,value or key:value|ms, got {shown(line)}"
-            )
+            raise InvalidMessageError("a line must be key,value or key:value|ms", got=line)
         return key.strip(), parse_value(value.strip()), 1
     if timing["type"] != "ms":
-        raise InvalidMessageError(
-            f"of StatsD only timings are taken, key:value|ms, got {shown(line)}"
-        )
+        raise InvalidMessageError("of StatsD only timings are taken, key:value|ms", got=line)
     weight = 1 if timing["rate"] is None else parse_weight(timing["rate"])
     return timing["key"], parse_value(timing["value"]), weight
 
@@ -199,15 +193,12 @@ def _add_item(item: object, draft: Draft) -> None:
         draft.add(item[0], item[1])
     elif not isinstance(item, dict):
         draft.reject(
-            'a message must be {"key":...,"value":...} or a pair ["key",value], '
-            f"got {shown(item)}"
+            InvalidMessageError(
+                'a message must be {"key":...,"value":...} or a pair ["key",value]', got=item
+            )
         )
     elif unknown := next((name for name in item if name not in _FIELDS), None):
-        draft.reject(
-            f"unknown field {shown(unknown)}; "
-            "known are key, value, timestamp, values, timestamps, dropped",
-            _messages_in(item),
-        )
+        draft.reject(_UnknownFieldError(unknown), _messages_in(item))
     elif "dropped" in item:
         _add_report(item, draft)
     elif "values" in item:
@@ -241,7 +232,7 @@ def _add_report(item: dict[str, object], draft: Draft) -> None:
 def _add_column(item: dict[str, object], draft: Draft) -> None:
     values = item["values"]
     if not isinstance(values, list):
-        draft.reject(f"values must be an array of numbers, got {shown(values)}")
+        draft.reject(InvalidMessageError("values must be an array of numbers", got=values))
         return
     timestamps = item.get("timestamps")
     if "value" in item or ("timestamp" in item and "timestamps" in item):
@@ -259,17 +250,21 @@ def _add_column(item: dict[str, object], draft: Draft) -> None:
         key, timestamp = check_key(item.get("key")), item.get("timestamp")
         time = None if timestamp is None else draft.times.check(timestamp)
     except InvalidMessageError as error:
-        draft.reject(str(error), len(values))
+        draft.reject(error, len(values))
         return
     times: Iterable[object] = timestamps if isinstance(timestamps, list) else repeat(time)
     for value, own in zip(values, times, strict=False):
         draft.add(key, value, own)
 
 
-def _bound_commas(body: bytes) -> None:
+def _bound_size(body: bytes) -> None:
     """Refuse what has too many messages before it is decoded: that alone can take long."""
     if len(body) > _COMMAS_MAX:
         _bound(body.count(b","), _COMMAS_MAX)
+        if json_pieces.brackets_in(body) > _BRACKETS_MAX:
+            raise falcon.HTTPBadRequest(
+                description=f"A body may have at most {_BRACKETS_MAX} arrays and objects."
+            )
 
 
 def _bound(messages: int, messages_max: int = MESSAGES_MAX) -> None:
@@ -289,28 +284,49 @@ def _is_pair(content: list[object]) -> bool:
     return len(content) == 2 and isinstance(content[0], str)
 
 
-def _items(body: bytes) -> Iterator[object]:
-    """Yield what a JSON body holds: the items of an array one by one, as they are asked for.
+def _items(body: bytes, draft: Draft) -> Iterator[tuple[object, int]]:
+    """Yield what a JSON body holds, each with its length: the items of an array one by one.
 
     Raises:
         falcon.HTTPBadRequest: If it is not JSON.
     """
-    if len(body) <= WHOLE_BYTES_MAX or body.lstrip()[:1] != b"[":
+    if json_pieces.is_short(body):
         content = _loads(body, "body")
-        yield from content if isinstance(content, list) and not _is_pair(content) else [content]
+        for item in content if isinstance(content, list) and not _is_pair(content) else [content]:
+            yield item, 0
         return
     try:
-        elements = _decode_array(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        yield from json_pieces.items(body, draft.breathe)
+    except json_pieces.NotJsonError as error:
         raise falcon.HTTPBadRequest(description=f"The body is not JSON: {error}") from error
-    for element in elements:
-        yield _loads(bytes(element), "body")
+
+
+def _loads_line(line: bytes, draft: Draft) -> object:
+    if len(line) <= json_pieces.PIECE_BYTES:
+        return _loads(line, "line")
+    try:
+        return json_pieces.column(line, draft.breathe)
+    except json_pieces.NotJsonError as error:
+        raise falcon.HTTPBadRequest(description=f"The line is not JSON: {error}") from error
+
+
+def _lines(body: AnyStr, newline: AnyStr, draft: Draft) -> Iterator[AnyStr]:
+    """Yield the lines of a body that are not empty.
+
+    Raises:
+        Problem: If it has too many, empty ones included.
+    """
+    body = body.rstrip()
+    _bound(body.count(newline) + 1)
+    for line in body.split(newline):
+        draft.work(1 + len(line) // BYTES_PER_WORK)
+        stripped = line.strip()
+        if stripped:
+            yield stripped
 
 
 def _loads(text: bytes, what: str) -> object:
     try:
-        if len(text) > WHOLE_BYTES_MAX:
-            _decode_long(text)
         # Takes NaN and Infinity, which are no JSON, so that they can be rejected by name.
         return json.loads(_decode(text))
     except (ValueError, RecursionError) as error:

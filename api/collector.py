@@ -21,10 +21,11 @@ from api.group_commit import GroupCommit
 from api.health import add_health
 from api.plain_posts import PlainPosts
 from api.problems import Problem, add_problems, unavailable
-from api.requests import breathe, has_greenlets, mark_of, read_bytes
+from api.requests import has_greenlets, mark_of, read_bytes
 from api.send_queue import SENDERS
 from api.single_commit import SingleCommit
 from api.startup import start
+from api.turns import Turns
 from metrics.connection import Connection
 from metrics.cross_site import CrossSiteRules
 from metrics.errors import PartlyStoredError
@@ -86,8 +87,10 @@ class Messages:
         self._retention_days = retention_days
         self._body_max_bytes = body_max_bytes
         self._now = now
+        turns = Turns() if has_greenlets() else None
         # Under threads the interpreter lets others go on by itself.
-        self._breathe = breathe if has_greenlets() else lambda: None
+        self._begin = turns.begin if turns else _nothing
+        self._breathe = turns.breathe if turns else _nothing
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Append the messages of the body; answer 202 once Redis has them.
@@ -97,15 +100,14 @@ class Messages:
             MetricsError: If Redis is.
         """
         grant = self._access.grant(req)
-        body = read_bytes(req, self._body_max_bytes)
+        body = read_bytes(req, self._body_max_bytes, self._breathe)
+        self._begin()
         mark = mark_of(req, grant.owner, body)
         post = _Post(req.content_type, body, grant, mark, req.context)
         arrival = self._now()
         draft = self._draft(post, arrival)
-        # From here on, so that a body that took long to read still has its time for Redis.
-        deadline = monotonic() + ANSWER_DEADLINE_S
         if post.mark is not None:
-            first = self._group.register(post.mark, arrival, deadline)
+            first = self._group.register(post.mark, arrival, monotonic() + ANSWER_DEADLINE_S)
             if first != arrival:
                 # Read as the first time: the same hours, the same messages good and bad.
                 arrival = first
@@ -114,7 +116,9 @@ class Messages:
             failure = req.env.get(FAILURE)
             if failure is not None:
                 raise failure
-            self._group.append(Batch(draft.columns(self._partitions), post.mark), deadline)
+            batch = Batch(draft.columns(self._partitions), post.mark)
+            # From here on, so that a body that took long to read still has its time for Redis.
+            self._group.append(batch, monotonic() + ANSWER_DEADLINE_S)
         except PartlyStoredError as error:
             raise self._partly_stored(post, arrival, error) from error
         post.tell(draft)
@@ -185,6 +189,10 @@ class Messages:
                 f"this has {draft.key_hours}; send smaller batches.",
             )
         return draft
+
+
+def _nothing() -> None:
+    pass
 
 
 class _Post(msgspec.Struct, frozen=True, gc=False):

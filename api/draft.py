@@ -20,8 +20,11 @@ from metrics.message import (
 
 ERRORS_SHOWN_MAX = 20
 
-WORK_MAX = 500
-"""After so many messages others may go on."""
+WORK_MAX = 100
+"""After so many messages it is asked whether others should go on."""
+
+_VALUES_AT_ONCE = 10_000
+"""How many values are written before others may go on."""
 
 KEY_HOURS_MAX = 20_000
 """Keys and hours in one request: each is a column, and all are packed at once."""
@@ -125,7 +128,7 @@ class Draft:
             number = check_value(value)
             hour = self._hour_of(timestamp)
         except InvalidMessageError as error:
-            self.reject(str(error))
+            self.reject(error)
             return
         if self._is_forbidden(name) or self._leaves_out(name):
             return
@@ -151,7 +154,7 @@ class Draft:
             number = check_dropped(dropped)
             hour = self._hour_of(timestamp)
         except InvalidMessageError as error:
-            self.reject(str(error))
+            self.reject(error)
             return
         if self._is_forbidden(name):
             return
@@ -173,9 +176,9 @@ class Draft:
         self._ready = columns
         self.accepted = sum([column.messages for _, column in columns])
 
-    def work(self) -> None:
-        """Count a piece of work, of some microseconds; let others go on after many."""
-        self._until_breath -= 1
+    def work(self, pieces: int = 1) -> None:
+        """Count pieces of work, of some microseconds each; let others go on after many."""
+        self._until_breath -= pieces
         if self._until_breath <= 0:
             self._until_breath = WORK_MAX
             self.breathe()
@@ -184,10 +187,12 @@ class Draft:
         """Tell whether the messages of a key are taken."""
         return self._may_write(key) and not (self._is_left_out and self._is_left_out(key))
 
-    def reject(self, detail: str, messages: int = 1) -> None:
-        """Count messages as bad, all for the same reason."""
+    def reject(self, reason: InvalidMessageError | str, messages: int = 1) -> None:
+        """Count messages as bad, all for the same reason; a text is made for the first ones."""
         self.work()
-        for _ in range(min(messages, ERRORS_SHOWN_MAX - len(self.errors))):
+        shown = min(messages, ERRORS_SHOWN_MAX - len(self.errors))
+        detail = str(reason) if shown > 0 else ""
+        for _ in range(shown):
             self.errors.append(Rejection(self._index, detail))
             self.rejected += 1
             messages -= 1
@@ -201,15 +206,27 @@ class Draft:
             found.setdefault(partition_of(key, partitions), []).append(ready)
         for (key, hour), column in self._columns.items():
             self.work()
-            text = write_values(column.values, column.weights)
+            text = self._written(column)
             found.setdefault(partition_of(key, partitions), []).append(
                 Column(key_hour(key, hour), text, len(column.values))
             )
         for (key, hour), dropped in self._dropped.items():
+            self.work()
             found.setdefault(partition_of(key, partitions), []).append(
                 Column.of_dropped(key_hour(key, hour), dropped)
             )
         return found
+
+    def _written(self, column: _Values) -> str:
+        values, weights = column.values, column.weights
+        if len(values) <= _VALUES_AT_ONCE:
+            return write_values(values, weights)
+        texts = []
+        for start in range(0, len(values), _VALUES_AT_ONCE):
+            some = slice(start, start + _VALUES_AT_ONCE)
+            texts.append(write_values(values[some], weights and weights[some]))
+            self.breathe()
+        return ",".join(texts)
 
     def _values_of(self, key: str, hour: Hour) -> _Values:
         column = self._columns.get((key, hour))
@@ -226,7 +243,7 @@ class Draft:
         if self._may_write(key):
             return False
         self.forbidden += 1
-        self.reject(f"this token may not write the key {key}")
+        self.reject(InvalidMessageError("this token may not write the key %s", key))
         return True
 
     def _leaves_out(self, key: str) -> bool:

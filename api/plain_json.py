@@ -6,8 +6,10 @@ is left to ``api.bodies``, which looks at each message and can say what is wrong
 take what that would not.
 """
 
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
+from itertools import islice
 from typing import Annotated
 
 import msgspec
@@ -40,8 +42,13 @@ class _Item(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     timestamp: int | UnsetType = UNSET
 
 
-ROWS_MAX = 20_000
-"""After so many rows others may go on."""
+PIECE_BYTES = 65_536
+"""How much text is decoded at once; between pieces others may go on."""
+
+TIMES_AT_ONCE = 5000
+"""After so many values with timestamps others may go on."""
+
+_BETWEEN_OBJECTS = re.compile(rb"\}\s*(,)\s*\{")
 
 
 class _NotPlainError(Exception):
@@ -63,13 +70,30 @@ def read(body: bytes, draft: Draft) -> bool:
     """
     plain = _Plain(draft)
     try:
-        plain.read(body)
+        for piece in _pieces(body, draft.breathe):
+            plain.read(piece)
+        plain.end()
     except (msgspec.DecodeError, UnicodeDecodeError, InvalidMessageError, _NotPlainError):
         return False
     draft.add_ready(plain.columns)
     for report in plain.reports:
         draft.add_report(*report)
     return True
+
+
+def _pieces(body: bytes, breathe: Callable[[], None]) -> Iterator[bytes]:
+    """Yield a long array as several; whatever else, as it is.
+
+    Cut between two objects that are no items of it, or within a text, neither piece is JSON.
+    """
+    start = 0
+    if len(body) > PIECE_BYTES and body.lstrip()[:1] == b"[":
+        while cut := _BETWEEN_OBJECTS.search(body, start + PIECE_BYTES):
+            comma = cut.start(1)
+            yield b"%b%b]" % (b"[" if start else b"", body[start:comma])
+            breathe()
+            start = comma + 1
+    yield b"[%b" % body[start:] if start else body
 
 
 def read_singles(
@@ -111,15 +135,16 @@ class _Plain:
         reports: Its loss reports, as ``Draft.add_report`` takes them.
     """
 
-    __slots__ = ("_draft", "columns", "reports")
+    __slots__ = ("_by_key", "_draft", "columns", "reports")
 
     def __init__(self, draft: Draft) -> None:
         self._draft = draft
+        self._by_key: dict[str, list[float]] = {}
         self.columns: list[tuple[str, Column]] = []
         self.reports: list[tuple[str, int, int | None]] = []
 
     def read(self, body: bytes) -> None:
-        """Read a body.
+        """Read a body, or a piece of one.
 
         Raises:
             InvalidMessageError: If something in it is not good.
@@ -130,28 +155,35 @@ class _Plain:
         try:
             if is_array:
                 self._take_rows(_decode_rows(body))
+            elif len(body) > PIECE_BYTES:  # no message is so long
+                self._take(_decode_item(body))
             else:
                 row = _decode_row(body)
                 self._take_values(row.key, [row.value], self._draft.arrival_hour)
         except msgspec.ValidationError:
             for item in _decode_items(body) if is_array else [_decode_item(body)]:
                 self._take(item)
-            if self.reports:
-                self._check_reports()
+
+    def end(self) -> None:
+        """Check what can be checked only once all is read.
+
+        Raises:
+            InvalidMessageError: If something is not good.
+            _NotPlainError: If something is not good.
+        """
+        hour = self._draft.arrival_hour
+        for key, values in self._by_key.items():
+            self._take_values(key, values, hour)
+        if self.reports:
+            self._check_reports()
 
     def _take_rows(self, rows: list[_Row]) -> None:
-        by_key: dict[str, list[float]] = {}
-        for start in range(0, len(rows), ROWS_MAX):
-            for row in rows[start : start + ROWS_MAX]:
-                try:
-                    by_key[row.key].append(row.value)
-                except KeyError:
-                    by_key[row.key] = [row.value]
-            if start:
-                self._draft.breathe()
-        hour = self._draft.arrival_hour
-        for key, values in by_key.items():
-            self._take_values(key, values, hour)
+        by_key = self._by_key
+        for row in rows:
+            try:
+                by_key[row.key].append(row.value)
+            except KeyError:
+                by_key[row.key] = [row.value]
 
     def _take(self, item: _Item) -> None:
         """Take a message without a timestamp, a column, or a loss report."""
@@ -177,13 +209,29 @@ class _Plain:
 
     def _take_column(self, key: str, raw: bytes, hour: Hour) -> int:
         """Take a column; return how many values it has."""
-        values = _decode_values(raw)
+        values = self._decode_values(raw)
         if not values:
             raise _NotPlainError
         text = raw[1:-1]
         written = text.decode("ascii") if is_column_text(text) else write_values(values)
         self.columns.append((key, Column(self._named(key, hour), written, len(values))))
         return len(values)
+
+    def _decode_values(self, raw: bytes) -> list[float]:
+        if len(raw) <= PIECE_BYTES:
+            return _decode_values(raw)
+        if raw[:1] != b"[":
+            raise _NotPlainError
+        values: list[float] = []
+        start, end = 1, len(raw) - 1
+        while start < end:
+            # Cut within anything but an array of numbers, a piece is no JSON.
+            comma = raw.find(b",", start + PIECE_BYTES, end)
+            stop = end if comma < 0 else comma
+            values += _decode_values(b"[%b]" % raw[start:stop])
+            self._draft.breathe()
+            start = stop + 1
+        return values
 
     def _take_by_hour(self, key: str, raw: bytes, timestamps: Sequence[int]) -> None:
         times = self._draft.times
@@ -195,11 +243,14 @@ class _Plain:
                 raise _NotPlainError
             return
         found: dict[int, list[float]] = {}
-        values = _decode_values(raw)
+        values = self._decode_values(raw)
         if len(values) != len(timestamps):
             raise _NotPlainError
-        for value, timestamp in zip(values, timestamps, strict=True):
-            found.setdefault(timestamp // SECONDS_PER_HOUR, []).append(value)
+        both = zip(values, timestamps, strict=True)
+        while some := list(islice(both, TIMES_AT_ONCE)):
+            for value, timestamp in some:
+                found.setdefault(timestamp // SECONDS_PER_HOUR, []).append(value)
+            self._draft.breathe()
         for number, some in found.items():
             self._take_values(key, some, Hour(number))
 

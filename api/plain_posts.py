@@ -23,8 +23,8 @@ from metrics.stream import Batch, SingleMessage, failure_of
 SINGLE_BYTES_MAX = 512
 """How long a body may be that is tried as one message: more is hardly one."""
 
-READ_BYTES_MAX = 262_144
-"""How much text is read before others may go on."""
+READ_BYTES_MAX = 131_072
+"""How much text is read at once, or one body; then others may go on."""
 
 Answer = tuple[str, list[tuple[str, str]], bytes]
 """Status, headers and body."""
@@ -129,9 +129,10 @@ class PlainPosts:
         """Return what is read in this turn of the event loop; the rest comes in the next."""
         count = length = 0
         for body, _ in self._unread:
-            if length > READ_BYTES_MAX:
+            length += len(body)
+            if count and length > READ_BYTES_MAX:
                 break
-            count, length = count + 1, length + len(body)
+            count += 1
         unread, self._unread = self._unread[:count], self._unread[count:]
         if self._unread:
             self._loop.run_callback(self._read)

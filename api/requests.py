@@ -3,6 +3,7 @@
 import hashlib
 import re
 import zlib
+from collections.abc import Callable
 from contextlib import nullcontext
 
 import falcon
@@ -15,7 +16,7 @@ from metrics.stream import Mark
 BODY_DEADLINE_S = 10.0
 """How long a body may take to come: a gevent worker has no deadline of its own."""
 
-INFLATED_BYTES_MAX = 2 * 1024 * 1024
+INFLATED_BYTES_MAX = 1024 * 1024
 """How much is decompressed before others may go on."""
 
 _IDEMPOTENCY_KEY = re.compile(r"[\x20-\x7e]{1,128}")
@@ -26,17 +27,13 @@ def has_greenlets() -> bool:
     return bool(monkey.is_module_patched("socket"))
 
 
-def breathe() -> None:
-    """Let other greenlets go on."""
-    gevent.sleep(0)
-
-
-def read_bytes(req: falcon.Request, bytes_max: int) -> bytes:
+def read_bytes(req: falcon.Request, bytes_max: int, breathe: Callable[[], None]) -> bytes:
     """Return the body of a request, decompressed.
 
     Args:
         req: The request.
         bytes_max: How long it may be, before and after decompression.
+        breathe: Lets other requests go on.
 
     Raises:
         falcon.HTTPError: If it is too long, too slow, cut short, or not compressed as it says.
@@ -58,7 +55,7 @@ def read_bytes(req: falcon.Request, bytes_max: int) -> bytes:
         raise Problem(
             falcon.HTTP_408, f"The body did not come within {BODY_DEADLINE_S:.0f} seconds."
         ) from None
-    return _gunzip(body, bytes_max) if encoding == "gzip" else body
+    return _gunzip(body, bytes_max, breathe) if encoding == "gzip" else body
 
 
 def mark_of(req: falcon.Request, owner: str, body: bytes) -> Mark | None:
@@ -105,9 +102,9 @@ def _read(req: falcon.Request, bytes_max: int) -> bytes:
     return body
 
 
-def _gunzip(body: bytes, bytes_max: int) -> bytes:
+def _gunzip(body: bytes, bytes_max: int, breathe: Callable[[], None]) -> bytes:
     inflater = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
-    content = b""
+    content = bytearray()
     compressed = body
     try:
         while compressed and not inflater.eof:
@@ -115,13 +112,12 @@ def _gunzip(body: bytes, bytes_max: int) -> bytes:
             compressed = inflater.unconsumed_tail
             if len(content) > bytes_max:
                 raise _too_large(bytes_max)
-            if compressed and has_greenlets():
-                breathe()
+            breathe()
     except zlib.error as error:
         raise falcon.HTTPBadRequest(description=f"The body is not gzip: {error}") from error
     if not inflater.eof or inflater.unused_data:
         raise falcon.HTTPBadRequest(description="The body is not one whole gzip member.")
-    return content
+    return bytes(content)
 
 
 def _too_large(bytes_max: int) -> Problem:

@@ -8,8 +8,9 @@ from collections.abc import Callable
 import falcon
 import pytest
 
-from api.bodies import LINE_LENGTH_MAX, WHOLE_BYTES_MAX, read_body
+from api.bodies import LINE_LENGTH_MAX, read_body
 from api.draft import WORK_MAX, Draft
+from api.json_pieces import WHOLE_BYTES_MAX
 from metrics import message
 from metrics.errors import InvalidMessageError
 from metrics.message import parse_value, parse_weight, shown

@@ -148,13 +148,14 @@ def _join(parts: Sequence[Column]) -> Column:
 def _cut(column: Column) -> Iterator[Column]:
     text = column.text
     messages = column.messages
-    while len(text) > TEXT_LENGTH_MAX:
-        comma = text.rindex(",", 0, TEXT_LENGTH_MAX)
-        head, text = text[:comma], text[comma + 1 :]
-        count = head.count(",") + 1
+    start = 0
+    while len(text) - start > TEXT_LENGTH_MAX:
+        comma = text.rindex(",", start, start + TEXT_LENGTH_MAX)
+        count = text.count(",", start, comma) + 1
         messages -= count
-        yield Column(column.key_hour, head, count)
-    yield Column(column.key_hour, text, messages)
+        yield Column(column.key_hour, text[start:comma], count)
+        start = comma + 1
+    yield Column(column.key_hour, text[start:], messages)
 
 
 @lru_cache(maxsize=65536)

@@ -2,8 +2,13 @@
 
 from typing import Literal
 
+from metrics.shown import shown
+
 Stored = Literal["no", "unknown"]
 """What is known of the messages of a failed append: not in Redis, or perhaps in Redis."""
+
+
+_NOTHING = object()
 
 
 class MetricsError(Exception):
@@ -16,7 +21,25 @@ class MetricsError(Exception):
 
 
 class InvalidMessageError(MetricsError, ValueError):
-    """A message that breaks a rule; it is dropped, counted and named to its sender."""
+    """A message that breaks a rule; it is dropped, counted and named to its sender.
+
+    Its text is made when it is asked for: of thousands in a request 20 are shown.
+
+    Args:
+        rule: What a message must be, with a format of ``%`` for each of the bounds.
+        bounds: What stands in the rule.
+        got: What came instead, if it is to be shown.
+    """
+
+    def __init__(self, rule: str, *bounds: object, got: object = _NOTHING) -> None:
+        super().__init__(rule, *bounds)
+        self._got = got
+
+    def __str__(self) -> str:
+        """Return the rule, and what came instead."""
+        rule, *bounds = self.args
+        text: str = rule % tuple(bounds) if bounds else rule
+        return text if self._got is _NOTHING else f"{text}, got {shown(self._got)}"
 
 
 class InvalidQueryError(MetricsError, ValueError):

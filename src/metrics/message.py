@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Self
 
 from metrics.errors import InvalidMessageError
+from metrics.shown import shown as shown
 
 FUTURE_SECONDS_MAX = 300
 """How far a timestamp may be ahead of the collector's clock."""
@@ -25,8 +26,6 @@ _NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 _RFC_3339 = re.compile(
     r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(\.\d+)?([Zz]|[+-]\d{2}:\d{2})", re.ASCII
 )
-_SHOWN_LENGTH_MAX = 64
-
 NUMBER_LENGTH_MAX = 400
 """How long the text of a number may be: each double can be written in less."""
 
@@ -62,8 +61,11 @@ class AcceptedTimes:
         seconds = _unix_seconds(timestamp)
         if not self.earliest <= seconds <= self.latest:
             raise InvalidMessageError(
-                f"timestamp must lie between {self.earliest:.0f} (the retention) and "
-                f"{self.latest:.0f} (five minutes ahead) in Unix seconds, got {shown(timestamp)}"
+                "timestamp must lie between %.0f (the retention) and %.0f (five minutes ahead) "
+                "in Unix seconds",
+                self.earliest,
+                self.latest,
+                got=timestamp,
             )
         return seconds
 
@@ -82,8 +84,8 @@ def check_key(key: object) -> str:
     if isinstance(key, str) and _KEY.fullmatch(key):
         return key
     raise InvalidMessageError(
-        "key must be 1 to 128 characters of A-Z a-z 0-9 . _ : - beginning with a letter or digit, "
-        f"got {shown(key)}"
+        "key must be 1 to 128 characters of A-Z a-z 0-9 . _ : - beginning with a letter or digit",
+        got=key,
     )
 
 
@@ -94,15 +96,15 @@ def check_value(value: object) -> float:
         InvalidMessageError: If it is a boolean, a text, negative, infinite or NaN.
     """
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise InvalidMessageError(f"value must be a number, got {shown(value)}")
+        raise InvalidMessageError("value must be a number", got=value)
     try:
         number = float(value)
     except OverflowError:
         number = math.inf
     if not math.isfinite(number):
-        raise InvalidMessageError(f"value must be finite, got {shown(value)}")
+        raise InvalidMessageError("value must be finite", got=value)
     if number < 0:
-        raise InvalidMessageError(f"value must be 0 or more, got {shown(value)}")
+        raise InvalidMessageError("value must be 0 or more", got=value)
     return number
 
 
@@ -114,9 +116,7 @@ def check_dropped(dropped: object) -> int:
     """
     if isinstance(dropped, int) and not isinstance(dropped, bool) and 1 <= dropped <= DROPPED_MAX:
         return dropped
-    raise InvalidMessageError(
-        f"dropped must be an integer from 1 to {DROPPED_MAX}, got {shown(dropped)}"
-    )
+    raise InvalidMessageError("dropped must be an integer from 1 to %d", DROPPED_MAX, got=dropped)
 
 
 def parse_value(text: str) -> float:
@@ -127,13 +127,13 @@ def parse_value(text: str) -> float:
     """
     if len(text) > NUMBER_LENGTH_MAX:
         raise InvalidMessageError(
-            f"value must be a number of at most {NUMBER_LENGTH_MAX} characters, got {shown(text)}"
+            "value must be a number of at most %d characters", NUMBER_LENGTH_MAX, got=text
         )
     if _NUMBER.fullmatch(text):
         return check_value(float(text))
     if text.lower().lstrip("+-") in {"nan", "inf", "infinity"}:
-        raise InvalidMessageError(f"value must be finite, got {shown(text)}")
-    raise InvalidMessageError(f"value must be a number, got {shown(text)}")
+        raise InvalidMessageError("value must be finite", got=text)
+    raise InvalidMessageError("value must be a number", got=text)
 
 
 def parse_weight(sample_rate: str) -> int:
@@ -151,21 +151,8 @@ def parse_weight(sample_rate: str) -> int:
     is_number = len(sample_rate) <= NUMBER_LENGTH_MAX and _NUMBER.fullmatch(sample_rate)
     rate = float(sample_rate) if is_number else math.nan
     if not 1 / WEIGHT_MAX <= rate <= 1:
-        raise InvalidMessageError(
-            f"sample rate must be {1 / WEIGHT_MAX:f} to 1, got {shown(sample_rate)}"
-        )
+        raise InvalidMessageError("sample rate must be %f to 1", 1 / WEIGHT_MAX, got=sample_rate)
     return round(1 / rate)
-
-
-def shown(value: object) -> str:
-    """Return what a sender sent, short and safe enough for an error text.
-
-    It takes little time whatever the value is, since it is done for each message that is bad.
-    """
-    if isinstance(value, list | dict):
-        return "an array" if isinstance(value, list) else "an object"
-    text = ascii(value[:_SHOWN_LENGTH_MAX] if isinstance(value, str | bytes) else value)
-    return text if len(text) <= _SHOWN_LENGTH_MAX else text[: _SHOWN_LENGTH_MAX - 3] + "..."
 
 
 def _unix_seconds(timestamp: object) -> float:
@@ -179,6 +166,6 @@ def _unix_seconds(timestamp: object) -> float:
         except OverflowError:
             return math.inf
     raise InvalidMessageError(
-        "timestamp must be Unix seconds as a number or an RFC 3339 string with an offset, "
-        f"got {shown(timestamp)}"
+        "timestamp must be Unix seconds as a number or an RFC 3339 string with an offset",
+        got=timestamp,
     )

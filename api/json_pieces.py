@@ -1,0 +1,136 @@
+"""JSON that is too long to be decoded as a whole: others go on between its pieces.
+
+A long array is cut into its items, and a long column into its values. Only a column may be long:
+whatever else is has more in it than a message can hold.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from typing import cast
+
+import msgspec
+from msgspec import UNSET, Raw, UnsetType
+
+WHOLE_BYTES_MAX = 262_144
+"""How long a JSON text may be to be decoded as a whole."""
+
+WHOLE_BRACKETS_MAX = 32_768
+"""How many arrays and objects may be in it: each costs as much as a hundred digits."""
+
+PIECE_BYTES = 65_536
+"""How long an item may be, unless it is a column."""
+
+_VALUES_BYTES = 16_384
+"""How much text of values is decoded at once."""
+
+
+class NotJsonError(ValueError):
+    """A text that is no JSON, or has a long item that is no column."""
+
+
+class _Column(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    key: Raw
+    values: Raw
+    timestamps: Raw | UnsetType = UNSET
+    timestamp: Raw | UnsetType = UNSET
+
+
+_decode_array = msgspec.json.Decoder(list[Raw]).decode
+_decode_column = msgspec.json.Decoder(_Column).decode
+
+
+def brackets_in(text: bytes) -> int:
+    """Return how many arrays and objects begin in a JSON text, or somewhat more."""
+    return text.count(b"[") + text.count(b"{")
+
+
+def is_short(text: bytes) -> bool:
+    """Tell whether a JSON text may be decoded as a whole."""
+    return len(text) <= WHOLE_BYTES_MAX and brackets_in(text) <= WHOLE_BRACKETS_MAX
+
+
+def items(text: bytes, breathe: Callable[[], None]) -> Iterator[tuple[object, int]]:
+    """Yield the items of a long JSON array, or the one thing that the text holds.
+
+    Args:
+        text: UTF-8.
+        breathe: Lets others go on.
+
+    Yields:
+        Each item and its length in bytes.
+
+    Raises:
+        NotJsonError: If it is not JSON, or an item is long and no column.
+    """
+    is_array = text.lstrip()[:1] == b"["
+    for raw in _raw_items(text) if is_array else [Raw(text)]:
+        if len(raw) <= PIECE_BYTES:
+            yield _loads(bytes(raw)), len(raw)
+        else:
+            yield column(bytes(raw), breathe), PIECE_BYTES
+
+
+def column(text: bytes, breathe: Callable[[], None]) -> dict[str, object]:
+    """Return a column as an object of JSON.
+
+    Raises:
+        NotJsonError: If it is not JSON, or has anything else.
+    """
+    try:
+        decoded = _decode_column(text)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise NotJsonError(
+            f"what is longer than {PIECE_BYTES} bytes must be a column, "
+            f'{{"key":...,"values":[...]}}, without anything else: {error}'
+        ) from error
+    breathe()
+    fields = {"key": decoded.key, "timestamp": decoded.timestamp}
+    long = {"values": decoded.values, "timestamps": decoded.timestamps}
+    return {
+        **{name: _loads(_bounded(raw)) for name, raw in fields.items() if isinstance(raw, Raw)},
+        **{name: _array(bytes(raw), breathe) for name, raw in long.items() if isinstance(raw, Raw)},
+    }
+
+
+def _array(text: bytes, breathe: Callable[[], None]) -> object:
+    """Return an array that may be long, decoded; or something else that is short."""
+    if text[:1] != b"[":
+        return _loads(_bounded(text))
+    found: list[object] = []
+    for some in _pieces(_raw_items(text)):
+        breathe()
+        found += cast("list[object]", _loads(b"[%b]" % b",".join(some)))
+    return found
+
+
+def _pieces(raws: Iterable[Raw]) -> Iterator[list[bytes]]:
+    """Yield values, so many at a time as are decoded at once."""
+    some: list[bytes] = []
+    length = 0
+    for raw in raws:
+        some.append(_bounded(raw))
+        length += len(raw)
+        if length > _VALUES_BYTES:
+            yield some
+            some, length = [], 0
+    yield some
+
+
+def _raw_items(text: bytes) -> list[Raw]:
+    try:
+        return _decode_array(text)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise NotJsonError(str(error)) from error
+
+
+def _bounded(text: bytes | Raw) -> bytes:
+    if len(text) > PIECE_BYTES:
+        raise NotJsonError(f"a value is longer than {PIECE_BYTES} bytes")
+    return bytes(text)
+
+
+def _loads(text: bytes) -> object:
+    try:
+        return json.loads(text.decode())
+    except (ValueError, RecursionError) as error:
+        raise NotJsonError(str(error)) from error
