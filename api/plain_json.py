@@ -222,6 +222,7 @@ class _Plain:
             return _decode_values(raw)
         if raw[:1] != b"[":
             raise _NotPlainError
+        self._draft.breathe()
         values: list[float] = []
         start, end = 1, len(raw) - 1
         while start < end:

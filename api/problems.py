@@ -45,7 +45,7 @@ def add_problems(app: falcon.App[Any, Any]) -> None:
     """Let an app answer every error as a problem."""
     log = SeldomLog(_log)
     app.set_error_serializer(_Serializer(log).serialize)
-    app.add_error_handler(Exception, _raise_internal_error)
+    app.add_error_handler(Exception, _Faults(log).handle)
     app.add_error_handler(InvalidQueryError, _raise_bad_request)
     app.add_error_handler(NoDataError, _raise_not_found)
     app.add_error_handler(IdempotencyConflictError, _raise_conflict)
@@ -103,6 +103,25 @@ class _KeyHoursUnsound:
         ) from error
 
 
+class _Faults:
+    """Answers what nobody foresaw; the log has each kind of it once a minute."""
+
+    def __init__(self, log: SeldomLog) -> None:
+        self._log = log
+
+    def handle(
+        self, req: falcon.Request, resp: falcon.Response, error: Exception, params: object
+    ) -> None:
+        """Raise the problem that says so."""
+        if isinstance(error, falcon.HTTPError | falcon.HTTPStatus):
+            raise error
+        kind = f"{type(error).__name__} {req.method} {req.uri_template}"
+        self._log.say(kind, "%s %.64s failed", req.method, req.path, error=error)
+        raise Problem(
+            falcon.HTTP_500, "A fault of ours; the log of this process has it.", stored="unknown"
+        ) from error
+
+
 def _raise_bad_request(
     req: falcon.Request, resp: falcon.Response, error: Exception, params: object
 ) -> None:
@@ -139,17 +158,6 @@ def _raise_unsound(
 ) -> None:
     _log.error("%s", error)
     raise unavailable(str(error), stored="no") from error
-
-
-def _raise_internal_error(
-    req: falcon.Request, resp: falcon.Response, error: Exception, params: object
-) -> None:
-    if isinstance(error, falcon.HTTPError | falcon.HTTPStatus):
-        raise error
-    _log.error("%s %s failed", req.method, req.path, exc_info=error)
-    raise Problem(
-        falcon.HTTP_500, "A fault of ours; the log of this process has it.", stored="unknown"
-    ) from error
 
 
 def unavailable(detail: str, **members: object) -> Problem:

@@ -25,12 +25,20 @@ class SeldomLog:
         self._monotonic = monotonic
         self._quiet_until: dict[str, float] = {}
 
-    def say(self, kind: str, text: str, *arguments: object) -> None:
-        """Log a warning, unless one of its kind was logged just now."""
+    def say(self, kind: str, text: str, *arguments: object, error: Exception | None = None) -> None:
+        """Log a warning, unless one of its kind was logged just now.
+
+        Args:
+            kind: What is not said twice.
+            text: With a format of ``%`` for each of the arguments.
+            arguments: What stands in the text.
+            error: A fault of ours: it is logged as an error, with its traceback.
+        """
         now = self._monotonic()
         if now < self._quiet_until.get(kind, 0.0):
             return
         if len(self._quiet_until) >= _KINDS_MAX:
             self._quiet_until.clear()
         self._quiet_until[kind] = now + QUIET_S
-        self._log.warning(text, *arguments)
+        level = logging.WARNING if error is None else logging.ERROR
+        self._log.log(level, text, *arguments, exc_info=error)

@@ -190,8 +190,11 @@ class SendQueue(Generic[Item]):
 
     def _watch_deadlines(self) -> None:
         while self._waiting or self._sent:
+            due = monotonic() + TICK_S
             gevent.sleep(TICK_S)
-            self._loop.run_callback(self._answer_late_ones)
+            # A process that was busy itself first reads what has come meanwhile.
+            if monotonic() - due < TICK_S:
+                self._loop.run_callback(self._answer_late_ones)
         self._is_watched = False
 
     def _answer_late_ones(self) -> None:
@@ -199,7 +202,9 @@ class SendQueue(Generic[Item]):
         for waiting in [waiting for waiting in self._waiting if waiting.deadline < now]:
             self._waiting.remove(waiting)
             self._waiting_length -= waiting.length
-            waiting.switch(_late("no"))
+            waiting.switch(
+                StorageUnavailableError("Too much was waiting to be sent to Redis in time.")
+            )
         for group in list(self._sent.values()):
             for waiting in [waiting for waiting in group if waiting.deadline < now]:
                 waiting.deadline = _ANSWERED
