@@ -42,8 +42,11 @@ class _Item(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     timestamp: int | UnsetType = UNSET
 
 
+WHOLE_BYTES_MAX = 131_072
+"""How much text is decoded as a whole; what is longer is decoded in pieces."""
+
 PIECE_BYTES = 65_536
-"""How much text is decoded at once; between pieces others may go on."""
+"""How long a piece is; between them others may go on."""
 
 TIMES_AT_ONCE = 5000
 """After so many values with timestamps others may go on."""
@@ -87,7 +90,7 @@ def _pieces(body: bytes, breathe: Callable[[], None]) -> Iterator[bytes]:
     Cut between two objects that are no items of it, or within a text, neither piece is JSON.
     """
     start = 0
-    if len(body) > PIECE_BYTES and body.lstrip()[:1] == b"[":
+    if len(body) > WHOLE_BYTES_MAX and body.lstrip()[:1] == b"[":
         while cut := _BETWEEN_OBJECTS.search(body, start + PIECE_BYTES):
             comma = cut.start(1)
             yield b"%b%b]" % (b"[" if start else b"", body[start:comma])
@@ -155,7 +158,7 @@ class _Plain:
         try:
             if is_array:
                 self._take_rows(_decode_rows(body))
-            elif len(body) > PIECE_BYTES:  # no message is so long
+            elif len(body) > WHOLE_BYTES_MAX:  # no message is so long
                 self._take(_decode_item(body))
             else:
                 row = _decode_row(body)
@@ -218,7 +221,7 @@ class _Plain:
         return len(values)
 
     def _decode_values(self, raw: bytes) -> list[float]:
-        if len(raw) <= PIECE_BYTES:
+        if len(raw) <= WHOLE_BYTES_MAX:
             return _decode_values(raw)
         if raw[:1] != b"[":
             raise _NotPlainError
@@ -248,8 +251,8 @@ class _Plain:
         if len(values) != len(timestamps):
             raise _NotPlainError
         both = zip(values, timestamps, strict=True)
-        while some := list(islice(both, TIMES_AT_ONCE)):
-            for value, timestamp in some:
+        while pairs := list(islice(both, TIMES_AT_ONCE)):
+            for value, timestamp in pairs:
                 found.setdefault(timestamp // SECONDS_PER_HOUR, []).append(value)
             self._draft.breathe()
         for number, some in found.items():
