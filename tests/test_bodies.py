@@ -339,3 +339,16 @@ def test_messages_without_a_timestamp_belong_to_the_hour_of_their_arrival() -> N
     read_body(TEXT, b"a,1", found)
 
     assert list(columns(found)) == [f"{Hour.parse('2026-11-23T13')}:a"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"key":"a","key":"b","value":1,"value":2}',
+        '[["c",3],{"key":"a","key":"b","value":1,"value":2}]',
+        '[{"key":"a","key":"b","value":1,"value":2}]',
+    ],
+)
+def test_of_two_equal_names_the_last_counts(body: str) -> None:
+    """In the fast way as in the other."""
+    assert columns(read(JSON, body))["b"] == "2.0"

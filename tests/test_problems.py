@@ -1,0 +1,32 @@
+"""Errors as HTTP answers: what nobody foresaw."""
+
+import logging
+
+import falcon
+import falcon.testing
+import pytest
+
+from api.problems import add_problems
+
+
+class Broken:
+    """A resource with a fault."""
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response, name: str) -> None:
+        """Fail."""
+        raise KeyError(name)
+
+
+def test_a_fault_of_ours_is_logged_once_a_minute(caplog: pytest.LogCaptureFixture) -> None:
+    """With its traceback; whoever asks again fills no log, and learns nothing of it."""
+    app = falcon.App()
+    add_problems(app)
+    app.add_route("/broken/{name}", Broken())
+    client = falcon.testing.TestClient(app)
+
+    results = [client.simulate_get(f"/broken/{'x' * i}") for i in range(1, 100)]
+
+    assert {result.status_code for result in results} == {500}
+    assert all(result.json["detail"].startswith("A fault of ours") for result in results)
+    assert [record.levelno for record in caplog.records] == [logging.ERROR]
+    assert caplog.records[0].exc_info
