@@ -75,6 +75,7 @@ def read_body(content_type: str | None, body: bytes, draft: Draft) -> None:
 
 def _read_json(body: bytes, draft: Draft) -> None:
     _bound_size(body)
+    body = body.strip()
     draft.breathe()
     if plain_json.read(body, draft):
         _bound(draft.accepted + draft.reports)

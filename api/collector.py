@@ -15,7 +15,7 @@ from api.access import EVERYTHING, Access, Grant
 from api.bodies import read_body
 from api.cross_site import add_cross_site
 from api.direct import FAILURE, Direct, WSGIApp
-from api.draft import KEY_HOURS_MAX, Draft, shown_errors
+from api.draft import Draft, shown_errors
 from api.exposition import Answers, add_exposition
 from api.group_commit import GroupCommit
 from api.health import add_health
@@ -182,12 +182,6 @@ class Messages:
     ) -> Draft:
         draft = self.draft(arrival, post.grant.covers, is_left_out, self._breathe)
         read_body(post.content_type, post.body, draft)
-        if draft.key_hours > KEY_HOURS_MAX:
-            raise Problem(
-                falcon.HTTP_413,
-                f"A request may have at most {KEY_HOURS_MAX} keys and hours, "
-                f"this has {draft.key_hours}; send smaller batches.",
-            )
         return draft
 
 

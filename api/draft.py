@@ -6,6 +6,9 @@ A request may also hold loss reports: how many messages of a key-hour its sender
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+import falcon
+
+from api.problems import Problem
 from metrics.entry import Column, write_values
 from metrics.errors import InvalidMessageError
 from metrics.hours import Hour
@@ -108,10 +111,18 @@ class Draft:
         """The timestamps that are taken."""
         return AcceptedTimes.around(self._arrival, self._retention_days)
 
-    @property
-    def key_hours(self) -> int:
-        """How many columns there are."""
-        return len(self._ready) + len(self._columns) + len(self._dropped)
+    @staticmethod
+    def bound_key_hours(key_hours: int) -> None:
+        """See that a request has not too many keys and hours.
+
+        Raises:
+            Problem: If it has.
+        """
+        if key_hours > KEY_HOURS_MAX:
+            raise Problem(
+                falcon.HTTP_413,
+                f"A request may have at most {KEY_HOURS_MAX} keys and hours; send smaller batches.",
+            )
 
     def add(self, key: object, value: object, timestamp: object = None, weight: int = 1) -> None:
         """Add a message, or reject it.
@@ -163,6 +174,7 @@ class Draft:
             self.reject(f"dropped must be at most {DROPPED_MAX} of a key and hour in one request")
             return
         self._dropped[name, hour] = dropped_before + number
+        self.bound_key_hours(len(self._dropped))
         if not self._leaves_out(name):
             self.reports += 1
             self.dropped += number
@@ -232,6 +244,7 @@ class Draft:
         column = self._columns.get((key, hour))
         if column is None:
             column = self._columns[key, hour] = _Values()
+            self.bound_key_hours(len(self._columns))
         return column
 
     @property

@@ -159,11 +159,14 @@ class _Plain:
             if is_array:
                 self._take_rows(_decode_rows(body))
             elif len(body) > WHOLE_BYTES_MAX:  # no message is so long
+                if body[:1] != b"{":
+                    raise _NotPlainError
                 self._take(_decode_item(body))
             else:
                 row = _decode_row(body)
                 self._take_values(row.key, [row.value], self._draft.arrival_hour)
         except msgspec.ValidationError:
+            self._draft.breathe()
             for item in _decode_items(body) if is_array else [_decode_item(body)]:
                 self._take(item)
 
@@ -173,7 +176,9 @@ class _Plain:
         Raises:
             InvalidMessageError: If something is not good.
             _NotPlainError: If something is not good.
+            Problem: If there are too many keys.
         """
+        self._draft.bound_key_hours(len(self._by_key))
         hour = self._draft.arrival_hour
         for key, values in self._by_key.items():
             self._take_values(key, values, hour)
@@ -261,6 +266,7 @@ class _Plain:
     def _named(self, key: str, hour: Hour) -> str:
         """Return how a key-hour is written, if messages of the key are taken."""
         self._draft.work()
+        self._draft.bound_key_hours(len(self.columns) + 1)
         if not self._draft.takes(key):
             raise _NotPlainError
         return _written(key, hour.number)

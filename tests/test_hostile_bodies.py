@@ -16,8 +16,9 @@ import api
 import metrics
 import workers
 from api.bodies import LINE_LENGTH_MAX, read_body
-from api.draft import ERRORS_SHOWN_MAX, WORK_MAX, Draft
+from api.draft import ERRORS_SHOWN_MAX, KEY_HOURS_MAX, WORK_MAX, Draft
 from api.json_pieces import WHOLE_BYTES_MAX
+from api.problems import Problem
 from metrics import message
 from metrics.entry import pack
 from metrics.errors import InvalidMessageError
@@ -265,3 +266,25 @@ def test_a_text_is_made_only_for_errors_that_are_shown() -> None:
 
     assert made == ERRORS_SHOWN_MAX == len(found.errors)
     assert found.rejected == 1000
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        (JSON, [{"key": f"a{i}", "value": 1} for i in range(KEY_HOURS_MAX + 1)]),
+        (JSON, [[f"a{i}", 1] for i in range(KEY_HOURS_MAX + 1)]),
+        (JSON, [{"key": f"a{i}", "values": [1]} for i in range(KEY_HOURS_MAX + 1)]),
+        (JSON, [{"key": f"a{i}", "dropped": 1} for i in range(KEY_HOURS_MAX + 1)]),
+    ],
+    ids=["rows", "pairs", "columns", "loss reports"],
+)
+def test_a_request_has_a_bounded_number_of_keys_and_hours(kind: str, body: list[object]) -> None:
+    """As many as it may have are taken, one more is too large."""
+    found = draft()
+    read_body(kind, json.dumps(body[1:]).encode(), found)
+    assert found.accepted + found.reports == KEY_HOURS_MAX
+
+    with pytest.raises(Problem) as refused:
+        read_body(kind, json.dumps(body).encode(), draft())
+    assert refused.value.status == falcon.HTTP_413
+    assert f"at most {KEY_HOURS_MAX} keys and hours" in str(refused.value.description)
