@@ -6,7 +6,7 @@ import pytest
 
 from metrics.errors import SettingsError
 from ops.redis.cluster_node import CLUSTER_CONF
-from ops.redis.embedded_redis import REDIS_CONF, EmbeddedRedis
+from ops.redis.embedded_redis import PORTS_SHARE, REDIS_CONF, EmbeddedRedis, share_of
 from ops.redis.redis_cluster import free_ports
 from tests.conftest import SERVERS, free_port
 
@@ -66,3 +66,20 @@ def test_a_server_that_has_the_port_already_is_not_taken_for_ours(
 
     with pytest.raises(SettingsError, match=r"did not start; .* says: .*Failed listening on port"):
         redis.start()
+
+
+@pytest.mark.parametrize("shares", [1, 2, 3, 4])
+def test_processes_that_choose_ports_choose_none_of_each_others(
+    shares: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor one that stands a hundred or ten thousand from it, as ops/run and a node's bus have."""
+    ports = range(10_000, 32_768)
+    chosen: list[int] = []
+    for number in range(shares):
+        monkeypatch.setenv(PORTS_SHARE, f"{number}/{shares}")
+        own = set(share_of(ports))
+        for far in (100, 200, 300, 10_000):
+            assert {port + far for port in own if port + far in ports} <= own
+        chosen += own
+
+    assert sorted(chosen) == list(ports)

@@ -266,10 +266,14 @@ def end_with_parent() -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
-def share_of(ports: range) -> range:
-    """Return those of some ports among which this process may choose, as PORTS_SHARE says."""
-    number, shares = os.environ.get(PORTS_SHARE, "0/1").split("/")
-    return ports[int(number) :: int(shares)]
+def share_of(ports: range) -> list[int]:
+    """Return those of some ports among which this process may choose, as PORTS_SHARE says.
+
+    Ports that differ by hundreds are in one share, whatever the number of shares: ``ops/run`` and a
+    node's bus stand so far from the port that was chosen.
+    """
+    number, shares = map(int, os.environ.get(PORTS_SHARE, "0/1").split("/"))
+    return [port for port in ports if port % 100 * shares // 100 == number]
 
 
 def is_free(port: int, host: str = "127.0.0.1") -> bool:

@@ -41,6 +41,10 @@ class InvalidMessageError(MetricsError, ValueError):
         text: str = rule % tuple(bounds) if bounds else rule
         return text if self._got is _NOTHING else f"{text}, got {shown(self._got)}"
 
+    def __repr__(self) -> str:
+        """Return the same, as logs show it."""
+        return f"{type(self).__name__}({str(self)!r})"
+
 
 class InvalidQueryError(MetricsError, ValueError):
     """A question that cannot be asked; the text says what is allowed."""
