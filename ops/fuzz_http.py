@@ -6,6 +6,7 @@ seed; exit 1 on FAIL.
 """
 
 import argparse
+import itertools
 import random
 import socket
 import sys
@@ -16,6 +17,7 @@ from typing import Any, cast
 from urllib.parse import unquote_to_bytes
 
 import h11
+from gevent.lock import BoundedSemaphore
 
 from api.server.connection import Connection
 from api.server.head import NOTE, Answer, Environ, Heads, Shortcut
@@ -64,6 +66,18 @@ class PiecewiseSocket:
         """Do nothing."""
 
 
+class Loop:
+    """An event loop that looks at its sockets all the time."""
+
+    def __init__(self) -> None:
+        self._iterations = itertools.count()
+
+    @property
+    def iteration(self) -> int:
+        """How often it has looked."""
+        return next(self._iterations)
+
+
 class FakeServer:
     """What a connection asks of its server."""
 
@@ -78,6 +92,8 @@ class FakeServer:
         self.idle: dict[object, None] = {}
         self.deadlines: dict[object, float] = {}
         self.bodies = Bodies()
+        self.loop = Loop()
+        self.greedy = BoundedSemaphore(1)
 
     def get_environ(self) -> dict[str, object]:
         """Return what all environs have."""

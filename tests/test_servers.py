@@ -4,6 +4,7 @@ import contextlib
 import json
 import socket
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -130,3 +131,27 @@ def test_who_does_not_read_is_sent_away(monkeypatch: pytest.MonkeyPatch) -> None
             assert not server.deadlines
     finally:
         server.stop(timeout=0)
+
+
+def test_a_connection_has_few_turns_before_the_loop_looks_at_its_sockets() -> None:
+    """Though all of its requests are there already: others could not get a word in."""
+    turns: Counter[int] = Counter()
+
+    def app(environ: dict, start_response: Callable[..., object]) -> list[bytes]:
+        turns[server.loop.iteration] += 1
+        start_response("200 OK", [])
+        return []
+
+    server = worker.Server(("127.0.0.1", 0), app, handler_class=worker.Connection)
+    server.start()
+    try:
+        with socket.create_connection(server.address) as greedy:
+            greedy.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n" * 400)
+            give_up = monotonic() + 20
+            while turns.total() < 400 and monotonic() < give_up:
+                gevent.sleep(0.01)
+    finally:
+        server.stop(timeout=0)
+
+    assert turns.total() == 400
+    assert max(turns.values()) <= http_connection.TURNS_MAX

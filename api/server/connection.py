@@ -11,13 +11,13 @@ import contextlib
 import json
 import socket
 from collections.abc import Callable, Iterable
-from functools import lru_cache
 from http import HTTPStatus
 from time import monotonic
 from typing import Any
 
 import gevent
 
+from api.server.answer import Headers, written
 from api.server.head import END, HEAD_BYTES_MAX, NOTE, BadRequestError, Environ, Head, Probe
 from api.server.request import Request
 
@@ -33,21 +33,23 @@ SEND_S = 10.0
 UNREAD_S = 2.0
 """How long a refused body is still taken in: a client that cannot send on reads no answer."""
 
-TURNS_MAX = 16
-"""How many requests and reads of a connection come before others have their turn. A socket whose
-data is there already is read without a wait, so a greedy client would never wait."""
+TURNS_MAX = 8
+"""How many reads and requests a connection has before the event loop looks at its sockets again. A
+socket whose data is there already is read without a wait, so a greedy client would never wait."""
+
+PAUSE_S = 0.002
+"""How long a greedy connection then leaves to others: a request takes several turns of the loop. It
+is a timer, since gevent runs up to fifty callbacks of ``sleep(0)`` before it looks at sockets."""
 
 RECV_BYTES = 65_536
-CHUNKED_RECV_BYTES = 8192
+CHUNKED_RECV_BYTES = 4096
 FOREVER = float("inf")
 
-Headers = list[tuple[str, str]]
 WSGIApp = Callable[[Environ, Callable[..., object]], Iterable[bytes]]
 
 _UNASKED = object()
 """In the place of a note: no shortcut was asked."""
 
-_BODILESS = ("1", "204", "304")
 _LENGTH_END = len(END)
 
 
@@ -62,7 +64,7 @@ class Connection:
         connection: A socket of gevent.
         address: Of the other side.
         server: With ``application``, ``get_environ``, ``heads``, ``idle``, ``deadlines``,
-            ``bodies``, ``date``, ``closed`` and ``log``.
+            ``bodies``, ``greedy``, ``loop``, ``date``, ``closed`` and ``log``.
     """
 
     def __init__(self, connection: socket.socket, address: Any, server: Any) -> None:  # noqa: ANN401
@@ -72,6 +74,7 @@ class Connection:
         self._environ: Environ | None = None
         self._data = b""
         self._turns = 0
+        self._iteration = -1
         self._is_in_head = False
         self._this: gevent.Greenlet | None = None
         self._note: object = _UNASKED
@@ -204,11 +207,18 @@ class Connection:
         data: bytes = self._socket.recv(RECV_BYTES)
         return data
 
-    def _take_turn(self) -> None:
-        self._turns += 1
-        if self._turns >= TURNS_MAX:
+    def _take_turn(self, turns_max: int = TURNS_MAX) -> None:
+        iteration = self._server.loop.iteration
+        if iteration != self._iteration:
+            self._iteration = iteration
             self._turns = 0
-            gevent.sleep(0)
+        self._turns += 1
+        if self._turns > turns_max:
+            # One at a time, or many greedy ones together would leave nothing to others.
+            with self._server.greedy:
+                gevent.sleep(PAUSE_S)
+            self._iteration = self._server.loop.iteration
+            self._turns = 1
 
     def _request(self, head: Head, data: bytes) -> Request:
         base = self._environ
@@ -225,8 +235,8 @@ class Connection:
         if request.environ.pop("HTTP_EXPECT", "").lower() == "100-continue":
             self._socket.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
         if request.is_chunked:
-            # Small chunks take long to decode: others have their turn after each piece.
-            gevent.sleep(0)
+            # Small chunks take long to decode: each piece has a turn of its own.
+            self._take_turn(1)
             data = self._socket.recv(CHUNKED_RECV_BYTES)
         else:
             data = self._recv()
@@ -289,13 +299,10 @@ class Connection:
         is_last: bool,
         head: Head | None = None,
     ) -> None:
-        has_body = method != "HEAD" and not status.startswith(_BODILESS)
-        length = len(body) if has_body else None
         # An older client must be told that its connection goes on.
         goes_on = head is not None and head.is_old
         ends = "close" if is_last else "keep-alive" if goes_on else ""
-        first = _head(status, tuple(headers), length, ends)
-        answer = b"%bDate: %b\r\n\r\n%b" % (first, self._server.date, body if has_body else b"")
+        answer = written(status, headers, body, method, ends, self._server.date)
         self._server.deadlines[self._this] = monotonic() + SEND_S
         # gevent's sendall asks the socket this and that first; nearly always one send does it.
         sent = self._socket.send(answer)
@@ -327,20 +334,3 @@ def _too_long() -> BadRequestError:
         f"The headers may have {HEAD_BYTES_MAX} bytes.",
         HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
     )
-
-
-@lru_cache(maxsize=256)
-def _head(
-    status: str, headers: tuple[tuple[str, str], ...], length: int | None, connection: str
-) -> bytes:
-    """Return the head of an answer without its date; remembered, as most answers have the same."""
-    lines = [f"HTTP/1.1 {status}"]
-    lines += [f"{name}: {value}" for name, value in headers]
-    if length is not None and not any(name.lower() == "content-length" for name, _ in headers):
-        lines.append(f"Content-Length: {length}")
-    if connection:
-        lines.append(f"Connection: {connection}")
-    head = "\r\n".join(lines)
-    if not head.count("\n") == head.count("\r") == len(lines) - 1:
-        raise ValueError("a header with a line break")
-    return f"{head}\r\n".encode("latin-1")

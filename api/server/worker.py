@@ -10,6 +10,7 @@ from time import monotonic
 from typing import Any
 
 import gevent
+from gevent.lock import BoundedSemaphore
 from gunicorn.workers.ggevent import GeventPyWSGIWorker, PyWSGIServer
 
 from api.server.connection import FOREVER, Connection, TooSlowError
@@ -59,6 +60,7 @@ class Server(PyWSGIServer):  # type: ignore[misc]  # gunicorn has no types
         deadlines: Until when each connection must have said more, on the monotonic clock.
         heads: Reads heads of requests.
         bodies: The room for bodies that are coming in.
+        greedy: Who has had its turns and pauses for the others.
         date: Of now, as HTTP writes it.
     """
 
@@ -68,6 +70,7 @@ class Server(PyWSGIServer):  # type: ignore[misc]  # gunicorn has no types
         self.deadlines: dict[gevent.Greenlet, float] = {}
         self.heads = Heads(getattr(self.application, "shortcut", lambda _: None))
         self.bodies = Bodies()
+        self.greedy = BoundedSemaphore(1)
         self.date = formatdate(usegmt=True).encode()
         self._full_log_due = 0.0
         self._ticking = gevent.spawn(self._tick)
