@@ -5,18 +5,32 @@ from gevent import monkey
 
 monkey.patch_all()
 
+import gc  # noqa: E402
 import logging  # noqa: E402
 import os  # noqa: E402
 import resource  # noqa: E402
+import sys  # noqa: E402
+from importlib import import_module  # noqa: E402
 
-from metrics.settings import EVERYWHERE, bare_host, in_url  # noqa: E402
+from gunicorn.arbiter import Arbiter  # noqa: E402
+
+from metrics.errors import SettingsError  # noqa: E402
+from metrics.settings import Settings, in_url  # noqa: E402
+
+# numpy would start threads, and a process with threads should not fork.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
 
-_host = bare_host(os.environ.get("METRICS_HOST", "").strip() or EVERYWHERE)
-bind = f"{in_url(_host)}:{os.environ.get('PORT', '8000')}"
+try:
+    _settings = Settings.from_env(os.environ)
+except SettingsError as error:
+    logging.getLogger("ops").critical("refusing to start: %s", error)
+    sys.exit(2)
+
+bind = f"{in_url(_settings.host)}:{_settings.port}"
 worker_class = "api.server.worker.Worker"
-worker_connections = int(os.environ.get("METRICS_CONNECTIONS_MAX", "").strip() or 4000)
+worker_connections = _settings.connections_max
 
 # Each connection is a descriptor, and Linux allows a process 1024 unless it asks for more.
 _soft, _hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -28,11 +42,18 @@ if _soft != resource.RLIM_INFINITY and _soft < _wanted:
 
 # Connections to Redis belong to the process that made them.
 preload_app = False
+
 control_socket_disable = True
 
-# Every request is answered within 3 seconds, and honcho kills what is there after 5.
+# All but the largest questions are answered within 3 s, and honcho kills what is there after 5 s.
 graceful_timeout = 4
 
 # Nothing here believes what a proxy says about a client.
 forwarded_allow_ips = ""
 accesslog = None
+
+
+def on_starting(server: Arbiter) -> None:
+    """Import what the workers run, once for all: they start sooner, and share its memory."""
+    import_module(server.app.app_uri.partition(":")[0])
+    gc.freeze()

@@ -2,14 +2,16 @@
 
 import contextlib
 import http.client
+import itertools
 import json
 import os
 import secrets
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Self
 
@@ -30,10 +32,18 @@ ANSWER_TIMEOUT_S = 60.0
 
 
 def free_port() -> int:
-    """Return a port of 127.0.0.1 that nobody listens at, and that no client is given."""
-    while not is_free(port := secrets.choice(share_of(PORTS))):
-        pass
-    return port
+    """Return a port of 127.0.0.1 that nobody listens at, and that no client is given.
+
+    A process is given none twice before it has been given all, as it may listen there only later.
+    """
+    return next(filter(is_free, _ports()))
+
+
+@cache
+def _ports() -> Iterator[int]:
+    ports = share_of(PORTS)
+    secrets.SystemRandom().shuffle(ports)
+    return itertools.cycle(ports)
 
 
 def procfile() -> dict[str, str]:

@@ -27,6 +27,7 @@ def test_the_defaults_are_those_of_the_design() -> None:
         dedupe_seconds=900,
         backlog_limit_entries=100_000,
         body_max_bytes=8_388_608,
+        connections_max=4000,
         claim_seconds=30,
         write_tokens=(),
         read_tokens=(),
@@ -48,6 +49,7 @@ def test_the_defaults_are_those_of_the_design() -> None:
         ("METRICS_DEDUPE_SECONDS", "0", "a whole number from 1 to 31536000, got '0'"),
         ("METRICS_BACKLOG_LIMIT", "1e6", "a whole number from 1 to 1000000000, got '1e6'"),
         ("METRICS_MAX_BODY_BYTES", "8M", "a whole number from 1 to 1073741824, got '8M'"),
+        ("METRICS_CONNECTIONS_MAX", "0", "a whole number from 1 to 1000000, got '0'"),
         ("METRICS_CLAIM_SECONDS", "nan", "a number from 0.1 to 86400, got 'nan'"),
     ],
 )

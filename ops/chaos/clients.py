@@ -22,7 +22,7 @@ MESSAGES_PER_BATCH_MAX = 8
 UNKEYED_SHARE = 0.2
 """Of the batches are sent without an Idempotency-Key, and never repeated."""
 
-PAUSE_S = 0.01
+PAUSE_S = 0.03
 PAUSE_AFTER_FAILURE_S = 0.05
 
 

@@ -47,6 +47,7 @@ class Settings:
     dedupe_seconds: int
     backlog_limit_entries: int
     body_max_bytes: int
+    connections_max: int
     claim_seconds: float
     write_tokens: tuple[Token, ...]
     read_tokens: tuple[Token, ...]
@@ -81,6 +82,7 @@ class Settings:
             body_max_bytes=read.integer(
                 "METRICS_MAX_BODY_BYTES", 8_388_608, least=1, most=1_073_741_824
             ),
+            connections_max=read.integer("METRICS_CONNECTIONS_MAX", 4000, least=1, most=1_000_000),
             # Far above what a commit takes, so that nobody is robbed who is only busy.
             claim_seconds=read.number("METRICS_CLAIM_SECONDS", 30, least=0.1, most=86_400),
             write_tokens=read.tokens("METRICS_WRITE_TOKENS"),
