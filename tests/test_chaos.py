@@ -90,19 +90,19 @@ def assert_passes(chaos: Chaos, timeout_s: float) -> None:
 
 def test_no_fault_of_processes_or_redis_makes_a_message_count_wrongly(tmp_path: Path) -> None:
     """Not one of thousands, while something breaks every second."""
-    chaos = Chaos(tmp_path, "--seed", "404", "--count", "8", "--every", "1", "--pause", "1")
+    chaos = Chaos(tmp_path, "--seed", "404", "--count", "5", "--every", "1", "--pause", "1")
 
     assert_passes(chaos, 600)
     assert chaos.output.startswith("seed 404 ")
-    assert numbers_in(last_line(chaos.output))["faults"] == 8
+    assert numbers_in(last_line(chaos.output))["faults"] == 5
 
 
 def test_no_fault_of_a_cluster_makes_a_message_count_wrongly(tmp_path: Path) -> None:
-    """Masters die, stall and change places, slots move and nodes join."""
-    faults = "kill-master,pause-master,failover,move-slot,add-node,stall-worker"
+    """A master dies, a slot moves, and a worker stalls: each after the other."""
+    faults = "kill-master,move-slot,stall-worker"
     chaos = Chaos(
         tmp_path,
-        *("--seed", "3", "--count", "6", "--every", "1", "--on", "cluster", "--faults", faults),
+        *("--seed", "3", "--count", "3", "--every", "1", "--on", "cluster", "--faults", faults),
     )
 
     assert_passes(chaos, 600)
@@ -130,7 +130,7 @@ def test_a_broken_rule_is_found_out(
 
     chaos = Chaos(
         tmp_path,
-        *("--seed", "2", "--count", "4", "--every", "0.5", "--server", version),
+        *("--seed", "2", "--count", "3", "--every", "0.5", "--server", version),
         *("--faults", faults, "--source", str(source)),
     )
 

@@ -12,8 +12,8 @@ from ops.simulation.trace import lines_of
 from tests.conftest import SERVERS
 
 JOBS = 2
-FAKE_SEEDS = 40
-REAL_SEEDS = 40
+FAKE_SEEDS = 24
+REAL_SEEDS = 24
 
 
 def simulate(*arguments: str) -> subprocess.CompletedProcess[str]:
