@@ -188,7 +188,7 @@ def test_small_questions_keep_their_pace_beside_any_number_of_large_ones(
             answers.append(timed(path))
         return answers
 
-    alone, whole = timed(PATH.format("checkout.*"))
+    whole = service.get(PATH.format("checkout.*"))
     assert (whole.status, json.loads(whole.body)["keys"]) == (200, FLEET)
 
     with ThreadPoolExecutor(14) as threads:
@@ -206,5 +206,6 @@ def test_small_questions_keep_their_pace_beside_any_number_of_large_ones(
         if answer.status == 503:
             assert "too many large questions at once" in json.loads(answer.body)["detail"]
             assert answer.headers["Retry-After"] == "1"
-    # A share of one large question, where fourteen want the process.
-    assert statistics.median(seconds for seconds, _ in small) < max(alone, 0.1)
+    # Where they waited for large ones, they would take as long as those.
+    took = [seconds for seconds, answer in large if answer.status == 200]
+    assert statistics.median(seconds for seconds, _ in small) < statistics.median(took) / 2
