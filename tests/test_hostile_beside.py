@@ -24,7 +24,7 @@ SMALL_MIN = 15
 loop only seems to have its turn, there are two or three."""
 
 TRIES = 5
-"""Others may have the cores while a body is read; where small requests wait, they do so each time."""
+"""Others may have the cores while a body is read; what waits by itself does so each time."""
 
 
 @pytest.fixture
