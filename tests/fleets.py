@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from metrics.backlog import NEW, Backlog, Commit
 from metrics.connection import Connection
-from metrics.entry import fold
+from metrics.fold import fold
 from metrics.keyspace import partition_of
 from tests.clusters import PARTITIONS
 from tests.streams import HOUR, append, batch

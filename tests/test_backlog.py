@@ -8,8 +8,9 @@ import pytest
 from metrics.aggregate import COUNT_MAX, Aggregate
 from metrics.backlog import NEW, START, Backlog, Commit, Delivered, Exceptions
 from metrics.connection import Connection, command
-from metrics.entry import Column, fold
+from metrics.entry import Column
 from metrics.errors import GroupMissingError, StorageUnsoundError
+from metrics.fold import fold
 from metrics.hours import Hour
 from metrics.keyspace import GROUP, Partition
 from metrics.merged import merged, merged_of

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from metrics.backlog import NEW, Backlog, Commit
 from metrics.books import Books, read_books
 from metrics.connection import Call, Connection, command
-from metrics.entry import fold
 from metrics.errors import MetricsError, StorageUnavailableError, StorageUnsoundError
+from metrics.fold import fold
 from metrics.keyspace import Partition
 from metrics.node import Reply
 from tests.conftest import free_port

@@ -8,7 +8,8 @@ import pytest
 from metrics.aggregate import COUNT_MAX
 from metrics.backlog import NEW, Backlog, Commit, Delivered, Exceptions
 from metrics.connection import Connection, command
-from metrics.entry import Column, fold
+from metrics.entry import Column
+from metrics.fold import fold
 from metrics.keyspace import Partition, partition_of
 from metrics.stream import Batch
 from tests import test_collector, test_query

@@ -10,7 +10,6 @@ from metrics.entry import (
     TEXT_LENGTH_MAX,
     Column,
     Entry,
-    fold,
     is_column_text,
     messages_in,
     pack,
@@ -19,6 +18,7 @@ from metrics.entry import (
     write_values,
 )
 from metrics.errors import EntryUnreadableError
+from metrics.fold import fold
 from metrics.hours import Hour
 
 ANY_VALUE = st.floats(min_value=0, allow_nan=False, allow_infinity=False)

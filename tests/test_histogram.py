@@ -9,7 +9,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from metrics.histogram import RELATIVE_ERROR, ZERO_BUCKET, Histogram, buckets_of, value_of
+from metrics.accuracy import RELATIVE_ERROR
+from metrics.histogram import ZERO_BUCKET, Histogram, buckets_of, value_of
 
 SMALLEST = math.ulp(0.0)
 LARGEST = np.finfo(np.float64).max

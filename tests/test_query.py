@@ -6,7 +6,7 @@ import pytest
 from api import query
 from metrics.backlog import NEW, Backlog, Commit
 from metrics.connection import Connection, command
-from metrics.entry import fold
+from metrics.fold import fold
 from metrics.hours import Hour
 from metrics.keyspace import Partition, partition_of
 from metrics.settings import Settings

@@ -6,13 +6,13 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 
 from metrics.backlog import NEW, START, Backlog, Commit, Delivered, Exceptions
-from metrics.entry import fold
 from metrics.errors import (
     EntryUnreadableError,
     GroupMissingError,
     MetricsError,
     SettingsError,
 )
+from metrics.fold import fold
 from workers.counters import Counters
 
 LINGER_MIN_S, LINGER_MAX_S = 0.1, 0.2

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 from metrics.aggregate import BUCKET_PREFIX, Aggregate
 from metrics.connection import Call, Connection, Script, command
-from metrics.entry import Folded, messages_in, read_key_hour
+from metrics.entry import messages_in, read_key_hour
 from metrics.errors import MetricsError
+from metrics.fold import Folded
 from metrics.hours import Hour
 from metrics.keyspace import GROUP, Partition
 from metrics.node import Argument, Reply

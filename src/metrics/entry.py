@@ -12,15 +12,12 @@ the entry::
 """
 
 import re
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import Annotated, Self
 
 import msgspec
 
-from metrics.aggregate import Aggregate
 from metrics.errors import EntryUnreadableError, InvalidQueryError
 from metrics.hours import Hour
 from metrics.message import WEIGHT_MAX, is_key, shown
@@ -223,54 +220,3 @@ def messages_in(fields: Sequence[bytes]) -> int:
         fields: Its fields and texts in turn.
     """
     return sum(text.count(b",") + 1 for text in fields[1::2] if not text.startswith(_DROPPED))
-
-
-@dataclass(frozen=True, slots=True)
-class Folded:
-    """Entries folded into aggregates. A key-hour may be in either mapping, or in both.
-
-    Attributes:
-        aggregates: Key-hour, as bytes of the entries' fields, to its aggregate.
-        messages: Number of messages in the entries.
-        dropped: Key-hour to how many messages of it were dropped by their senders.
-    """
-
-    aggregates: Mapping[bytes, Aggregate]
-    messages: int
-    dropped: Mapping[bytes, int]
-
-    @property
-    def key_hours(self) -> Iterable[bytes]:
-        """The key-hours that the entries are of, each once."""
-        return dict.fromkeys((*self.aggregates, *self.dropped))
-
-    @property
-    def buckets(self) -> int:
-        """Number of buckets of all aggregates."""
-        return sum(len(aggregate.histogram) for aggregate in self.aggregates.values())
-
-
-def fold(entries: Iterable[Sequence[bytes]]) -> Folded:
-    """Fold entries, each a flat sequence of fields and values, into one aggregate per key-hour.
-
-    Raises:
-        EntryUnreadableError: If any of them cannot be read.
-    """
-    columns: dict[bytes, list[bytes]] = {}
-    dropped: Counter[bytes] = Counter()
-    for fields in entries:
-        for key_hour, text in zip(fields[::2], fields[1::2], strict=True):
-            lost = read_dropped(text)
-            if lost:
-                read_key_hour(key_hour)
-                dropped[key_hour] += lost
-            else:
-                columns.setdefault(key_hour, []).append(text)
-    aggregates: dict[bytes, Aggregate] = {}
-    messages = 0
-    for key_hour, texts in columns.items():
-        read_key_hour(key_hour)
-        values, weights = read_values(texts)
-        aggregates[key_hour] = Aggregate.of(values, weights)
-        messages += len(values)
-    return Folded(aggregates, messages, dropped)

@@ -23,9 +23,6 @@ import numpy as np
 import numpy.typing as npt
 from sortedcontainers import SortedDict
 
-RELATIVE_ERROR = 0.01
-"""Promised bound of every quantile: ``abs(estimate - true) <= RELATIVE_ERROR * true``."""
-
 ZERO_BUCKET = -50_000
 
 _GAMMA = 1.02

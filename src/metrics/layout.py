@@ -4,10 +4,10 @@ import math
 import time
 from collections.abc import Callable
 
+from metrics.accuracy import RELATIVE_ERROR
 from metrics.connection import Connection, command
 from metrics.errors import LayoutError, StorageUnavailableError, StorageUnsoundError
 from metrics.eviction import refuse_eviction
-from metrics.histogram import RELATIVE_ERROR
 from metrics.keyspace import LAYOUT
 from metrics.lost_data import refuse_lost_data, refuse_powerless_default_user
 
