@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from time import monotonic, sleep, time
 from typing import TypeVar
@@ -55,6 +56,7 @@ SERVERS = {
 """The oldest, and what ops/run takes: all tests run on these."""
 
 
+@cache
 def name_of(version: Version) -> str:
     """Return what tests with a server are called by."""
     product = "valkey" if is_valkey(EVERY_SERVER[version]) else "redis"
