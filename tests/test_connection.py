@@ -245,7 +245,10 @@ def test_a_missing_group_is_an_error_of_its_own(connection: Connection) -> None:
 
 @pytest.mark.parametrize(
     "url",
-    ["redis://localhost:port", "redis://:s3/cret@h:6379", "redis://h/0?foo=1", "redis://h?db=x"],
+    [
+        *("redis://localhost:port", "redis://:s3/cret@h:6379", "redis://h/0?foo=1"),
+        *("redis://h?db=x", "rediss://h?ssl_cert_reqs=x"),
+    ],
 )
 def test_a_url_that_is_none_is_a_wrong_setting(url: str) -> None:
     """Told in one line, without what may be a piece of a password."""

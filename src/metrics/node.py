@@ -182,7 +182,7 @@ class Node:
             # that fails, and takes the pool's place of the connection with it for ever.
             pool.connection_kwargs |= {"protocol": 2, "driver_info": None}
             pool.connection_class(**pool.connection_kwargs)
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, RedisError):
             # Not told why: the reason may quote a piece of the password.
             raise SettingsError(
                 "REDIS_URL cannot be used; it must be like redis://user:password@host:6379/0, "
