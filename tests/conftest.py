@@ -29,8 +29,10 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     number = os.environ["PYTEST_XDIST_WORKER"].removeprefix("gw")
     os.environ[PORTS_SHARE] = f"{number}/{os.environ['PYTEST_XDIST_WORKER_COUNT']}"
 
-# How long an example takes is the machine's affair: others may have its cores.
-settings.register_profile("suite", deadline=None)
+# How long an example takes is the machine's affair: others may have its cores. The suite tries the
+# same examples each time; ``ops/test --hypothesis-profile search`` looks for new ones.
+settings.register_profile("suite", deadline=None, derandomize=True)
+settings.register_profile("search", deadline=None, max_examples=1000)
 settings.load_profile("suite")
 
 PATIENCE_S = 60.0
