@@ -267,6 +267,9 @@ def test_a_cluster_that_is_killed_whole_comes_back_with_all_that_was_answered(
     start: Start, cluster: RedisCluster, redis: Connection
 ) -> None:
     """From its append-only files."""
+    for node in cluster.nodes:
+        # With everysec a kill may lose what was written while the disk was busy.
+        node.ask("CONFIG", "SET", "appendfsync", "always")
     collector, _ = start("collector", "worker")
     with Load(collector) as load:
         load.wait_for(300)

@@ -34,7 +34,9 @@ SAFE, UNSAFE = "user default off resetpass ~* &* +@all\n", "user default off\n"
 @pytest.fixture
 def redis_with_users(server: Path, tmp_path: Path) -> Iterator[RedisWithUsers]:
     """A server of each version under the users that ship."""
-    redis = RedisWithUsers(server, port=free_port(), folder=tmp_path)
+    # With everysec a kill may lose what was written while the disk was busy.
+    always = ("--appendfsync", "always")
+    redis = RedisWithUsers(server, port=free_port(), folder=tmp_path, options=always)
     redis.start()
     yield redis
     redis.stop(signal.SIGKILL)
