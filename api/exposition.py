@@ -1,7 +1,6 @@
 """``GET /metrics`` of both services: what they count, as Prometheus text.
 
-The books come from Redis and are the same whichever process tells them: aggregate them with
-``max``, not ``sum``. What a process answered it counts in its memory. With ``WEB_CONCURRENCY``
+What a process answered it counts in its memory. With ``WEB_CONCURRENCY``
 above 1 a scrape reaches any one process of the service, so those series say which it was, in the
 label ``process``: none ever jumps to the count of another. But a scraper that keeps its connection
 stays with one process, and sees its share only; to see all, start several services of one
@@ -15,25 +14,13 @@ Source:
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Any, Protocol
 
 import falcon
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
-from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.metrics_core import CounterMetricFamily, Metric
 from prometheus_client.registry import CollectorRegistry
-
-from api.audit import AllBooks
-from metrics.books import Books
-
-_BOOKS: Sequence[tuple[str, str, Callable[[Books], int]]] = (
-    ("entries_appended", "Entries that were ever appended", lambda books: books.appended),
-    ("entries_committed", "Entries that were committed", lambda books: books.committed),
-    ("entries_dead", "Entries that could not be read", lambda books: books.dead),
-    ("messages_accepted", "Messages in entries appended", lambda books: books.accepted),
-    ("messages_applied", "Messages in entries committed", lambda books: books.applied),
-    ("messages_dead", "Messages in entries dead", lambda books: books.dead_messages),
-)
 
 
 class Answers:
@@ -98,43 +85,11 @@ class Answers:
             yield messages
 
 
-class BooksSeries:
-    """The books as series, read at each scrape; partitions that cannot be read have none."""
-
-    def __init__(self, all_books: AllBooks) -> None:
-        self._all_books = all_books
+class Series(Protocol):
+    """Yields series at each scrape."""
 
     def collect(self) -> Iterator[Metric]:
-        """Yield the series.
-
-        Raises:
-            LayoutError: If Redis has other partitions than these.
-        """
-        found = self._all_books.read()
-        books = {str(n): each for n, each in found.items() if isinstance(each, Books)}
-        for name, text, count in _BOOKS:
-            series = CounterMetricFamily(
-                f"metrics_{name}", f"{text}, as the books in Redis have it.", labels=["partition"]
-            )
-            for partition, each in books.items():
-                series.add_metric([partition], count(each))
-            yield series
-        backlog = GaugeMetricFamily(
-            "metrics_backlog_entries", "Entries not committed yet.", labels=["partition"]
-        )
-        balance = GaugeMetricFamily(
-            "metrics_books_balance", "1 if the books balance, 0 if not.", labels=["partition"]
-        )
-        for partition, each in books.items():
-            backlog.add_metric([partition], each.length)
-            balance.add_metric([partition], each.balance)
-        yield backlog
-        yield balance
-        yield GaugeMetricFamily(
-            "metrics_partitions_unreadable",
-            "Partitions whose books cannot be read now.",
-            len(found) - len(books),
-        )
+        """Yield them."""
 
 
 class Exposition:
@@ -153,19 +108,17 @@ class Exposition:
         resp.content_type = CONTENT_TYPE_PLAIN_0_0_4
 
 
-def add_exposition(
-    app: falcon.App[Any, Any], answers: Answers, books: BooksSeries | None = None
-) -> None:
+def add_exposition(app: falcon.App[Any, Any], answers: Answers, more: Series | None = None) -> None:
     """Let an app count its answers, and give it ``/metrics``.
 
     Args:
         app: Of one service.
         answers: Counts its answers.
-        books: The books, if the service shows them.
+        more: What else the service shows.
     """
     registry = CollectorRegistry()
     registry.register(answers)
-    if books is not None:
-        registry.register(books)
+    if more is not None:
+        registry.register(more)
     app.add_middleware(answers)
     app.add_route("/metrics", Exposition(registry))

@@ -7,7 +7,7 @@ from typing import Any
 import falcon
 import msgspec
 
-from api.seldom_log import SeldomLog
+from api.throttled_log import SeldomLog
 from metrics.errors import (
     IdempotencyConflictError,
     InvalidQueryError,

@@ -11,17 +11,17 @@ import pytest
 from hypothesis import settings
 
 from metrics.connection import Connection, command
-from ops.procfile import free_port
-from ops.redis.embedded_redis import (
+from ops.lab.service import free_port
+from ops.local.redis_cluster import RedisCluster, free_ports
+from ops.local.redis_server import (
     PORTS_SHARE,
     EmbeddedRedis,
     find_server,
     is_valkey,
     version_of,
 )
-from ops.redis.redis_cluster import RedisCluster, free_ports
-from ops.redis.server_wheels import ALL, servers_in
-from tests.fake_collector import FakeCollector, fake_collector
+from ops.local.server_wheels import ALL, servers_in
+from tests.support.fake_collector import FakeCollector, fake_collector
 
 T = TypeVar("T")
 
@@ -40,7 +40,7 @@ PATIENCE_S = 60.0
 
 LONG = [
     *("test_run.py", "test_sabotage.py", "test_chaos.py", "test_simulation.py", "test_cluster.py"),
-    *("test_processes.py", "test_server_wheels.py", "test_client_failover.py"),
+    *("test_processes.py", "test_server_wheels.py", "test_failover.py"),
 ]
 """What takes longest begins first: else one process would still be at it when others have ended."""
 

@@ -1,6 +1,6 @@
 """gunicorn's gevent worker, with an HTTP server of our own around the WSGI app.
 
-gunicorn's own serve a half to two thirds as many requests (ops/bench/http_workers.py), wait for
+gunicorn's own serve a half to two thirds as many requests (ops/lab/bench/http_workers.py), wait for
 ever for a request that does not come, and pass requests on whose length is told twice.
 """
 

@@ -1,0 +1,292 @@
+"""The collector: ``POST /messages`` appends messages to their streams."""
+
+import gc
+import logging
+import os
+import time
+from collections.abc import Callable
+from time import monotonic
+from typing import Any, Protocol
+
+import falcon
+import msgspec
+
+from api.access import EVERYTHING, Access, Grant
+from api.collector.batch_builder import Draft, shown_errors
+from api.collector.bodies import read_body
+from api.collector.fast_path import FAILURE, Direct, WSGIApp
+from api.collector.fast_posts import PlainPosts
+from api.collector.group_commit import GroupCommit
+from api.collector.request_body import has_greenlets, mark_of, read_bytes
+from api.collector.send_queue import SENDERS
+from api.collector.single_commit import SingleCommit
+from api.collector.time_slices import Turns
+from api.cross_site import add_cross_site
+from api.exposition import Answers, add_exposition
+from api.health import add_health
+from api.problems import Problem, add_problems, unavailable
+from api.startup import start
+from metrics.connection import Connection
+from metrics.cross_site import CrossSiteRules
+from metrics.errors import PartlyStoredError
+from metrics.keyspace import partition_of
+from metrics.layout import Layout
+from metrics.settings import Settings
+from metrics.stream import Appender, Batch, Mark
+
+ANSWER_DEADLINE_S = 2.0
+"""How long a request waits for Redis before it is answered 503."""
+
+REDIS_TIMEOUT_S = 1.5
+
+_OUTCOMES = {
+    "accepted": "Messages that this process answered as accepted",
+    "rejected": "Messages that this process answered as rejected",
+    "dropped": "Messages that clients reported to this process as dropped",
+}
+
+_log = logging.getLogger(__name__)
+
+
+class Group(Protocol):
+    """What registers and appends batches; see ``GroupCommit``."""
+
+    def register(self, mark: Mark, arrival: float, deadline: float) -> float:
+        """Return when the first request under an idempotency key came, in Unix seconds."""
+
+    def append(self, batch: Batch, deadline: float) -> None:
+        """Append a batch; when this returns, Redis has it."""
+
+
+class Messages:
+    """``/messages``: takes what apps measured."""
+
+    def __init__(
+        self,
+        group: Group,
+        *,
+        access: Access,
+        partitions: int,
+        retention_days: int,
+        body_max_bytes: int,
+        now: Callable[[], float],
+    ) -> None:
+        """Set it up.
+
+        Args:
+            group: Appends the batches.
+            access: Who may write which keys.
+            partitions: How many there are.
+            retention_days: How old a timestamp may be.
+            body_max_bytes: How long a body may be, before and after decompression.
+            now: The clock that gives a message its hour, in Unix seconds.
+        """
+        self._group = group
+        self._access = access
+        self._partitions = partitions
+        self._retention_days = retention_days
+        self._body_max_bytes = body_max_bytes
+        self._now = now
+        turns = Turns() if has_greenlets() else None
+        # Under threads the interpreter lets others go on by itself.
+        self._begin = turns.begin if turns else _nothing
+        self._breathe = turns.breathe if turns else _nothing
+
+    def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Append the messages of the body; answer 202 once Redis has them.
+
+        Raises:
+            falcon.HTTPError: If the request is at fault.
+            MetricsError: If Redis is.
+        """
+        grant = self._access.grant(req)
+        body = read_bytes(req, self._body_max_bytes, self._breathe)
+        self._begin()
+        mark = mark_of(req, grant.owner, body)
+        post = _Post(req.content_type, body, grant, mark, req.context)
+        arrival = self._now()
+        draft = self._draft(post, arrival)
+        if post.mark is not None:
+            first = self._group.register(post.mark, arrival, monotonic() + ANSWER_DEADLINE_S)
+            if first != arrival:
+                # Read as the first time: the same hours, the same messages good and bad.
+                arrival = first
+                draft = self._draft(post, arrival)
+        try:
+            failure = req.env.get(FAILURE)
+            if failure is not None:
+                raise failure
+            batch = Batch(draft.columns(self._partitions), post.mark)
+            # From here on, so that a body that took long to read still has its time for Redis.
+            self._group.append(batch, monotonic() + ANSWER_DEADLINE_S)
+        except PartlyStoredError as error:
+            raise self._partly_stored(post, arrival, error) from error
+        post.tell(draft)
+        answer: dict[str, object] = {"accepted": draft.accepted, "rejected": draft.rejected}
+        if draft.errors:
+            answer["errors"] = shown_errors(draft.errors)
+        resp.status = falcon.HTTP_202
+        resp.data = msgspec.json.encode(answer)
+
+    def _draft(self, post: "_Post", arrival: float) -> Draft:
+        draft = self._read(post, arrival)
+        if draft.accepted or draft.reports:
+            return draft
+        post.tell(draft)
+        forbidden = draft.rejected > 0 and draft.forbidden == draft.rejected
+        raise Problem(
+            falcon.HTTP_403 if forbidden else falcon.HTTP_400,
+            draft.errors[0].detail if draft.errors else "The body has no messages.",
+            accepted=0,
+            rejected=draft.rejected,
+            errors=shown_errors(draft.errors),
+        )
+
+    def _partly_stored(self, post: "_Post", arrival: float, error: PartlyStoredError) -> Problem:
+        """Return the answer that tells what is stored from what is not, loss reports included."""
+        # Read once more, as it is rare: what is well keeps no index of each message.
+        draft = self._read(
+            post, arrival, lambda key: partition_of(key, self._partitions) in error.partitions
+        )
+        post.tell(draft)
+        again = "the same body under the same Idempotency-Key" if post.mark else "those"
+        good = draft.accepted + draft.reports + draft.left_out
+        return unavailable(
+            f"{draft.left_out} of {good} good messages and loss reports are not stored, "
+            f"or may not be: {error.public}. Send {again} again.",
+            stored=error.stored,
+            accepted=draft.accepted,
+            rejected=draft.rejected,
+            retryable=draft.left_out,
+            errors=shown_errors(draft.errors),
+        )
+
+    def draft(
+        self,
+        arrival: float,
+        may_write: Callable[[str], bool] = EVERYTHING.covers,
+        is_left_out: Callable[[str], bool] | None = None,
+        breathe: Callable[[], None] = lambda: None,
+    ) -> Draft:
+        """Return the empty draft of a request; see there."""
+        return Draft(
+            arrival=arrival,
+            retention_days=self._retention_days,
+            may_write=may_write,
+            is_left_out=is_left_out,
+            breathe=breathe,
+        )
+
+    def _read(
+        self, post: "_Post", arrival: float, is_left_out: Callable[[str], bool] | None = None
+    ) -> Draft:
+        draft = self.draft(arrival, post.grant.covers, is_left_out, self._breathe)
+        read_body(post.content_type, post.body, draft)
+        return draft
+
+
+def _nothing() -> None:
+    pass
+
+
+class _Post(msgspec.Struct, frozen=True, gc=False):
+    """What came with a request. A struct, as it is made in a tenth of a dataclass' time."""
+
+    content_type: str | None
+    body: bytes
+    grant: Grant
+    mark: Mark | None
+    context: Any
+
+    def tell(self, draft: Draft) -> None:
+        """Say what became of its messages, for those who count."""
+        self.context.accepted, self.context.rejected = draft.accepted, draft.rejected
+        self.context.dropped = draft.dropped
+
+
+def create_app(
+    connection: Connection,
+    settings: Settings,
+    *,
+    now: Callable[[], float] = time.time,
+    group: Group | None = None,
+) -> WSGIApp:
+    """Return the collector as a WSGI app.
+
+    Args:
+        connection: The way to Redis.
+        settings: Of the process.
+        now: Clock that gives a message its hour, in Unix seconds.
+        group: What appends the batches; a group commit, if not given.
+    """
+    layout = Layout(partitions=settings.partitions)
+    group = group or GroupCommit(
+        connection,
+        agree=lambda: layout.agree(connection),
+        partitions=settings.partitions,
+        backlog_limit_entries=settings.backlog_limit_entries,
+        window_s=settings.dedupe_seconds,
+        replicas=settings.wait_replicas,
+    )
+    access = Access(settings.write_tokens)
+    messages = Messages(
+        group,
+        access=access,
+        partitions=settings.partitions,
+        retention_days=settings.retention_days,
+        body_max_bytes=settings.body_max_bytes,
+        now=now,
+    )
+    rules = CrossSiteRules.of(settings)
+    app = falcon.App()
+    add_problems(app)
+    add_cross_site(app, rules, settings)
+    add_health(app, connection, layout)
+    answers = Answers("collector", of=messages, outcomes=_OUTCOMES)
+    add_exposition(app, answers)
+    app.add_route("/messages", messages)
+    if not (isinstance(group, GroupCommit) and access.is_open):
+        return app
+    posts = PlainPosts(
+        group,
+        draft=messages.draft,
+        count=answers.count,
+        partitions=settings.partitions,
+        deadline_s=ANSWER_DEADLINE_S,
+        now=now,
+    )
+    return Direct(app, posts, body_max_bytes=settings.body_max_bytes, has_host=rules.has_host)
+
+
+def get_app() -> WSGIApp:
+    """Return the collector as the environment sets it up; for gunicorn, or any other WSGI server.
+
+    Raises:
+        SystemExit: If it cannot start with these settings.
+    """
+    settings, connection = start(os.environ, timeout_s=REDIS_TIMEOUT_S, connections_max=SENDERS + 1)
+    if not settings.write_tokens:
+        _log.warning(
+            "METRICS_WRITE_TOKENS is not set: everybody who reaches this port may write; "
+            "METRICS_HOST is %s",
+            settings.host,
+        )
+    group = None if has_greenlets() else _single_commit(connection, settings)
+    app = create_app(connection, settings, group=group)
+    # What there is by now stays: the garbage collector need not go through it again and again.
+    gc.freeze()
+    return app
+
+
+def _single_commit(connection: Connection, settings: Settings) -> SingleCommit:
+    layout = Layout(partitions=settings.partitions)
+    appender = Appender(
+        connection,
+        agree=lambda: layout.agree(connection),
+        backlog_limit_entries=settings.backlog_limit_entries,
+        window_s=settings.dedupe_seconds,
+        replicas=settings.wait_replicas,
+    )
+    return SingleCommit(
+        appender.send, partitions=settings.partitions, window_s=settings.dedupe_seconds
+    )

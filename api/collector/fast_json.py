@@ -1,0 +1,293 @@
+"""The fast way for the plain JSON bodies that nearly all clients send.
+
+Decoded straight into their shape, grouped by key-hour, and checked a column at a time. The text of
+a column is passed on as it is, where an entry may have it so. Whatever is not plain, or not good,
+is left to ``api.collector.bodies``, which looks at each message and can say what is wrong; so this
+must never take what that would not.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
+from itertools import islice
+from typing import Annotated
+
+import msgspec
+from msgspec import UNSET, Meta, Raw, UnsetType
+
+from api.collector.batch_builder import Draft
+from metrics.entry import Column, is_column_text, write_values
+from metrics.errors import InvalidMessageError
+from metrics.hours import SECONDS_PER_HOUR, Hour
+from metrics.keyspace import key_hour, partition_of
+from metrics.message import DROPPED_MAX, check_dropped, is_key
+from metrics.stream import SingleMessage
+
+# Checked while it is decoded: to look at each value once more costs as much as to decode it.
+_Value = Annotated[float, Meta(ge=0)]
+
+
+# Without gc, since a thousand of them would set off the garbage collector for nothing.
+class _Row(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    key: str
+    value: _Value
+
+
+class _Item(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    key: str
+    value: _Value | UnsetType = UNSET
+    values: Raw | UnsetType = UNSET
+    timestamps: list[int] | UnsetType = UNSET
+    dropped: int | UnsetType = UNSET
+    timestamp: int | UnsetType = UNSET
+
+
+WHOLE_BYTES_MAX = 131_072
+"""How much text is decoded as a whole; what is longer is decoded in pieces."""
+
+PIECE_BYTES = 65_536
+"""How long a piece is; between them others may go on."""
+
+TIMES_AT_ONCE = 5000
+"""After so many values with timestamps others may go on."""
+
+_BETWEEN_OBJECTS = re.compile(rb"\}\s*(,)\s*\{")
+
+
+class _NotPlainError(Exception):
+    """A body that is left to ``api.collector.bodies``."""
+
+
+_decode_rows = msgspec.json.Decoder(list[_Row]).decode
+_decode_row = msgspec.json.Decoder(_Row).decode
+_decode_items = msgspec.json.Decoder(list[_Item]).decode
+_decode_item = msgspec.json.Decoder(_Item).decode
+_decode_values = msgspec.json.Decoder(list[_Value]).decode
+
+
+def read(body: bytes, draft: Draft) -> bool:
+    """Put what a JSON body holds into a draft, if it is plain and all of it is good.
+
+    Returns:
+        Whether it was done; otherwise the draft is as it was.
+    """
+    plain = _Plain(draft)
+    try:
+        for piece in _pieces(body, draft.breathe):
+            plain.read(piece)
+        plain.end()
+    except (msgspec.DecodeError, UnicodeDecodeError, InvalidMessageError, _NotPlainError):
+        return False
+    draft.add_ready(plain.columns)
+    for report in plain.reports:
+        draft.add_report(*report)
+    return True
+
+
+def _pieces(body: bytes, breathe: Callable[[], None]) -> Iterator[bytes]:
+    """Yield a long array as several; whatever else, as it is.
+
+    Cut between two objects that are no items of it, or within a text, neither piece is JSON.
+    """
+    start = 0
+    if len(body) > WHOLE_BYTES_MAX and body.lstrip()[:1] == b"[":
+        while cut := _BETWEEN_OBJECTS.search(body, start + PIECE_BYTES):
+            comma = cut.start(1)
+            yield b"%b%b]" % (b"[" if start else b"", body[start:comma])
+            breathe()
+            start = comma + 1
+    yield b"[%b" % body[start:] if start else body
+
+
+def read_singles(
+    bodies: Sequence[bytes], hour: int, partitions: int
+) -> Sequence[SingleMessage] | None:
+    """Return the message of each body, if each is one message without a timestamp, and good.
+
+    They are decoded as one array. Each begins with ``{`` and ends with ``}``, all keys are keys,
+    and there are as many rows as bodies: so no row begins in one body and ends in another. It
+    would have a brace in its key or in the name of a field.
+
+    Args:
+        bodies: JSON that came without anything around it.
+        hour: The number of the hour in which they came.
+        partitions: How many there are.
+
+    Returns:
+        None if any body is something else.
+    """
+    if any(body[:1] != b"{" or body[-1:] != b"}" for body in bodies):
+        return None
+    try:
+        rows = _decode_rows(b"[%b]" % b",".join(bodies))
+        if len(rows) != len(bodies):
+            return None
+        return [
+            SingleMessage(partition_of(row.key, partitions), _written(row.key, hour), row.value)
+            for row in rows
+        ]
+    except (msgspec.DecodeError, UnicodeDecodeError, _NotPlainError):
+        return None
+
+
+class _Plain:
+    """What was read of a plain body: it goes into the draft once all of it is found good.
+
+    Attributes:
+        columns: Its messages, each column with its key.
+        reports: Its loss reports, as ``Draft.add_report`` takes them.
+    """
+
+    __slots__ = ("_by_key", "_draft", "columns", "reports")
+
+    def __init__(self, draft: Draft) -> None:
+        self._draft = draft
+        self._by_key: dict[str, list[float]] = {}
+        self.columns: list[tuple[str, Column]] = []
+        self.reports: list[tuple[str, int, int | None]] = []
+
+    def read(self, body: bytes) -> None:
+        """Read a body, or a piece of one.
+
+        Raises:
+            InvalidMessageError: If something in it is not good.
+            msgspec.DecodeError: If it is not JSON, or not plain.
+            _NotPlainError: If it is not plain, or not good.
+        """
+        is_array = body.lstrip()[:1] == b"["
+        try:
+            if is_array:
+                self._take_rows(_decode_rows(body))
+            elif len(body) > WHOLE_BYTES_MAX:  # no message is so long
+                if body[:1] != b"{":
+                    raise _NotPlainError
+                self._take(_decode_item(body))
+            else:
+                row = _decode_row(body)
+                self._take_values(row.key, [row.value], self._draft.arrival_hour)
+        except msgspec.ValidationError:
+            self._draft.breathe()
+            for item in _decode_items(body) if is_array else [_decode_item(body)]:
+                self._take(item)
+
+    def end(self) -> None:
+        """Check what can be checked only once all is read.
+
+        Raises:
+            InvalidMessageError: If something is not good.
+            _NotPlainError: If something is not good.
+            Problem: If there are too many keys.
+        """
+        self._draft.bound_key_hours(len(self._by_key))
+        hour = self._draft.arrival_hour
+        for key, values in self._by_key.items():
+            self._take_values(key, values, hour)
+        if self.reports:
+            self._check_reports()
+
+    def _take_rows(self, rows: list[_Row]) -> None:
+        by_key = self._by_key
+        for row in rows:
+            try:
+                by_key[row.key].append(row.value)
+            except KeyError:
+                by_key[row.key] = [row.value]
+
+    def _take(self, item: _Item) -> None:
+        """Take a message without a timestamp, a column, or a loss report."""
+        self._draft.work()
+        hour = self._draft.arrival_hour
+        match item.value, item.values, item.timestamps, item.dropped, item.timestamp:
+            case UnsetType(), Raw() as raw, UnsetType(), UnsetType(), UnsetType():
+                self._take_column(item.key, bytes(raw), hour)
+            case float(value), UnsetType(), UnsetType(), UnsetType(), UnsetType():
+                self._take_values(item.key, [value], hour)
+            case UnsetType(), Raw() as raw, list(timestamps), UnsetType(), UnsetType():
+                self._take_by_hour(item.key, bytes(raw), timestamps)
+            case UnsetType(), UnsetType(), UnsetType(), int(dropped), UnsetType():
+                self.reports.append((item.key, dropped, None))
+            case UnsetType(), UnsetType(), UnsetType(), int(dropped), int(timestamp):
+                self.reports.append((item.key, dropped, timestamp))
+            case _:
+                raise _NotPlainError
+
+    def _take_values(self, key: str, values: list[float], hour: Hour) -> None:
+        column = Column(self._named(key, hour), write_values(values), len(values))
+        self.columns.append((key, column))
+
+    def _take_column(self, key: str, raw: bytes, hour: Hour) -> int:
+        """Take a column; return how many values it has."""
+        values = self._decode_values(raw)
+        if not values:
+            raise _NotPlainError
+        text = raw[1:-1]
+        written = text.decode("ascii") if is_column_text(text) else write_values(values)
+        self.columns.append((key, Column(self._named(key, hour), written, len(values))))
+        return len(values)
+
+    def _decode_values(self, raw: bytes) -> list[float]:
+        if len(raw) <= WHOLE_BYTES_MAX:
+            return _decode_values(raw)
+        if raw[:1] != b"[":
+            raise _NotPlainError
+        self._draft.breathe()
+        values: list[float] = []
+        start, end = 1, len(raw) - 1
+        while start < end:
+            # Cut within anything but an array of numbers, a piece is no JSON.
+            comma = raw.find(b",", start + PIECE_BYTES, end)
+            stop = end if comma < 0 else comma
+            values += _decode_values(b"[%b]" % raw[start:stop])
+            self._draft.breathe()
+            start = stop + 1
+        return values
+
+    def _take_by_hour(self, key: str, raw: bytes, timestamps: Sequence[int]) -> None:
+        times = self._draft.times
+        if not timestamps:
+            raise _NotPlainError
+        first, last = (Hour.of(times.check(end(timestamps))) for end in (min, max))
+        if first == last:
+            if self._take_column(key, raw, first) != len(timestamps):
+                raise _NotPlainError
+            return
+        found: dict[int, list[float]] = {}
+        values = self._decode_values(raw)
+        if len(values) != len(timestamps):
+            raise _NotPlainError
+        both = zip(values, timestamps, strict=True)
+        while pairs := list(islice(both, TIMES_AT_ONCE)):
+            for value, timestamp in pairs:
+                found.setdefault(timestamp // SECONDS_PER_HOUR, []).append(value)
+            self._draft.breathe()
+        for number, some in found.items():
+            self._take_values(key, some, Hour(number))
+
+    def _named(self, key: str, hour: Hour) -> str:
+        """Return how a key-hour is written, if messages of the key are taken."""
+        self._draft.work()
+        self._draft.bound_key_hours(len(self.columns) + 1)
+        if not self._draft.takes(key):
+            raise _NotPlainError
+        return _written(key, hour.number)
+
+    def _check_reports(self) -> None:
+        for key, dropped, timestamp in self.reports:
+            self._named(key, self._draft.arrival_hour)
+            check_dropped(dropped)
+            if timestamp is not None:
+                self._draft.times.check(timestamp)
+        if sum(dropped for _, dropped, _ in self.reports) > DROPPED_MAX:
+            raise _NotPlainError
+
+
+@lru_cache(maxsize=16_384)
+def _written(key: str, hour: int) -> str:
+    """Return how a key-hour is written; remembered, as apps send the same keys all the time.
+
+    Raises:
+        _NotPlainError: If the key is none.
+    """
+    if not is_key(key):
+        raise _NotPlainError
+    return key_hour(key, Hour(hour))

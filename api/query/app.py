@@ -1,0 +1,103 @@
+"""The query service: statistics of keys in hours and days, the known keys, and the books."""
+
+import gc
+import logging
+import os
+import time
+from collections.abc import Callable
+from typing import Any
+
+import falcon
+
+from api.access import Access
+from api.cross_site import add_cross_site
+from api.exposition import Answers, add_exposition
+from api.health import add_health
+from api.problems import add_problems
+from api.query.audit import AllBooks, Audit
+from api.query.audit_series import BooksSeries
+from api.query.keys import Keys
+from api.query.statistics import Statistics
+from api.startup import start
+from metrics.admission import Admission
+from metrics.connection import Connection
+from metrics.cross_site import CrossSiteRules
+from metrics.known_keys import KnownKeys
+from metrics.layout import Layout
+from metrics.settings import Settings
+from metrics.store import Store
+
+CONNECTIONS_MAX = 8
+REDIS_TIMEOUT_S = 1.0
+
+# Few, so that they leave most connections, and most of the time between two pieces, to others.
+LARGE_AT_ONCE = 2
+LARGE_WAITING_MAX = 8
+LARGE_WAIT_S = 2.0
+
+_log = logging.getLogger(__name__)
+
+
+def create_app(
+    connection: Connection, settings: Settings, *, now: Callable[[], float] = time.time
+) -> falcon.App[Any, Any]:
+    """Return the query service as a WSGI app.
+
+    Args:
+        connection: The way to Redis.
+        settings: Of the process.
+        now: Clock by which an hour is over, in Unix seconds.
+    """
+    layout = Layout(partitions=settings.partitions)
+    access = Access(settings.read_tokens)
+
+    def agree() -> None:
+        layout.agree(connection)
+
+    known_keys = KnownKeys(connection, partitions=settings.partitions)
+    store = Store(
+        connection,
+        partitions=settings.partitions,
+        known_keys=known_keys,
+        large=Admission(
+            "large questions",
+            at_once=LARGE_AT_ONCE,
+            waiting_max=LARGE_WAITING_MAX,
+            wait_s=LARGE_WAIT_S,
+        ),
+    )
+    statistics = Statistics(store, access=access, agree=agree, now=now)
+    keys = Keys(known_keys, access=access, agree=agree)
+    all_books = AllBooks(connection, agree=agree, partitions=settings.partitions)
+    app = falcon.App()
+    add_problems(app)
+    add_cross_site(app, CrossSiteRules.of(settings), settings)
+    add_health(app, connection, layout)
+    add_exposition(app, Answers("query", of=statistics), BooksSeries(all_books))
+    app.add_route("/audit", Audit(all_books, access=access))
+    # A key may be named like these: falcon looks at the number of segments, too.
+    app.add_route("/keys", keys)
+    app.add_route("/{key}/{stat}/{date}", statistics, suffix="day")
+    app.add_route("/{key}/{stat}/{date}/{hour}", statistics)
+    return app
+
+
+def get_app() -> falcon.App[Any, Any]:
+    """Return the query service as the environment sets it up; for gunicorn.
+
+    Raises:
+        SystemExit: If it cannot start with these settings.
+    """
+    settings, connection = start(
+        os.environ, timeout_s=REDIS_TIMEOUT_S, connections_max=CONNECTIONS_MAX
+    )
+    if not settings.read_tokens:
+        _log.warning(
+            "METRICS_READ_TOKENS is not set: everybody who reaches this port may read; "
+            "METRICS_HOST is %s",
+            settings.host,
+        )
+    app = create_app(connection, settings)
+    # What there is by now stays: the garbage collector need not go through it again and again.
+    gc.freeze()
+    return app

@@ -1,0 +1,123 @@
+"""``GET /<key>/<stat>/<date>/<hour>`` and ``GET /<key>/<stat>/<date>``: an hour, and its day."""
+
+from collections.abc import Callable
+
+import falcon
+
+from api.access import Access
+from api.query.caching import answer
+from api.query.statistic_query import Question
+from metrics.errors import NoDataError
+from metrics.hours import Hour, parse_hour_of_day
+from metrics.store import Found, Store
+
+HOURS = range(24)
+
+
+class Statistics:
+    """One number of an hour, or of each hour of a day: of a key, or of all keys with a prefix."""
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        access: Access,
+        agree: Callable[[], None],
+        now: Callable[[], float],
+    ) -> None:
+        """Set it up.
+
+        Args:
+            store: Where the key-hours are.
+            access: Who may read which keys.
+            agree: Checks that Redis holds what this process expects, until it once did.
+            now: The clock by which an hour is over, in Unix seconds.
+        """
+        self._store = store
+        self._access = access
+        self._agree = agree
+        self._now = now
+
+    def on_get(
+        self, req: falcon.Request, resp: falcon.Response, key: str, stat: str, date: str, hour: str
+    ) -> None:
+        """Answer with the number of one hour, or 304 if the client has it already.
+
+        Raises:
+            falcon.HTTPError: If the request may not ask this.
+            MetricsError: If there is no answer.
+        """
+        grant = self._access.grant(req)
+        question = Question.parse(key, stat, date)
+        hour_of_day = parse_hour_of_day(hour)
+        question.require(grant)
+        ((found, is_complete),) = self._read(question, range(hour_of_day, hour_of_day + 1))
+        if found.aggregate is None:
+            raise _no_data(question, Hour.on(question.day, hour_of_day), found.dropped)
+        content = {
+            "key": key,
+            "stat": stat,
+            "date": date,
+            "hour": hour_of_day,
+            **_numbers(question, found),
+            "complete": is_complete,
+        }
+        answer(req, resp, content, is_complete=is_complete, is_open=self._access.is_open)
+
+    on_head = on_get
+
+    def on_get_day(
+        self, req: falcon.Request, resp: falcon.Response, key: str, stat: str, date: str
+    ) -> None:
+        """Answer with the numbers of 24 hours, null where there is nothing, or with 304.
+
+        Raises:
+            falcon.HTTPError: If the request may not ask this.
+            MetricsError: If there is no answer.
+        """
+        grant = self._access.grant(req)
+        question = Question.parse(key, stat, date)
+        question.require(grant)
+        hours = self._read(question, HOURS)
+        content = {
+            "key": key,
+            "stat": stat,
+            "date": date,
+            "hours": [
+                {"hour": i, **_numbers(question, found), "complete": is_complete}
+                if found.aggregate or found.dropped
+                else None
+                for i, (found, is_complete) in enumerate(hours)
+            ],
+        }
+        is_complete = all(is_complete for _, is_complete in hours)
+        answer(req, resp, content, is_complete=is_complete, is_open=self._access.is_open)
+
+    on_head_day = on_get_day
+
+    def _read(self, question: Question, hours: range) -> list[tuple[Found, bool]]:
+        """Return for each hour of the day what was found, and whether that is complete."""
+        self._agree()
+        asked = [Hour.on(question.day, hour) for hour in hours]
+        # The clock first: an hour that is over now gets only messages that are late.
+        now = self._now()
+        return [
+            (found, hour.end <= now and found.is_drained)
+            for hour, found in zip(asked, self._store.read(question.key, asked), strict=True)
+        ]
+
+
+def _numbers(question: Question, found: Found) -> dict[str, object]:
+    """Return the number that is asked for, and what it stands on."""
+    aggregate = found.aggregate
+    return {
+        "value": None if aggregate is None else question.statistic(aggregate),
+        "count": 0 if aggregate is None else aggregate.count,
+        **({"dropped": found.dropped} if found.dropped else {}),
+        **({"keys": found.keys} if question.is_of_prefix else {}),
+    }
+
+
+def _no_data(question: Question, hour: Hour, dropped: int) -> NoDataError:
+    lost = f", and {dropped} that were dropped by their sender" if dropped else ""
+    return NoDataError(f"no messages of {question.key} in {hour} UTC{lost}", dropped=dropped)

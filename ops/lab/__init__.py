@@ -1,0 +1,1 @@
+"""The laboratory: it measures, simulates and breaks the system. Nothing but tests imports it."""

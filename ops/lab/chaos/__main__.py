@@ -1,0 +1,136 @@
+"""Chaos: real processes on a real Redis, broken again and again, and not one message miscounted.
+
+Clients keep a ledger of what they send while faults are injected in an order that the seed gives;
+then the ledger and all that was counted are compared, exactly. Ends with one line, PASS or FAIL.
+"""
+
+import argparse
+import secrets
+import shutil
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, closing
+from itertools import chain
+from math import inf
+from pathlib import Path
+
+from metrics.errors import SettingsError
+from ops.lab.chaos.catalogue import faults_of
+from ops.lab.chaos.clients import Load
+from ops.lab.chaos.fault import Fault
+from ops.lab.chaos.one_redis import OneRedis
+from ops.lab.chaos.run import Run
+from ops.lab.chaos.six_nodes import SixNodes
+from ops.lab.chaos.system import System
+from ops.lab.chaos.verdict import Verdict
+from ops.lab.ledger import Ledger
+from ops.local.redis_server import find_server, version_of
+from ops.local.server_wheels import ALL, servers_in
+from ops.local.signals import interrupt_on_signals
+
+SECONDS = 60.0
+EVERY_S = 3.0
+PAUSE_MAX_S = 20.0
+PAUSE_SHARE = 1 / 15
+"""How long a single Redis is stopped at a time, if it is not told: a share of the run."""
+
+FINDINGS_SHOWN = 20
+INTERRUPTED = 130
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Do a run; return 0 for PASS, 1 for FAIL, 2 if it cannot be done as it is asked for."""
+    options = _options(arguments)
+    interrupt_on_signals()
+    folder = Path(tempfile.mkdtemp(prefix="metrics-chaos-"))
+    try:
+        verdict = _run(options, folder)
+    except KeyboardInterrupt:
+        shutil.rmtree(folder)
+        print("ops.lab.chaos: interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except SettingsError as error:
+        shutil.rmtree(folder)
+        print(f"ops.lab.chaos: {error}", file=sys.stderr)
+        return 2
+    _tell(verdict, folder)
+    return verdict.status
+
+
+def _options(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m ops.lab.chaos", description=__doc__)
+    parser.add_argument("--seed", type=int, default=secrets.randbelow(10**6))
+    parser.add_argument("--seconds", type=float, default=SECONDS, help="of faults")
+    parser.add_argument("--count", type=int, help="of faults, however many seconds they take")
+    parser.add_argument("--every", type=float, default=EVERY_S, help="seconds between two faults")
+    parser.add_argument("--on", choices=("redis", "cluster"), default="redis")
+    parser.add_argument("--server", help="version of the redis-server, such as 6.2 or 7.0")
+    parser.add_argument("--faults", default="", help="names with commas between them; else all")
+    parser.add_argument("--pause", type=float, help="seconds for which a single Redis is stopped")
+    parser.add_argument("--source", type=Path, help="folder with a metrics package to use instead")
+    return parser.parse_args(arguments)
+
+
+def _run(options: argparse.Namespace, folder: Path) -> Verdict:
+    server = _server(options.server)
+    print(f"seed {options.seed} on {options.on}; logs are in {folder}", flush=True)
+    data = folder / "redis"
+    data.mkdir()
+    with ExitStack() as stack:
+        redis: OneRedis | SixNodes
+        redis = SixNodes(server, data) if options.on == "cluster" else OneRedis(server, data)
+        redis = stack.enter_context(closing(redis))
+        redis.start()
+        system = stack.enter_context(closing(System(redis, folder, source=options.source)))
+        ledger = Ledger()
+        load = Load(ledger, system.collectors, options.seed)
+        stack.callback(load.leave)
+        pause_s = options.pause or min(PAUSE_MAX_S, options.seconds * PAUSE_SHARE)
+        faults = _chosen(faults_of(system, load, pause_s), options.faults)
+        system.start()
+        run = Run(system, ledger=ledger, load=load, seed=options.seed, say=_say)
+        seconds = inf if options.count else options.seconds
+        return run.execute(faults, seconds=seconds, every_s=options.every, count=options.count)
+
+
+def _server(version: str | None) -> Path:
+    if version is None:
+        return find_server()
+    wanted = tuple(map(int, version.split(".")))
+    for server in chain([find_server()], servers_in(ALL)):
+        if version_of(server)[:2] == wanted:
+            return server
+    raise SettingsError(f"--server: there is no redis-server {version} on this machine")
+
+
+def _chosen(faults: Mapping[str, Fault], names: str) -> dict[str, Fault]:
+    wanted = names.split(",") if names else list(faults)
+    unknown = [name for name in wanted if name not in faults]
+    if unknown:
+        raise SettingsError(
+            f"--faults: {', '.join(unknown)}: the faults here are {', '.join(faults)}"
+        )
+    return {name: faults[name] for name in wanted}
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)
+
+
+def _tell(verdict: Verdict, folder: Path) -> None:
+    """Tell what was found, and last of all the verdict; the folder stays if it is FAIL."""
+    if verdict.findings:
+        for finding in verdict.findings[:FINDINGS_SHOWN]:
+            _say(finding.text)
+        (folder / "findings.txt").write_text(
+            "".join(f"{finding.text}\n" for finding in verdict.findings), "utf-8"
+        )
+        _say(f"{len(verdict.findings)} findings, and the logs, are in {folder}")
+    else:
+        shutil.rmtree(folder)
+    _say(str(verdict))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

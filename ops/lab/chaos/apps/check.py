@@ -1,0 +1,66 @@
+"""The comparison of what apps have recorded with what the query service answers."""
+
+import http.client
+from collections.abc import Callable, Iterator, Sequence
+
+from ops.lab.chaos.apps.report import KeyHour, Report
+from ops.lab.service import Answer
+
+BLOCKED_NS = 250_000_000
+"""A client that waits for a collector would wait for 500 ms or 2 s; one on a busy machine, less."""
+
+Get = Callable[[str], Answer]
+"""Asks the query service for a path."""
+
+
+def differences(reports: Sequence[Report], get: Get) -> Iterator[str]:
+    """Yield whatever is not counted once, in its hour, or not told to be dropped.
+
+    Args:
+        reports: Of all apps.
+        get: The way to the query service; the backlog is empty.
+
+    Raises:
+        RuntimeError: If there is an answer that nobody should get.
+    """
+    hours = sorted({hour for report in reports for hour in report.hours})
+    for report in reports:
+        yield from _wrong_stats(report)
+        for hour in hours:
+            recorded = report.hours.get(hour, KeyHour())
+            answered = _ask(get, report.key, hour)
+            if answered != recorded:
+                yield f"{report.key} in {hour}: recorded {recorded}, answered {answered}"
+
+
+def _wrong_stats(report: Report) -> Iterator[str]:
+    expected = {
+        "recorded": report.recorded,
+        "sent": report.recorded - report.dropped,
+        "rejected": 0,
+        "dropped": report.dropped,
+        "buffered": 0,
+    }
+    told = {name: report.stats.get(name) for name in expected}
+    if told != expected:
+        yield f"{report.key}: its client's stats are {report.stats}, expected {expected}"
+    if not report.is_delivered:
+        yield f"{report.key}: close() says that not all was delivered"
+
+
+def _ask(get: Get, key: str, hour: str) -> KeyHour:
+    count, dropped = _number(get, key, "count", hour)
+    total, also_dropped = _number(get, key, "sum", hour)
+    if also_dropped != dropped:
+        raise RuntimeError(f"{key} in {hour}: dropped is {dropped}, and {also_dropped} a bit later")
+    return KeyHour(int(count), total, dropped)
+
+
+def _number(get: Get, key: str, stat: str, hour: str) -> tuple[float, int]:
+    """Return a statistic, and how many messages of the hour were dropped."""
+    day, _, hour_of_day = hour.partition("T")
+    answer = get(f"/{key}/{stat}/{day}/{hour_of_day}")
+    if answer.status not in {http.client.OK, http.client.NOT_FOUND}:
+        raise RuntimeError(f"GET {stat} of {key} in {hour} is answered {answer.status}")
+    members = answer.json
+    return members.get("value", 0.0), members.get("dropped", 0)

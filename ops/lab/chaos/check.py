@@ -1,0 +1,121 @@
+"""The comparison of the ledger with all that Redis and the query service tell."""
+
+import http.client
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from metrics.aggregate import Aggregate
+from metrics.connection import Connection, command, done
+from metrics.entry import read_key_hour
+from metrics.errors import StorageUnsoundError
+from metrics.hours import Hour
+from metrics.keyspace import Partition
+from metrics.merged import merged
+from ops.lab.chaos.system import System
+from ops.lab.chaos.verdict import Finding
+from ops.lab.ledger import NOTHING, Counted, Ledger, Message
+
+HASHES_AT_ONCE = 500
+ASKED_MAX = 50
+"""Key-hours that the query service is asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hash:
+    """What the hash of a key-hour holds."""
+
+    key: str
+    hour: Hour
+    aggregate: Aggregate
+
+
+def read_hashes(connection: Connection, partitions: Sequence[int]) -> list[Hash]:
+    """Return the hashes of all key-hours.
+
+    Raises:
+        MetricsError: If they cannot be read, or one is not sound.
+    """
+    found = []
+    for number in partitions:
+        prefix = Partition(number).hour("")
+        pattern = prefix.replace("{", "\\{").replace("}", "\\}") + "*"
+        names = connection.ask(command("KEYS", pattern, key=prefix))
+        for first in range(0, len(names), HASHES_AT_ONCE):
+            texts = [name.decode() for name in names[first : first + HASHES_AT_ONCE]]
+            replies = connection.execute([command("HGETALL", text) for text in texts])
+            for text, reply in zip(texts, replies, strict=True):
+                found.append(_hash(text, prefix, done(reply)))
+    return found
+
+
+def _hash(name: str, prefix: str, fields: list[bytes]) -> Hash:
+    key, hour = read_key_hour(name.removeprefix(prefix).encode())
+    try:
+        aggregate = merged([fields]).aggregate
+    except StorageUnsoundError as error:
+        raise StorageUnsoundError(f"{name}: {error}") from error
+    if aggregate is None:
+        raise StorageUnsoundError(f"{name}: it has no messages")
+    return Hash(key, hour, aggregate)
+
+
+def counted_by_key(hashes: Sequence[Hash]) -> dict[str, Counted]:
+    """Return what each key has, all its hours together."""
+    found: dict[str, Counted] = {}
+    for each in hashes:
+        so_far = found.get(each.key, NOTHING)
+        found[each.key] = Counted(
+            so_far.sum + each.aggregate.sum, so_far.count + each.aggregate.count
+        )
+    return found
+
+
+def differences(ledger: Ledger, hashes: Sequence[Hash], when: str) -> list[Finding]:
+    """Return each message that is not counted as often as it must be."""
+    return [Finding(f"{when}: {each}", each.batch) for each in ledger.check(counted_by_key(hashes))]
+
+
+def unlike_their_values(hashes: Sequence[Hash]) -> Iterator[Finding]:
+    """Yield each key-hour whose numbers are not those of the values that its sum tells of."""
+    for each in hashes:
+        aggregate = each.aggregate
+        try:
+            times = Counted(aggregate.sum, aggregate.count).times()
+        except ValueError as error:
+            yield Finding(f"{each.key} in {each.hour}: {error}")
+            continue
+        values = [Message(each.key, number).value for number in times for _ in range(times[number])]
+        if Aggregate.of(values) != aggregate:
+            yield Finding(f"{each.key} in {each.hour}: {aggregate} is not that of {values}")
+
+
+def changes(before: Sequence[Hash], after: Sequence[Hash], when: str) -> list[Finding]:
+    """Return each key-hour that holds something else than it did."""
+    held = {(each.key, each.hour): each.aggregate for each in before}
+    holds = {(each.key, each.hour): each.aggregate for each in after}
+    return [
+        Finding(f"{when}: {key} in {hour} has changed: {held.get((key, hour))} was there before")
+        for key, hour in sorted(held.keys() | holds.keys())
+        if held.get((key, hour)) != holds.get((key, hour))
+    ]
+
+
+def wrong_books(system: System, when: str) -> Iterator[Finding]:
+    """Yield what is wrong with the books, as Redis and as the query service has them."""
+    for books in system.books():
+        if not books.balance or books.dead or books.length:
+            yield Finding(f"{when}: the books are not those of an empty backlog: {books}")
+    answer = system.query.get("/audit")
+    if answer.status != http.client.OK or answer.json["balance"] is not True:
+        yield Finding(f"{when}: GET /audit answers {answer.status} {answer.body.decode()}")
+
+
+def wrong_answers(system: System, hashes: Sequence[Hash], when: str) -> Iterator[Finding]:
+    """Yield answers of the query service that differ from the hashes, for some of them."""
+    step = len(hashes) // ASKED_MAX + 1
+    for each in hashes[::step]:
+        day, _, hour_of_day = str(each.hour).partition("T")
+        path = f"/{each.key}/sum/{day}/{hour_of_day}"
+        answer = system.query.get(path)
+        if answer.status != http.client.OK or answer.json["value"] != each.aggregate.sum:
+            yield Finding(f"{when}: GET {path} answers {answer.status} {answer.body.decode()}")

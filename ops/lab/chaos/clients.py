@@ -1,0 +1,194 @@
+"""Clients that write each batch into the ledger, and repeat it until they know its outcome."""
+
+from collections.abc import Sequence
+from random import Random
+from threading import Event, Lock, Thread
+from time import gmtime, monotonic, strftime
+from typing import Literal, Self
+
+from ops.lab.chaos.requests import Answer, Line, Request
+from ops.lab.chaos.verdict import Finding
+from ops.lab.ledger import Ledger
+from ops.lab.service import Service
+
+Manner = Literal["plain", "losing every first answer", "to all collectors at once"]
+"""How clients send what has an Idempotency-Key."""
+
+CLIENTS = 6
+KEYS_AT_ONCE = 6
+"""Keys that a client sends at a time, each until it is full; they lie in several partitions."""
+
+MESSAGES_PER_BATCH_MAX = 8
+UNKEYED_SHARE = 0.2
+"""Of the batches are sent without an Idempotency-Key, and never repeated."""
+
+PAUSE_S = 0.03
+PAUSE_AFTER_FAILURE_S = 0.05
+
+
+class Load:
+    """All clients of a run.
+
+    Attributes:
+        manner: How they send now.
+        batches: How many were begun.
+        findings: Answers that no client should get.
+    """
+
+    def __init__(self, ledger: Ledger, collectors: Sequence[Service], seed: int) -> None:
+        """Prepare it.
+
+        Args:
+            ledger: Where everything is written down.
+            collectors: Where to send; any of them will do.
+            seed: Decides what is sent.
+        """
+        self.manner: Manner = "plain"
+        self.batches = 0
+        self.findings: list[Finding] = []
+        self.stopping = Event()
+        self.leaving = Event()
+        self._lock = Lock()
+        self._clients = [
+            Client(self, f"chaos.{i}", ledger, collectors, Random(f"{seed} client {i}"))  # noqa: S311
+            for i in range(CLIENTS)
+        ]
+
+    def start(self) -> Self:
+        """Let them begin."""
+        for client in self._clients:
+            client.start()
+        return self
+
+    def finish(self, timeout_s: float) -> list[Finding]:
+        """Let each repeat what it has until it is known, and begin no more.
+
+        Returns:
+            The batches that nobody came to know enough of.
+        """
+        self.stopping.set()
+        give_up = monotonic() + timeout_s
+        for client in self._clients:
+            client.join(max(0.0, give_up - monotonic()))
+        stuck = [client for client in self._clients if client.is_alive()]
+        self.leave()
+        return [
+            Finding(
+                f"no 202 within {timeout_s:g} s after the faults; at last: {client.last.told}",
+                client.batch,
+            )
+            for client in stuck
+        ]
+
+    def leave(self) -> None:
+        """Let them go, whatever they have."""
+        self.stopping.set()
+        self.leaving.set()
+
+    def began(self) -> None:
+        """Count a batch."""
+        with self._lock:
+            self.batches += 1
+
+    def found(self, batch: str, answer: Answer) -> None:
+        """Write down an answer that no client should get."""
+        text = f"at {strftime('%T', gmtime())} UTC batch {batch} was answered {answer.told}"
+        with self._lock:
+            self.findings.append(Finding(text, batch))
+
+
+class Client(Thread):
+    """One app: it has one batch at a time.
+
+    Attributes:
+        batch: The id of its batch.
+        last: The last answer to it.
+    """
+
+    def __init__(
+        self,
+        load: Load,
+        name: str,
+        ledger: Ledger,
+        collectors: Sequence[Service],
+        random: Random,
+    ) -> None:
+        """Prepare it.
+
+        Args:
+            load: Says how to send, and until when.
+            name: Its keys and batches begin with it.
+            ledger: Where everything is written down.
+            collectors: Where to send.
+            random: Decides what is sent, and where to.
+        """
+        super().__init__(name=name, daemon=True)
+        self._load = load
+        self._ledger = ledger
+        self._random = random
+        self._lines = [Line(collector.port) for collector in collectors]
+        self._keys: list[str] = []
+        self._keys_made = 0
+        self.batch = ""
+        self.last = Answer("fail", "nothing was sent")
+
+    def run(self) -> None:
+        """Send batches until it is enough."""
+        number = 0
+        while not self._load.stopping.wait(PAUSE_S):
+            number += 1
+            self._load.began()
+            self._send(number)
+
+    def _send(self, number: int) -> None:
+        is_keyed = self._random.random() >= UNKEYED_SHARE
+        self.batch = f"{self.name}/{number}" if is_keyed else f"{self.name}/{number}-unkeyed"
+        messages = self._ledger.open(self.batch, self._choose_keys())
+        if is_keyed:
+            self._send_until_known(Request.of(messages, self.batch))
+        else:
+            self._attempt(Request.of(messages), [self._random.choice(self._lines)])
+
+    def _choose_keys(self) -> list[str]:
+        """Return the keys of a batch's messages, each with room for a whole batch."""
+        self._keys = [
+            key for key in self._keys if self._ledger.room_of(key) >= MESSAGES_PER_BATCH_MAX
+        ]
+        while len(self._keys) < KEYS_AT_ONCE:
+            self._keys_made += 1
+            self._keys.append(f"{self.name}.{self._keys_made}")
+        return self._random.choices(self._keys, k=self._random.randint(1, MESSAGES_PER_BATCH_MAX))
+
+    def _send_until_known(self, request: Request) -> None:
+        if self._load.manner == "losing every first answer":
+            self._lose_answer(request)
+        while not self._load.leaving.is_set():
+            if self._load.manner == "to all collectors at once":
+                is_known = self._attempt(request, self._lines)
+            else:
+                is_known = self._attempt(request, [self._random.choice(self._lines)])
+            if is_known:
+                return
+            self._load.leaving.wait(PAUSE_AFTER_FAILURE_S)
+
+    def _lose_answer(self, request: Request) -> None:
+        attempt = self._ledger.about_to_send(self.batch)
+        line = self._random.choice(self._lines)
+        line.send(request)
+        line.hang_up()
+        self._ledger.answered(attempt, "info")
+
+    def _attempt(self, request: Request, lines: Sequence[Line]) -> bool:
+        """Send a request once down each line; return whether there is no more to find out."""
+        attempts = []
+        for line in lines:
+            attempts.append((line, self._ledger.about_to_send(self.batch)))
+            line.send(request)
+        is_known = False
+        for line, attempt in attempts:
+            self.last = answer = line.answer(request)
+            self._ledger.answered(attempt, answer.outcome)
+            is_known = is_known or answer.is_wrong or answer.outcome == "ok"
+            if answer.is_wrong:
+                self._load.found(self.batch, answer)
+        return is_known

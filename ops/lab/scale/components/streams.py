@@ -1,0 +1,139 @@
+"""Redis and the worker, each by itself: from work of several kinds the price of each unit."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from time import monotonic
+
+from metrics.aggregate import Aggregate
+from metrics.histogram import value_of
+from ops.lab.scale.components.workbench import Kind, Spent, Workbench
+from ops.lab.scale.prices import Counts, Prices, fit
+from ops.local.redis_server import EmbeddedRedis
+
+KINDS = (
+    Kind(is_alone=True),
+    Kind(),
+    Kind(messages=100),
+    Kind(messages=1000),
+    Kind(keys=20, batches=20),
+    Kind(batches=4, messages=1000),
+    Kind(batches=20, is_marked=True),
+    Kind(keys=20, batches=20, messages=10, is_marked=True),
+)
+"""Enough of them to tell all units apart."""
+
+_FEW, _MANY = Kind(), Kind(messages=1000)
+_BUCKETS = (1, 10, 100, 300, 500, 520, 1000)
+"""A hash of more than 512 fields is a table, and several times as large."""
+
+_COUNT = 1000
+
+_MARKED = Kind(batches=20, is_marked=True)
+_APPENDS = 50
+"""Of the same kind, where one alone would be lost in what Redis sets aside."""
+
+
+@dataclass(frozen=True, slots=True)
+class StreamFigures:
+    """The figures of appending, folding and keeping; see ``Figures``."""
+
+    append_redis_s: Prices
+    append_bytes: Prices
+    fold_redis_s: Prices
+    fold_worker_s: Prices
+    fold_bytes: Prices
+    key_hour_bytes: dict[int, float]
+    backlog_bytes: Prices
+    mark_bytes: float
+
+
+def measure_streams(server: EmbeddedRedis, seconds: float) -> StreamFigures:
+    """Measure Redis and the worker's code.
+
+    Args:
+        server: A Redis that is up and empty.
+        seconds: Of work, each kind.
+    """
+    bench = Workbench(server)
+    appended: list[Spent] = []
+    folded = [_idle(bench, seconds)]
+    append_bytes: list[tuple[Counts, float]] = []
+    fold_bytes = [_wire_bytes(bench, partial(bench.fold, None))]
+    for kind in KINDS:
+        append_bytes.append(_wire_bytes(bench, partial(bench.append, kind)))
+        fold_bytes.append(_wire_bytes(bench, partial(bench.fold, kind)))
+        appends, folds = _in_turns(bench, kind, seconds)
+        appended.append(appends)
+        folded.append(folds)
+    found = StreamFigures(
+        append_redis_s=fit([(each.counts, each.redis_s) for each in appended]),
+        append_bytes=fit(append_bytes),
+        fold_redis_s=fit([(each.counts, each.redis_s) for each in folded]),
+        fold_worker_s=fit([(each.counts, each.own_s) for each in folded]),
+        fold_bytes=fit(fold_bytes),
+        key_hour_bytes=_key_hour_bytes(bench),
+        backlog_bytes=_backlog_bytes(bench),
+        mark_bytes=_mark_bytes(bench),
+    )
+    bench.close()
+    return found
+
+
+def _in_turns(bench: Workbench, kind: Kind, seconds: float) -> tuple[Spent, Spent]:
+    """Append and fold for so long; return what each has cost in all."""
+    appends, folds = bench.append(kind), bench.fold(kind)
+    give_up = monotonic() + seconds
+    while monotonic() < give_up:
+        appends = appends.and_also(bench.append(kind))
+        folds = folds.and_also(bench.fold(kind))
+    return appends, folds
+
+
+def _idle(bench: Workbench, seconds: float) -> Spent:
+    """Let the worker's code find nothing for so long."""
+    folds = bench.fold(None)
+    give_up = monotonic() + seconds
+    while monotonic() < give_up:
+        folds = folds.and_also(bench.fold(None))
+    return folds
+
+
+def _wire_bytes(bench: Workbench, work: Callable[[], Spent]) -> tuple[Counts, float]:
+    """Return the counts of some work, and the bytes that it moved, without those of a look."""
+    first = bench.told()
+    second = bench.told()
+    counts = work().counts
+    look = second.since(first).wire_bytes
+    return counts, bench.told().since(second).wire_bytes - look
+
+
+def _key_hour_bytes(bench: Workbench) -> dict[int, float]:
+    """Return buckets -> bytes of key-hours, from a few to more than a listpack holds."""
+    found: dict[int, float] = {}
+    for buckets in _BUCKETS:
+        values = [value_of(bucket) for bucket in range(1, buckets + 1)]
+        name = bench.hour_of(f"size-{buckets}", Aggregate.of(values, [_COUNT] * buckets))
+        found[buckets] = bench.size_of(name)
+    return found
+
+
+def _backlog_bytes(bench: Workbench) -> dict[str, float]:
+    sizes: list[tuple[Counts, float]] = []
+    for kind in (_FEW, _MANY):
+        before = bench.streams_bytes()
+        counts = [bench.append(kind).counts for _ in range(_APPENDS)]
+        entries, messages = (sum(each[unit] for each in counts) for unit in ("call", "message"))
+        sizes.append(({"entry": entries, "message": messages}, bench.streams_bytes() - before))
+        bench.fold(kind)
+    return fit(sizes)
+
+
+def _mark_bytes(bench: Workbench) -> float:
+    """Return what a mark leaves behind once its entry is committed."""
+    before = bench.told().memory_bytes
+    marks = 0.0
+    for _ in range(_APPENDS):
+        marks += bench.append(_MARKED).counts["mark"]
+        bench.fold(_MARKED)
+    return (bench.told().memory_bytes - before) / marks

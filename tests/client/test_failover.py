@@ -1,0 +1,167 @@
+"""Apps, as processes, whose collectors die: all that they record counts once, and none waits."""
+
+import http.client
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ops.lab.chaos.apps.check import differences
+from ops.lab.chaos.apps.report import KeyHour, Report
+from ops.lab.service import ROOT, Answer
+from tests.lab.test_chaos import last_line, numbers_in
+
+
+def run(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    """Do a run to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", "ops.lab.chaos.apps", "--calm", "1", *arguments],
+        cwd=ROOT,
+        env={**os.environ, "TMPDIR": str(folder)},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+
+
+def passed(folder: Path, *arguments: str) -> dict[str, int]:
+    """Do a run, check that it passes and leaves nothing, and return what its verdict says."""
+    done = run(folder, *arguments)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert last_line(done.stdout).startswith("PASS seed=")
+    assert not list(folder.iterdir())
+    return numbers_in(last_line(done.stdout))
+
+
+def test_a_collector_that_dies_costs_no_message_and_no_app_waits(tmp_path: Path) -> None:
+    """Whichever dies, and when: the other one takes over, and nothing counts twice."""
+    numbers = passed(tmp_path, "--seed", "11", "--seconds", "3")
+
+    assert numbers["faults"] >= 2
+    assert numbers["recorded"] > 2000
+    assert numbers["dropped"] == 0
+
+
+def test_what_is_recorded_while_all_collectors_are_away_counts_or_is_told_to_be_dropped(
+    tmp_path: Path,
+) -> None:
+    """All of it with a buffer that is large enough; else counted and dropped make up the whole."""
+    numbers = passed(tmp_path, "--seed", "12", "--away", "2")
+
+    assert numbers["recorded"] > 2000
+    assert 0 < numbers["dropped"] < numbers["recorded"]
+
+
+def test_a_client_that_does_not_tell_what_it_drops_is_found_out(tmp_path: Path) -> None:
+    """The run fails, names the key and the hour, and keeps its logs."""
+    shutil.copytree(ROOT / "src" / "metrics", tmp_path / "source" / "metrics")
+    with (tmp_path / "source" / "metrics" / "client" / "buffer.py").open("a") as buffer:
+        buffer.write("\n\nBuffer.take_drops = lambda self: {}\n")
+    (tmp_path / "run").mkdir()
+
+    done = run(
+        tmp_path / "run",
+        *("--seed", "13", "--away", "2", "--processes", "2", "--source", str(tmp_path / "source")),
+    )
+
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert last_line(done.stdout).startswith("FAIL seed=13 ")
+    assert "checkout.web-2 in " in done.stdout
+    assert "checkout.web-1 in " not in done.stdout
+    assert list((tmp_path / "run").iterdir())
+
+
+def report(**hours: KeyHour) -> Report:
+    """Return that of an app that has delivered what it recorded, by the hour of the day."""
+    named = {f"2026-11-23T{hour.removeprefix('at_')}": each for hour, each in hours.items()}
+    found = Report("app.web-1", named, is_delivered=True)
+    found.stats = {
+        "recorded": found.recorded,
+        "sent": found.recorded - found.dropped,
+        "rejected": 0,
+        "dropped": found.dropped,
+        "buffered": 0,
+    }
+    return found
+
+
+class QueryService:
+    """Answers with what it is given, as the real one does."""
+
+    def __init__(self, **hours: KeyHour) -> None:
+        self._hours = hours
+
+    def get(self, path: str) -> Answer:
+        """Return a statistic of one of its hours."""
+        _, key, stat, _, hour = path.split("/")
+        assert key == "app.web-1"
+        found = self._hours.get(f"at_{hour}", KeyHour())
+        members = {"value": getattr(found, stat)} if found.count else {}
+        if found.dropped:
+            members["dropped"] = found.dropped
+        return answer(200 if found.count else 404, members)
+
+
+def answer(status: int, members: dict[str, float]) -> Answer:
+    """Return an answer in JSON."""
+    return Answer(status, http.client.HTTPMessage(), json.dumps(members).encode())
+
+
+def test_what_is_counted_as_it_was_recorded_makes_no_difference() -> None:
+    """In each of its hours, with what was dropped."""
+    hours = {"at_14": KeyHour(2, 5.0, 1), "at_15": KeyHour(0, 0.0, 3)}
+
+    assert list(differences([report(**hours)], QueryService(**hours).get)) == []
+
+
+@pytest.mark.parametrize(
+    "answered",
+    [
+        {"at_14": KeyHour(2, 5.0, 1)},
+        {"at_14": KeyHour(4, 23.0, 1)},
+        {"at_14": KeyHour(3, 15.0, 1)},
+        {"at_14": KeyHour(3, 14.0)},
+        {"at_14": KeyHour(2, 5.0, 1), "at_15": KeyHour(1, 9.0)},
+    ],
+    ids=["lost", "twice", "another value", "a drop that is not told", "in the wrong hour"],
+)
+def test_each_message_that_is_counted_wrongly_is_found(answered: dict[str, KeyHour]) -> None:
+    """Whatever else makes up for it in number."""
+    recorded = report(at_14=KeyHour(3, 14.0, 1), at_15=KeyHour())
+
+    found = list(differences([recorded], QueryService(**answered).get))
+
+    assert found
+    assert all(each.startswith("app.web-1 in 2026-11-23T1") for each in found)
+
+
+@pytest.mark.parametrize(
+    ("name", "told"), [("sent", 1), ("rejected", 1), ("dropped", 1), ("buffered", 1)]
+)
+def test_a_client_that_tells_other_numbers_is_found(name: str, told: int) -> None:
+    """Though all of its messages count."""
+    hours = {"at_14": KeyHour(2, 5.0)}
+    recorded = report(**hours)
+    recorded.stats[name] = told
+
+    (found,) = differences([recorded], QueryService(**hours).get)
+
+    assert found.startswith("app.web-1: its client's stats are ")
+
+
+def test_a_client_that_did_not_deliver_is_found() -> None:
+    """By what its close() says."""
+    hours = {"at_14": KeyHour(2, 5.0)}
+    recorded = report(**hours)
+    recorded.is_delivered = False
+
+    (found,) = differences([recorded], QueryService(**hours).get)
+
+    assert "not all was delivered" in found

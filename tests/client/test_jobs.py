@@ -1,0 +1,35 @@
+"""The client in the job queues that apps use: what a job records arrives, once."""
+
+from ops.local.redis_server import EmbeddedRedis
+from tests.client.apps.jobs import JOBS
+from tests.conftest import wait_until
+from tests.support.fake_collector import FakeCollector
+from tests.support.scenarios import run, running
+
+OF_EACH = [float(number) for number in range(JOBS)]
+
+
+def test_children_of_celerys_pool_deliver_when_they_end(
+    own_redis: EmbeddedRedis, fake: FakeCollector
+) -> None:
+    """Each after one task, by ``os._exit``, when Celery has said that it will."""
+    with running("jobs.py", "celery", own_redis.url, fake.url):
+        wait_until(lambda: len(fake.values("jobs")) >= JOBS)
+
+    assert sorted(fake.values("jobs")) == OF_EACH
+
+
+def test_a_job_of_rq_that_flushes_delivers(own_redis: EmbeddedRedis, fake: FakeCollector) -> None:
+    """Its process ends by ``os._exit`` as soon as it is done, and tells nobody."""
+    run("jobs.py", "work_and_flush", own_redis.url, fake.url)
+
+    assert sorted(fake.values("jobs")) == OF_EACH
+
+
+def test_jobs_of_rq_that_do_not_flush_send_nothing_twice(
+    own_redis: EmbeddedRedis, fake: FakeCollector
+) -> None:
+    """What was not sent by then is lost with the process; README says so."""
+    run("jobs.py", "work", own_redis.url, fake.url)
+
+    assert len(set(fake.values("jobs"))) == len(fake.values("jobs"))

@@ -1,0 +1,19 @@
+"""The client in the children of ``multiprocessing``, which end in a way of their own."""
+
+import pytest
+
+from tests.support.fake_collector import fake_collector
+from tests.support.scenarios import run
+
+TASKS = 6
+
+
+@pytest.mark.parametrize("way", ["process", "pool", "executor"])
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_children_deliver_when_they_end(method: str, way: str) -> None:
+    """They return, and nothing else; no value counts twice."""
+    with fake_collector() as collector:
+        run("multiprocesses.py", method, way, str(TASKS), collector.url)
+
+    assert sorted(collector.values("children")) == list(range(TASKS))
+    assert collector.values("parent") == [1]

@@ -1,0 +1,1 @@
+"""The collector, over HTTP and in its parts."""

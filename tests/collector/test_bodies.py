@@ -1,0 +1,354 @@
+"""Request bodies: every form that a collector takes, and what it says of the rest."""
+
+import json
+
+import falcon
+import pytest
+
+from api.collector import bodies
+from api.collector.batch_builder import ERRORS_SHOWN_MAX, Draft
+from api.collector.bodies import MESSAGES_MAX, read_body
+from api.problems import Problem
+from metrics.hours import Hour
+
+NOW = 1795442400.0 + 1800  # 2026-11-23T14:30:00Z
+JSON = "application/json"
+NDJSON = "application/x-ndjson"
+TEXT = "text/plain"
+FORM = "application/x-www-form-urlencoded"
+
+
+def draft(may_write: str = "") -> Draft:
+    """Return an empty draft."""
+    return Draft(
+        arrival=NOW,
+        retention_days=30,
+        may_write=lambda key: key.startswith(may_write),
+    )
+
+
+def read(content_type: str | None, body: str | bytes, may_write: str = "") -> Draft:
+    """Return what was read of a body."""
+    found = draft(may_write)
+    read_body(content_type, body.encode() if isinstance(body, str) else body, found)
+    return found
+
+
+def columns(found: Draft) -> dict[str, str]:
+    """Return the good messages: key-hour to values."""
+    return {
+        column.key_hour.removeprefix("2026-11-23T14:"): column.text
+        for column in found.columns(1).get(0, [])
+        if not column.dropped
+    }
+
+
+GOOD = {
+    "object": (JSON, '{"key":"a","value":123.4}', {"a": "123.4"}),
+    "pair": (JSON, '["a",123.4]', {"a": "123.4"}),
+    "array of objects": (
+        JSON,
+        '[{"key":"a","value":1},{"key":"b","value":2},{"key":"a","value":3}]',
+        {"a": "1.0,3.0", "b": "2.0"},
+    ),
+    "array of pairs": (JSON, '[["a",1],["b",2]]', {"a": "1.0", "b": "2.0"}),
+    "array of both": (JSON, '[["a",1],{"key":"b","value":2}]', {"a": "1.0", "b": "2.0"}),
+    "column": (JSON, '{"key":"a","values":[123.4,98.1]}', {"a": "123.4,98.1"}),
+    "array of columns": (
+        JSON,
+        '[{"key":"a","values":[1,2]},{"key":"b","values":[3]}]',
+        {"a": "1,2", "b": "3"},
+    ),
+    "columns with spaces": (JSON, '{"key":"a","values":[1, 2]}', {"a": "1.0,2.0"}),
+    "spaces around": (JSON, ' \n [ ["a" , 1 ] ] \n', {"a": "1.0"}),
+    "a charset": ("Application/JSON; charset=UTF-8", '["a",1]', {"a": "1.0"}),
+    "ndjson": (
+        NDJSON,
+        '{"key":"a","value":1}\n\n{"key":"b","values":[2,3]}\r\n["a",4]\n',
+        {"a": "1.0,4.0", "b": "2.0,3.0"},
+    ),
+    "text": (TEXT, "a,123.4\nb, 98.1\n\n", {"a": "123.4", "b": "98.1"}),
+    "StatsD": (TEXT, "a:123.4|ms\na:5|ms|@0.1", {"a": "123.4,5.0*10"}),
+    "a StatsD key with colons": (TEXT, "a:b:1|ms", {"a:b": "1.0"}),
+    "form": (FORM, "key=a&value=123.4", {"a": "123.4"}),
+    "form with another order": (FORM, "value=1&key=a%3Ab", {"a:b": "1.0"}),
+    "form that is JSON": (FORM, '{"key":"a","value":1}', {"a": "1.0"}),
+    "form that is a JSON array": (FORM, '  [["a",1]]', {"a": "1.0"}),
+    "form that is text": (FORM, "a,1\nb,2", {"a": "1.0", "b": "2.0"}),
+    "form that is StatsD": (FORM, "a:1|ms", {"a": "1.0"}),
+    "no type at all": (None, "a,1", {"a": "1.0"}),
+}
+
+
+@pytest.mark.parametrize(("content_type", "body", "expected"), GOOD.values(), ids=GOOD)
+def test_every_form_is_taken(content_type: str | None, body: str, expected: dict[str, str]) -> None:
+    """All messages of it, each under its key."""
+    found = read(content_type, body)
+
+    assert columns(found) == expected
+    assert found.accepted == sum(text.count(",") + 1 for text in expected.values())
+    assert found.rejected == 0
+
+
+def test_an_object_may_have_a_timestamp() -> None:
+    """Unix seconds or RFC 3339; the message belongs to its hour."""
+    found = read(
+        JSON,
+        json.dumps(
+            [
+                {"key": "a", "value": 1, "timestamp": NOW - 3600},
+                {"key": "a", "value": 2, "timestamp": "2026-11-23T14:00:00+01:00"},
+                {"key": "a", "value": 3},
+            ]
+        ),
+    )
+
+    assert columns(found) == {"2026-11-23T13:a": "1.0,2.0", "a": "3.0"}
+
+
+def test_a_column_may_have_timestamps() -> None:
+    """One beside each value."""
+    found = read(JSON, json.dumps({"key": "a", "values": [1, 2], "timestamps": [NOW, NOW - 3600]}))
+
+    assert columns(found) == {"a": "1.0", "2026-11-23T13:a": "2.0"}
+
+
+def test_a_form_may_have_a_timestamp() -> None:
+    """As a number or a string."""
+    assert columns(read(FORM, f"key=a&value=1&timestamp={NOW - 3600:.0f}")) == {
+        "2026-11-23T13:a": "1.0"
+    }
+    assert columns(read(FORM, "key=a&value=1&timestamp=2026-11-23T13:00:00Z")) == {
+        "2026-11-23T13:a": "1.0"
+    }
+
+
+BAD_MESSAGES = {
+    "NaN": ('{"key":"a","value":NaN}', "value must be finite, got nan"),
+    "Infinity": ('{"key":"a","value":Infinity}', "value must be finite, got inf"),
+    "-Infinity": ('["a",-Infinity]', "value must be finite, got -inf"),
+    "too large": ('["a",1e999]', "value must be finite, got inf"),
+    "a huge integer": ('["a",1' + "0" * 400 + "]", "value must be finite"),
+    "negative": ('["a",-1]', "value must be 0 or more, got -1"),
+    "boolean": ('["a",true]', "value must be a number, got True"),
+    "string": ('["a","1"]', "value must be a number, got '1'"),
+    "null": ('{"key":"a","value":null}', "value must be a number, got None"),
+    "bad key": ('["a b",1]', "key must be 1 to 128 characters"),
+    "a lone surrogate": ('["\\ud800",1]', "key must be 1 to 128 characters"),
+    "no value": ('{"key":"a"}', "a message must have value"),
+    "no key": ('{"value":1}', "a message must have key"),
+    "unknown field": ('{"key":"a","value":1,"unit":"ms"}', "unknown field 'unit'; known are key"),
+    "bad timestamp": ('{"key":"a","value":1,"timestamp":"now"}', "timestamp must be Unix seconds"),
+    "null timestamp": ('{"key":"a","value":1,"timestamp":null}', "timestamp must not be null"),
+    "milliseconds": (f'{{"key":"a","value":1,"timestamp":{NOW * 1000}}}', "timestamp must lie"),
+    "too long a pair": ('["a",1,2]', "a message must be"),
+    "a number": ("5", "a message must be"),
+    "a lone value's timestamps": ('{"key":"a","value":1,"timestamps":[1]}', "timestamps stand"),
+    "no array of values": ('{"key":"a","values":5}', "values must be an array"),
+}
+
+
+@pytest.mark.parametrize(("item", "detail"), BAD_MESSAGES.values(), ids=BAD_MESSAGES)
+def test_a_bad_message_is_named_and_the_good_ones_are_taken(item: str, detail: str) -> None:
+    """By its index from 0, with the rule that it breaks."""
+    found = read(JSON, f'[["good",1],{item},["good",2]]')
+
+    assert columns(found) == {"good": "1.0,2.0"}
+    assert (found.accepted, found.rejected) == (2, 1)
+    assert found.errors[0].index == 1
+    assert found.errors[0].detail.startswith(detail)
+
+
+@pytest.mark.parametrize(
+    ("column", "messages"),
+    [
+        ('{"key":"a","values":[1,2,3],"timestamps":[1,2]}', 3),
+        ('{"key":"a","values":[1,2,3],"timestamps":5}', 3),
+        (f'{{"key":"a","values":[1,2],"timestamps":[{NOW},null]}}', 2),
+        ('{"key":"a","values":[1,2],"value":3}', 2),
+        ('{"key":"a","values":[1,2],"unit":"ms"}', 2),
+        ('{"values":[1,2]}', 2),
+    ],
+)
+def test_a_bad_column_is_rejected_whole(column: str, messages: int) -> None:
+    """Each of its values counts as a bad message."""
+    found = read(JSON, f'[{column},["good",1]]')
+
+    assert (found.accepted, found.rejected) == (1, messages)
+    assert [error.index for error in found.errors] == list(range(messages))
+
+
+def test_a_bad_value_in_a_column_leaves_the_others() -> None:
+    """Indexes go on through the values of a column."""
+    found = read(JSON, '[["a",1],{"key":"b","values":[1,-1,2]},["a",-2]]')
+
+    assert columns(found) == {"a": "1.0", "b": "1.0,2.0"}
+    assert [error.index for error in found.errors] == [2, 4]
+
+
+@pytest.mark.parametrize(
+    ("line", "detail"),
+    [
+        ("a", "a line must be key,value or key:value|ms"),
+        ("a,", "value must be a number, got ''"),
+        ("a,nan", "value must be finite, got 'nan'"),
+        ("a b,1", "key must be"),
+        ("a:1|c", "of StatsD only timings are taken"),
+        ("a:1|ms|@2", "sample rate must be"),
+        ("a:-1|ms", "value must be 0 or more"),
+        ("a:1|ms|#tag", "a line must be key,value or key:value|ms"),
+    ],
+)
+def test_a_bad_line_is_named(line: str, detail: str) -> None:
+    """And the lines around it are taken."""
+    found = read(TEXT, f"good,1\n{line}\ngood,2")
+
+    assert columns(found) == {"good": "1.0,2.0"}
+    assert [(error.index, error.detail[: len(detail)]) for error in found.errors] == [(1, detail)]
+
+
+def test_a_line_of_ndjson_that_is_no_json_is_named() -> None:
+    """Lines do not depend on each other."""
+    found = read(NDJSON, '["a",1]\n{"key":\n["a",2]')
+
+    assert columns(found) == {"a": "1.0,2.0"}
+    assert found.errors[0].detail.startswith("The line is not JSON")
+
+
+def test_a_sampled_message_among_others_keeps_their_weights() -> None:
+    """Before and after it."""
+    assert columns(read(TEXT, "a,1\na:2|ms|@0.5\na,3")) == {"a": "1.0,2.0*2,3.0"}
+
+
+def test_only_the_first_errors_are_told() -> None:
+    """All of them are counted."""
+    found = read(JSON, json.dumps([["a", -1]] * 1000 + [["a", 1]]))
+
+    assert (found.accepted, found.rejected) == (1, 1000)
+    assert [error.index for error in found.errors] == list(range(ERRORS_SHOWN_MAX))
+
+
+def test_a_key_that_the_sender_may_not_write_is_named() -> None:
+    """And told from what is wrong by itself."""
+    found = read(JSON, '[["shop.a",1],["other",1],["shop.b",-1]]', may_write="shop.")
+
+    assert columns(found) == {"shop.a": "1.0"}
+    assert (found.rejected, found.forbidden) == (2, 1)
+    assert found.errors[0].detail == "this token may not write the key other"
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body"),
+    [
+        (JSON, ""),
+        (JSON, "{"),
+        (JSON, "[" * 100_000),
+        (JSON, b"\xef\xbb\xbf[]"),
+        (JSON, b'["a\xff",1]'),
+        (JSON, '["a",1] ["a",2]'),
+        (JSON, '["a",' + "1" * 5000 + "]"),
+        (TEXT, b"a\xff,1"),
+        (FORM, "key=a"),
+        (FORM, "key=a&value=1&value=2"),
+        (FORM, "key=a&value=1&unit=ms"),
+        (FORM, b"key=a&value=\xff"),
+    ],
+)
+def test_what_cannot_be_read_is_a_bad_request(content_type: str, body: str | bytes) -> None:
+    """Nothing of it is taken."""
+    with pytest.raises(falcon.HTTPBadRequest):
+        read(content_type, body)
+
+
+TOO_MANY = MESSAGES_MAX + 1
+TINY = {
+    "lines": (TEXT, "a,1\n" * TOO_MANY),
+    "blank lines": (TEXT, "a,1" + "\n" * 8_000_000 + "a,1"),
+    "lines of JSON": (NDJSON, '["a",1]\n' * TOO_MANY),
+    "columns in lines of JSON": (NDJSON, ('{"key":"a","values":[1' + ",1" * 50_000 + "]}\n") * 3),
+    "rows": (JSON, json.dumps([{"key": "a", "value": 1}] * TOO_MANY)),
+    "pairs": (JSON, json.dumps([["a", 1]] * TOO_MANY)),
+    "a column": (JSON, json.dumps({"key": "a", "values": [1] * TOO_MANY})),
+    "a column of a bad key": (JSON, '{"key":"a b","values":[1' + ",1" * 3_900_000 + "]}"),
+    "what is no message": (JSON, "[1" + ",1" * 3_900_000 + "]"),
+    "timestamps": (JSON, '{"key":"a","values":[1],"timestamps":[1' + ",1" * 3_900_000 + "]}"),
+}
+
+
+@pytest.mark.parametrize(("content_type", "body"), TINY.values(), ids=TINY)
+def test_a_request_has_a_bounded_number_of_messages(content_type: str, body: str) -> None:
+    """A process does nothing else while it looks at them, however short they are."""
+    with pytest.raises(Problem, match="413") as problem:
+        read(content_type, body)
+
+    assert "send smaller batches" in str(problem.value.description)
+
+
+def test_as_many_messages_as_a_request_may_have_are_taken() -> None:
+    """To the last."""
+    assert read(TEXT, "a,1\n" * MESSAGES_MAX).accepted == MESSAGES_MAX
+    assert read(JSON, json.dumps({"key": "a", "values": [1] * MESSAGES_MAX})).accepted == (
+        MESSAGES_MAX
+    )
+
+
+@pytest.mark.parametrize(
+    ("field", "detail"),
+    [("key", "key must be"), ("timestamp", "timestamp must be Unix seconds")],
+)
+def test_what_a_column_has_once_is_looked_at_once(field: str, detail: str) -> None:
+    """Else a long key that is none would be told again for each value."""
+    looked_at = 0
+
+    class Odd:
+        def __repr__(self) -> str:
+            nonlocal looked_at
+            looked_at += 1
+            return "odd"
+
+    found = draft()
+    bodies._add_column({"key": "a", "values": [1, 2, 3], field: Odd()}, found)
+
+    assert (found.accepted, found.rejected, looked_at) == (0, 3, 1)
+    assert found.errors[2].detail.startswith(detail)
+
+
+def test_only_one_unknown_field_is_named() -> None:
+    """However many there are."""
+    found = read(JSON, json.dumps({f"field-{i}": 1 for i in range(1000)}))
+
+    assert found.errors[0].detail.startswith("unknown field 'field-0'; known are key")
+
+
+@pytest.mark.parametrize(
+    "content_type", ["application/xml", "text/html", "application/json; charset=latin-1", "json"]
+)
+def test_an_unknown_type_is_named(content_type: str) -> None:
+    """With those that are known."""
+    with pytest.raises(falcon.HTTPUnsupportedMediaType):
+        read(content_type, '["a",1]')
+
+
+def test_messages_without_a_timestamp_belong_to_the_hour_of_their_arrival() -> None:
+    """Fixed once, by the collector."""
+    found = Draft(
+        arrival=1795442400.0 - 0.001,
+        retention_days=30,
+        may_write=lambda key: True,
+    )
+    read_body(TEXT, b"a,1", found)
+
+    assert list(columns(found)) == [f"{Hour.parse('2026-11-23T13')}:a"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"key":"a","key":"b","value":1,"value":2}',
+        '[["c",3],{"key":"a","key":"b","value":1,"value":2}]',
+        '[{"key":"a","key":"b","value":1,"value":2}]',
+    ],
+)
+def test_of_two_equal_names_the_last_counts(body: str) -> None:
+    """In the fast way as in the other."""
+    assert columns(read(JSON, body))["b"] == "2.0"

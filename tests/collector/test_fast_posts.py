@@ -1,0 +1,139 @@
+"""Plain posts: read and appended together, and each answered by what became of its own messages."""
+
+from collections.abc import Callable, Sequence
+
+import gevent
+from hypothesis import given
+from hypothesis import strategies as st
+
+from api.collector import fast_json
+from api.collector.app import create_app
+from api.collector.fast_path import Direct
+from metrics.connection import Connection, command
+from metrics.errors import StorageUnavailableError
+from metrics.keyspace import Partition, partition_of
+from metrics.settings import Settings
+from metrics.stream import SingleMessage
+from tests.support.away import PartlyAway
+from tests.support.streams import books_of
+
+NOW = 1795442400.0 + 1800  # 2026-11-23T14:30:00Z
+HOUR = int(NOW // 3600)
+
+HEAD = {
+    "REQUEST_METHOD": "POST",
+    "PATH_INFO": "/messages",
+    "CONTENT_TYPE": "application/json",
+    "CONTENT_LENGTH": "30",
+}
+
+PIECES = [
+    *(b'{"key":"a","value":1}', b'{"key":"b","value":2.5}', b'{"value":0,"key":"a"}'),
+    *(b'{"key":"a"', b'"value":1}', b"{", b"}", b",", b'"', b"[", b"]", b"1", b" ", b"\\", b""),
+    *(b'{"key":"a,', b'},{"key":"', b'{"key":"a}', b'{","value":1}', b'"a":1', b"null"),
+    *(b'{"key":"a b","value":1}', b'{"key":"a","value":-1}', b'{"key":"a","value":1e999}'),
+    b'{"key":"a","value":1},{"key":"b","value":2}',
+]
+
+
+def outcomes_of(take: Callable[[bytes], object], bodies: Sequence[bytes]) -> list[object]:
+    """Return what requests get that come in the same turn of the event loop."""
+    requests = [gevent.spawn(take, body) for body in bodies]
+    gevent.joinall(requests, timeout=60)
+    return [request.get(block=False) for request in requests]
+
+
+def take_of(connection: object, **environ: str) -> Callable[[bytes], object]:
+    """Return what takes the bodies of plain requests to a collector."""
+    settings = Settings.from_env({"REDIS_URL": "redis://unused", **environ})
+    app = create_app(connection, settings, now=lambda: NOW)
+    assert isinstance(app, Direct)
+    take = app.shortcut(HEAD)
+    assert take is not None
+    return take
+
+
+def accepted(outcome: object) -> bytes | None:
+    """Return the body of an answer, None if there is no answer."""
+    return outcome[2] if isinstance(outcome, tuple) else None
+
+
+@given(st.lists(st.lists(st.sampled_from(PIECES), min_size=1, max_size=4).map(b"".join)))
+def test_bodies_read_together_are_read_as_each_alone(bodies: list[bytes]) -> None:
+    """No message begins in one body and ends in another, and none is more than one."""
+    alone = [fast_json.read_singles([body], HOUR, 16) for body in bodies]
+
+    together = fast_json.read_singles(bodies, HOUR, 16)
+
+    if together is not None:
+        assert [[message] for message in together] == alone
+
+
+def test_a_body_is_one_message() -> None:
+    """With its partition, its key-hour and its value."""
+    (message,) = fast_json.read_singles([b'{"key":"a","value":1.50}'], HOUR, 16) or ()
+
+    assert message == SingleMessage(partition_of("a", 16), "2026-11-23T14:a", 1.5)
+
+
+def test_requests_that_come_together_share_an_entry(connection: Connection) -> None:
+    """Whether they have one message or many; what is not plain is left to others."""
+    bodies = [
+        *[b'{"key":"a","value":1}'] * 10,
+        b'[{"key":"a","value":1},{"key":"a","value":2}]',
+        b'{"key":"a","values":[1,2,3]}',
+        b'{"key":"a","value":-1}',
+        b"a,1",
+    ]
+
+    found = [accepted(outcome) for outcome in outcomes_of(take_of(connection), bodies)]
+
+    assert found[:10] == [b'{"accepted":1,"rejected":0}'] * 10
+    assert found[10:] == [
+        b'{"accepted":2,"rejected":0}',
+        b'{"accepted":3,"rejected":0}',
+        None,
+        None,
+    ]
+    books = books_of(connection, partition_of("a", 16))
+    assert (books["accepted"], books["appended"]) == (15, 1)
+
+
+def test_a_bad_body_among_good_ones_keeps_none_of_them(connection: Connection) -> None:
+    """They are read each by itself then."""
+    bodies = [b'{"key":"a","value":1}', b'{"key":"a b","value":1}', b'{"key":"b","value":1}']
+
+    found = [accepted(outcome) for outcome in outcomes_of(take_of(connection), bodies)]
+
+    assert [bool(answer) for answer in found] == [True, False, True]
+
+
+def test_a_node_that_is_away_fails_its_own_messages_alone(connection: Connection) -> None:
+    """Though others were read together with them; a batch on two nodes says what it has lost."""
+    away = partition_of("a", 16)
+    take = take_of(PartlyAway(connection, [away]))
+    both = b'[{"key":"a","value":1},{"key":"b","value":2}]'
+
+    lost, kept, partly = outcomes_of(
+        take, [b'{"key":"a","value":1}', b'{"key":"b","value":1}', both]
+    )
+
+    assert isinstance(lost, StorageUnavailableError)
+    assert lost.stored == "no"
+    assert accepted(kept) == b'{"accepted":1,"rejected":0}'
+    assert isinstance(partly, StorageUnavailableError)
+    assert books_of(connection, away)["accepted"] == 0
+    assert books_of(connection, partition_of("b", 16))["accepted"] == 2
+
+
+def test_a_partition_at_its_limit_refuses_its_own_messages_alone(connection: Connection) -> None:
+    """On one node as well."""
+    full = partition_of("a", 16)
+    connection.ask(command("XADD", Partition(full).stream, "*", "in", "the way"))
+    take = take_of(connection, METRICS_BACKLOG_LIMIT="1")
+
+    refused, kept = outcomes_of(take, [b'{"key":"a","value":1}', b'{"key":"b","value":1}'])
+
+    assert isinstance(refused, StorageUnavailableError)
+    assert refused.stored == "no"
+    assert accepted(kept) == b'{"accepted":1,"rejected":0}'

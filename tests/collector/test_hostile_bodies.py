@@ -1,0 +1,299 @@
+"""No body holds the process: its work is in slices, and others go on between them."""
+
+import contextlib
+import importlib
+import json
+import pkgutil
+import re
+import time
+from collections.abc import Callable
+from typing import Any
+
+import falcon
+import pytest
+
+import api
+import metrics
+import workers
+from api.collector.batch_builder import ERRORS_SHOWN_MAX, KEY_HOURS_MAX, WORK_MAX, Draft
+from api.collector.bodies import LINE_LENGTH_MAX, read_body
+from api.collector.json_pieces import WHOLE_BYTES_MAX
+from api.problems import Problem
+from metrics import message
+from metrics.entry import pack
+from metrics.errors import InvalidMessageError
+from metrics.message import parse_value, parse_weight, shown
+from tests.collector.test_bodies import JSON, NDJSON, NOW, TEXT
+from tests.conftest import assert_within
+
+MANY = 20 * WORK_MAX
+
+WORST = {
+    "pairs of what is nested": ("application/json", [["a", [[[[]]]]]] * MANY),
+    "rows with float timestamps": (
+        "application/json",
+        [{"key": "a", "value": 1, "timestamp": NOW + 0.5}] * MANY,
+    ),
+    "rows of ever new keys": (
+        "application/json",
+        [{"key": f"a{i}", "value": 1} for i in range(MANY)],
+    ),
+    "loss reports": ("application/json", [{"key": "a", "dropped": 1}] * MANY),
+    "unknown fields": ("application/json", [{"a": 1}] * MANY),
+    "a column of texts": ("application/json", {"key": "a", "values": ["x"] * MANY}),
+}
+LINES = {
+    "lines": ("text/plain", "a,1"),
+    "lines without numbers": ("text/plain", "a,x"),
+    "sampled timings": ("text/plain", "a:1|ms|@0.1"),
+    "ndjson with RFC 3339": (
+        "application/x-ndjson",
+        '{"key":"a","value":1,"timestamp":"2026-11-23T14:00:00Z"}',
+    ),
+    "ndjson that is none": ("application/x-ndjson", "{"),
+}
+BODIES = {
+    **{name: (kind, json.dumps(content).encode()) for name, (kind, content) in WORST.items()},
+    **{name: (kind, "\n".join([line] * MANY).encode()) for name, (kind, line) in LINES.items()},
+}
+
+
+def draft(breathe: Callable[[], None] = lambda: None) -> Draft:
+    """Return an empty draft."""
+    return Draft(arrival=NOW, retention_days=30, may_write=lambda _: True, breathe=breathe)
+
+
+@pytest.mark.parametrize(("kind", "body"), BODIES.values(), ids=BODIES)
+def test_others_go_on_again_and_again_while_a_body_is_read(kind: str, body: bytes) -> None:
+    """Not once for all of it: after so many messages each time."""
+    breaths = [0]
+
+    def breathe() -> None:
+        breaths[0] += 1
+
+    found = draft(breathe)
+    read_body(kind, body, found)
+    found.columns(16)
+
+    assert found.accepted + found.reports + found.rejected == MANY
+    assert breaths[0] >= MANY / WORK_MAX
+
+
+def numbers_of(length: int) -> list[str]:
+    """Return numbers that are hard to read, so long as text."""
+    return ["1.2345678901234567890123456789e-290"] * (length // 36)
+
+
+def array(item: str, length: int) -> bytes:
+    """Return a JSON array of the same items, about so long."""
+    return f"[{','.join([item] * (length // (len(item) + 1)))}]".encode()
+
+
+def column(values: list[str], time: float | None = None) -> bytes:
+    """Return a JSON column."""
+    times = "" if time is None else f',"timestamps":{json.dumps([time] * len(values))}'
+    return f'{{"key":"a","values":[{",".join(values)}]{times}}}'.encode()
+
+
+def lines(line: str, length: int) -> bytes:
+    """Return the same line again and again, about so long."""
+    return f"{line}\n".encode() * (length // (len(line) + 1))
+
+
+ONE_NAME = "{" + '"key":"a",' * 2000 + '"value":1}'
+RFC_3339 = '{"key":"a","value":1,"timestamp":"2026-11-23T14:00:00Z"}'
+FORMS: dict[str, Callable[[int], tuple[str, bytes]]] = {
+    "rows": lambda n: (JSON, array('{"key":"checkout.web-1","value":123.4}', n)),
+    "rows and a bad one": lambda n: (JSON, array('{"key":"a","value":1}', n)[:-1] + b",7]"),
+    "rows with times": lambda n: (JSON, array(f'{{"key":"a","value":1,"timestamp":{NOW}}}', n)),
+    "pairs": lambda n: (JSON, array('["checkout.web-1",123.4]', n)),
+    "nested pairs": lambda n: (JSON, array('["a",[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]]', n)),
+    "objects of one name": lambda n: (JSON, array(ONE_NAME, n)),
+    "a column": lambda n: (JSON, column(numbers_of(n))),
+    "a column and a bad value": lambda n: (JSON, column([*numbers_of(n), "-1"])),
+    "a column of texts": lambda n: (JSON, column(['"0123456789"'] * (n // 13))),
+    "a column with times": lambda n: (JSON, column(["1.5"] * (n // 16), int(NOW))),
+    "a column with float times": lambda n: (JSON, column(["1.5"] * (n // 16), NOW)),
+    "reports": lambda n: (JSON, array('{"key":"checkout.web-1","dropped":1}', n)),
+    "lines": lambda n: (TEXT, lines("checkout.web-1,123.4", n)),
+    "sampled lines": lambda n: (TEXT, lines("checkout.web-1:1|ms|@0.1", n)),
+    "long lines": lambda n: (TEXT, lines(":" * 1000, n)),
+    "empty lines behind": lambda n: (TEXT, b"a,1" + b"\n" * n),
+    "ndjson": lambda n: (NDJSON, lines(RFC_3339, n)),
+    "ndjson of objects of one name": lambda n: (NDJSON, lines(ONE_NAME, n)),
+    "a column in ndjson": lambda n: (NDJSON, column(numbers_of(n))),
+}
+
+
+@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
+def test_how_long_a_body_holds_others_up_does_not_grow_with_it(
+    form: Callable[[int], tuple[str, bytes]],
+) -> None:
+    """What is done between two breaths is the same however long it is, but for a look at it all.
+
+    Times are CPU seconds of this thread, and are compared with those of the same moment.
+    """
+
+    def longest(length: int) -> float:
+        kind, body = form(length)
+        held = 0.0
+        since = time.thread_time()
+
+        def breathe() -> None:
+            nonlocal held, since
+            held = max(held, time.thread_time() - since)
+            since = time.thread_time()
+
+        found = draft(breathe)
+        with contextlib.suppress(falcon.HTTPError):  # it has too many messages, or arrays
+            read_body(kind, body, found)
+        breathe()
+        for columns in found.columns(16).values():
+            pack(columns)
+        breathe()
+        return held
+
+    def look(length: int) -> float:
+        body = form(length)[1]
+        since = time.thread_time()
+        body.decode().split(",")
+        return time.thread_time() - since
+
+    assert_within(3, lambda: longest(1_200_000) / (longest(150_000) + look(1_200_000)))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"key":"a\xff","value":1}',
+        b'[{"key":"a\xff","value":1}]',
+        b'{"key":"a","value":' + b"[" * 900 + b"]" * 900 + b"}",
+        b'{"key":"a","value":1,"timestamp":' + b"[" * 900 + b"]" * 900 + b"}",
+        b"[" * 100_000 + b"]" * 100_000,
+        b'{"key":"a","value":' + b"[" * WHOLE_BYTES_MAX,
+        b'{"key":"a","value":' + b"1" * 10_000 + b"}",
+        b'[["a",' + b"1" * 400_000 + b"]]",
+        b'"' + b"a" * WHOLE_BYTES_MAX + b'"',
+        b"{" + b",".join(b'"%d":1' % i for i in range(50_000)) + b"}",
+    ],
+    ids=lambda body: f"{body[:12]!r} of {len(body)}",
+)
+def test_whatever_is_sent_is_refused_and_never_a_fault_of_ours(body: bytes) -> None:
+    """400, or a message that is rejected."""
+    found = draft()
+    try:
+        read_body("application/json", body, found)
+    except falcon.HTTPError as error:
+        assert error.status == falcon.HTTP_400  # noqa: PT017  (or it is a rejection)
+    else:
+        assert (found.accepted, found.rejected) == (0, 1)
+
+
+def test_a_long_array_is_read_as_a_short_one_is() -> None:
+    """Item by item, so that it may be larger than what is decoded at once."""
+    items = [["a", 1.5], {"key": "b", "value": -1}, {"key": "b", "values": [1, 2]}, 7]
+    short, long = draft(), draft()
+
+    read_body("application/json", json.dumps(items).encode(), short)
+    read_body("application/json", json.dumps(items).encode() + b" " * WHOLE_BYTES_MAX, long)
+
+    assert long.columns(16) == short.columns(16)
+    assert [error.detail for error in long.errors] == [error.detail for error in short.errors]
+
+
+@pytest.mark.parametrize("body", [b"a,%bx", b"a:%b|ms", b"a:1|ms|@%b", b"key=a&value=%b"])
+def test_a_line_has_a_length(body: bytes) -> None:
+    """Nothing that a line may say is longer."""
+    found = draft()
+    try:
+        read_body("application/x-www-form-urlencoded", body % (b"1" * LINE_LENGTH_MAX), found)
+    except falcon.HTTPBadRequest as error:
+        assert "at most 1024" in str(error.description)  # noqa: PT017  (or it is a rejection)
+    else:
+        assert "at most 1024" in found.errors[0].detail
+
+
+@pytest.mark.parametrize("parse", [parse_value, parse_weight])
+def test_a_number_has_a_length(parse: Callable[[str], object]) -> None:
+    """The text says which."""
+    with pytest.raises(InvalidMessageError):
+        parse("0." + "1" * message.NUMBER_LENGTH_MAX)
+    parse("0." + "1" * (message.NUMBER_LENGTH_MAX - 2))
+
+
+def test_what_is_shown_of_a_value_takes_no_time() -> None:
+    """A text is cut before it is escaped, and of a container only its kind is said."""
+    assert shown([[[]]]) == "an array"
+    assert shown({"a": 1}) == "an object"
+    assert shown("a" * 1000) == "'" + "a" * 60 + "..."
+
+
+EXPRESSIONS = {
+    f"{module.name}.{name}": expression
+    for package in (api, metrics, workers)
+    for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")
+    if not module.name.endswith("__main__")
+    for name, expression in vars(importlib.import_module(module.name)).items()
+    if isinstance(expression, re.Pattern)
+}
+HARD = [
+    *("0", "1", "1.", "1e", "a", "a.", "a-", ":", "a:", "a:1|", "|", "=", " ", "}", "} ,", "} "),
+    *("charset ", "charset=", "http://", "OOM ", "maxmemory:1\n", "2026-11-23T14:00:00.1"),
+]
+
+
+@pytest.mark.parametrize("expression", EXPRESSIONS.values(), ids=EXPRESSIONS)
+def test_expressions_take_linear_time(expression: re.Pattern[Any]) -> None:
+    """Of texts that nearly match: four times the text takes four times as long, not sixteen."""
+
+    def seconds(length: int) -> float:
+        begun = time.thread_time()
+        for hard in HARD:
+            text: Any = hard * (length // len(hard)) + "~"
+            if isinstance(expression.pattern, bytes):
+                text = text.encode()
+            expression.fullmatch(text)
+            expression.match(text)
+        return time.thread_time() - begun
+
+    assert_within(8 * seconds(2_000) + 0.03, lambda: seconds(8_000))
+
+
+def test_a_text_is_made_only_for_errors_that_are_shown() -> None:
+    """Of thousands the first twenty."""
+    made = 0
+
+    class CountedError(InvalidMessageError):
+        def __str__(self) -> str:
+            nonlocal made
+            made += 1
+            return "no"
+
+    found = draft()
+    for _ in range(1000):
+        found.reject(CountedError("no"))
+
+    assert made == ERRORS_SHOWN_MAX == len(found.errors)
+    assert found.rejected == 1000
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        (JSON, [{"key": f"a{i}", "value": 1} for i in range(KEY_HOURS_MAX + 1)]),
+        (JSON, [[f"a{i}", 1] for i in range(KEY_HOURS_MAX + 1)]),
+        (JSON, [{"key": f"a{i}", "values": [1]} for i in range(KEY_HOURS_MAX + 1)]),
+        (JSON, [{"key": f"a{i}", "dropped": 1} for i in range(KEY_HOURS_MAX + 1)]),
+    ],
+    ids=["rows", "pairs", "columns", "loss reports"],
+)
+def test_a_request_has_a_bounded_number_of_keys_and_hours(kind: str, body: list[object]) -> None:
+    """As many as it may have are taken, one more is too large."""
+    found = draft()
+    read_body(kind, json.dumps(body[1:]).encode(), found)
+    assert found.accepted + found.reports == KEY_HOURS_MAX
+
+    with pytest.raises(Problem) as refused:
+        read_body(kind, json.dumps(body).encode(), draft())
+    assert refused.value.status == falcon.HTTP_413
+    assert f"at most {KEY_HOURS_MAX} keys and hours" in str(refused.value.description)

@@ -1,0 +1,182 @@
+"""When a send queue sends: at once where few requests come, with more others where many do."""
+
+from collections.abc import Callable, Sequence
+from time import monotonic
+
+import gevent
+import pytest
+from gevent.event import Event
+
+from api.collector import send_queue
+from api.collector.send_queue import SENDERS, SendQueue, Waiting
+from metrics.errors import StorageUnavailableError
+from tests.conftest import wait_until
+
+MANY = 20
+
+
+class Sent(list[int]):
+    """The number of items in each group that a queue sent."""
+
+    def send(self, items: Sequence[str]) -> list[object]:
+        """Take a group."""
+        self.append(len(items))
+        return [f"sent {item}" for item in items]
+
+
+def join(queue: SendQueue[str], deadline_s: float = 60.0) -> Waiting[str]:
+    """Put a request in line."""
+    return queue.join("a", 1, monotonic() + deadline_s)
+
+
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A queue lingers until enough requests wait, however long that takes."""
+    monkeypatch.setattr(send_queue, "LINGER_SHARE", 1e9)
+    monkeypatch.setattr(send_queue, "LINGER_MAX_S", 60.0)
+
+
+@pytest.mark.usefixtures("patient")
+def test_a_request_alone_waits_for_no_other() -> None:
+    """One after the other, each is a group of its own."""
+    sent = Sent()
+    queue = SendQueue(sent.send)
+
+    for _ in range(3):
+        assert queue.outcome_of(join(queue)) == "sent a"
+
+    assert sent == [1, 1, 1]
+
+
+@pytest.mark.usefixtures("patient")
+def test_a_group_waits_until_as_many_are_there_as_the_last_one_had() -> None:
+    """The last of them ends the linger, and nothing else does."""
+    sent = Sent()
+    queue = SendQueue(sent.send)
+    for waiting in [join(queue) for _ in range(MANY)]:
+        queue.outcome_of(waiting)
+
+    early = [join(queue) for _ in range(MANY - 1)]
+    for _ in range(3):
+        gevent.sleep(0.001)
+    assert sent == [MANY]
+    for waiting in [*early, join(queue)]:
+        queue.outcome_of(waiting)
+
+    assert sent == [MANY, MANY]
+
+
+def test_where_fewer_come_the_linger_ends_by_itself() -> None:
+    """And the next group waits for no more than those."""
+    sent = Sent()
+    queue = SendQueue(sent.send)
+    for waiting in [join(queue) for _ in range(MANY)]:
+        queue.outcome_of(waiting)
+
+    for _ in range(2):
+        assert queue.outcome_of(join(queue)) == "sent a"
+
+    assert sent == [MANY, 1, 1]
+
+
+@pytest.mark.usefixtures("patient")
+def test_a_linger_follows_from_how_long_the_last_group_took(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Where groups take no time, none lingers: it would save nothing."""
+    monkeypatch.setattr(send_queue, "LINGER_SHARE", 0.0)
+    sent = Sent()
+    queue = SendQueue(sent.send)
+    for waiting in [join(queue) for _ in range(MANY)]:
+        queue.outcome_of(waiting)
+
+    assert queue.outcome_of(join(queue)) == "sent a"
+
+    assert sent == [MANY, 1]
+
+
+@pytest.mark.usefixtures("patient")
+def test_text_for_a_whole_group_ends_the_linger(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A few long requests are as much as many short ones."""
+    monkeypatch.setattr(send_queue, "GROUP_LENGTH_MAX", 100)
+    sent = Sent()
+    queue = SendQueue(sent.send)
+    for waiting in [join(queue) for _ in range(MANY)]:
+        queue.outcome_of(waiting)
+
+    assert queue.outcome_of(queue.join("long", 100, monotonic() + 60)) == "sent long"
+
+    assert sent == [MANY, 1]
+
+
+def test_a_slow_group_holds_no_other_up() -> None:
+    """Several may be under way, and what comes while all are goes together."""
+    gates: list[Event] = []
+    sent: list[int] = []
+
+    def send(items: Sequence[str]) -> list[str]:
+        sent.append(len(items))
+        gates.append(Event())
+        gates[-1].wait()
+        return list(items)
+
+    queue = SendQueue(send)
+    under_way = []
+    for number in range(SENDERS):
+        under_way.append(join(queue))
+        until(lambda number=number: len(gates) > number)
+    rest = [join(queue) for _ in range(MANY)]
+    gevent.sleep(0)
+    assert sent == [1] * SENDERS
+
+    gates[0].set()
+    until(lambda: len(gates) > SENDERS)
+    for gate in gates:
+        gate.set()
+
+    assert [queue.outcome_of(waiting) for waiting in [*under_way, *rest]] == ["a"] * (
+        SENDERS + MANY
+    )
+    assert sent == [1] * SENDERS + [MANY]
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Let greenlets run until a condition holds."""
+
+    def holds() -> bool:
+        gevent.sleep(0)
+        return condition()
+
+    wait_until(holds)
+
+
+def test_a_queue_whose_only_request_is_gone_before_its_sender_comes_goes_on() -> None:
+    """As when the process stood still in between, and the deadline was over first."""
+    sent = Sent()
+    queue = SendQueue(sent.send)
+    gone = join(queue, deadline_s=-1.0)
+
+    queue._answer_late_ones()
+
+    with pytest.raises(StorageUnavailableError):
+        queue.outcome_of(gone)
+    assert queue.outcome_of(join(queue)) == "sent a"
+    assert sent == [1]
+
+
+def test_an_answer_that_comes_after_the_deadline_reaches_nobody_twice() -> None:
+    """The request has gone on by then, and may be waiting for something else."""
+    gate = Event()
+
+    def send(items: Sequence[str]) -> list[str]:
+        gate.wait()
+        return list(items)
+
+    queue = SendQueue(send)
+    waiting = join(queue, deadline_s=0.0)
+    with pytest.raises(StorageUnavailableError) as caught:
+        queue.outcome_of(waiting)
+    gate.set()
+
+    assert caught.value.stored == "unknown"
+    assert queue.outcome_of(join(queue)) == "a"

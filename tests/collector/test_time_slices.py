@@ -1,0 +1,79 @@
+"""Long work in turns: short requests keep their pace beside it."""
+
+import gevent
+from gevent import socket
+
+from api.collector.time_slices import SLICE_S, Turns
+
+SLICES = 60
+
+
+class Worked:
+    """A clock that goes with work that is done; others have their turn when it sleeps."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self.slept: list[float] = []
+
+    def sleep(self, seconds: float) -> None:
+        """Note how much was done since the last time."""
+        self.slept.append(self.seconds)
+
+
+def test_others_have_a_turn_after_each_slice_of_work() -> None:
+    """However often it is asked meanwhile."""
+    worked = Worked()
+    turns = Turns(now=lambda: worked.seconds, sleep=worked.sleep)
+
+    for _ in range(100):
+        worked.seconds += SLICE_S / 10
+        turns.breathe()
+
+    assert 9 <= len(worked.slept) <= 10
+
+
+def test_a_request_begins_with_a_slice_of_its_own() -> None:
+    """Whatever was before it."""
+    worked = Worked()
+    turns = Turns(now=lambda: worked.seconds, sleep=worked.sleep)
+
+    worked.seconds += 100
+    turns.begin()
+    turns.breathe()
+
+    assert not worked.slept
+
+
+def test_sockets_are_looked_at_between_any_two_slices() -> None:
+    """An exchange of some messages takes some slices of three others, not fifty for each."""
+    slices = 0
+    turns = Turns()
+
+    def work() -> None:
+        nonlocal slices
+        for _ in range(SLICES):
+            until = gevent.get_hub().loop.now() + 2 * SLICE_S
+            while gevent.get_hub().loop.update_now() or gevent.get_hub().loop.now() < until:
+                pass
+            slices += 1
+            turns.breathe()
+
+    here, there = socket.socketpair()
+
+    def echo() -> None:
+        while said := there.recv(1):
+            there.sendall(said)
+
+    echoing = gevent.spawn(echo)
+    working = [gevent.spawn(work) for _ in range(3)]
+    gevent.sleep(0)
+    begun = slices
+    for _ in range(5):
+        here.sendall(b"x")
+        assert here.recv(1) == b"x"
+    took = slices - begun
+    gevent.killall([echoing, *working])
+    here.close()
+    there.close()
+
+    assert took <= 20

@@ -1,0 +1,165 @@
+"""The sender of the sustained load: what it sends and when, and what it sends again."""
+
+import gzip
+import json
+from collections import Counter
+from dataclasses import asdict, replace
+from itertools import cycle
+from math import inf
+from time import time
+
+import pytest
+
+from ops.lab.bench.sustained.load import Load, Plan, Tick
+from ops.lab.bench.sustained.posts import FORMS, Form, order_with_hot_key, posts_of
+from ops.lab.bench.sustained.schedule import LATE_MAX_S, Schedule
+from ops.lab.bench.sustained.sender import Sender
+from ops.lab.latencies import Latencies
+from tests.support.fake_collector import NO_REPLY, FakeCollector, refusing
+
+TOOK = Latencies(calls=100, p50=1_500_000, p99=2_500_000, p999=3_500_000, max=4_500_000_000)
+
+
+def plan_of(port: int = 0, **more: object) -> Plan:
+    """Return the plan of a small load."""
+    few = Plan(port=port, form="client", app="app", keys=3, batch=10, connections=2, seconds=0.1)
+    return replace(few, **more)  # type: ignore[arg-type]
+
+
+def ticks_of(plan: Plan) -> list[Tick]:
+    """Return what a sender tells that repeats at once."""
+    sender = Sender(
+        plan, cycle(posts_of(plan.form, plan.key_names, plan.batch, time())), repeat_s=0
+    )
+    ticks: list[Tick] = []
+    try:
+        sender.run(ticks.append)
+    finally:
+        sender.close()
+    return ticks
+
+
+def columns_in(body: bytes, form: Form) -> Counter[str]:
+    """Return how many messages of each key a body has."""
+    decoded = json.loads(gzip.decompress(body) if form == "client" else body)
+    rows = decoded if isinstance(decoded, list) else [decoded]
+    counts: Counter[str] = Counter()
+    for row in rows:
+        counts[row["key"]] += len(row.get("values", [0]))
+    return counts
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_posts_have_the_same_number_of_messages_of_each_key(form: Form) -> None:
+    """In whichever form; each request is whole once it has its key."""
+    each = 1 if form == "single" else 200
+    posts = posts_of(form, ["a", "b", "c"], each, time())
+    counts: Counter[str] = Counter()
+
+    for post in posts:
+        head_of_it, _, body = post.under("name-1").partition(b"\r\n\r\n")
+        counts += columns_in(body, form)
+
+        assert f"Content-Length: {len(body)}\r\n".encode() in head_of_it
+        assert head_of_it.endswith(b"\r\nIdempotency-Key: name-1")
+        assert post.messages == each
+    assert counts.total() == each * len(posts)
+    assert len(set(counts.values())) == 1
+
+
+def test_a_body_as_the_client_sends_it_has_one_key_and_timestamps() -> None:
+    """Compressed, as soon as that saves anything."""
+    (post, *_) = posts_of("client", ["a"], 200, 1_800_000_000.9)
+
+    assert b"Content-Encoding: gzip\r\n" in post.before
+    sent = json.loads(gzip.decompress(post.after.removeprefix(b"\r\n\r\n")))
+    assert sent["timestamps"] == [1_800_000_000] * 200
+
+
+def test_a_hot_key_has_its_share_of_the_posts_and_no_other_key_is_left_out() -> None:
+    """All along, so that no part of the load is another load."""
+    keys = [i % 100 for i in order_with_hot_key(posts=100, keys=100, hot=0.9)]
+
+    assert keys.count(0) / len(keys) == pytest.approx(0.9, abs=0.01)
+    assert keys[:100].count(0) == 90
+    assert {keys.count(key) for key in range(1, 100)} == {1}
+
+
+def test_batches_are_due_at_a_constant_rate_until_the_end() -> None:
+    """Whatever became of those before."""
+    schedule = Schedule(10.0, begun=100.0, seconds=0.5)
+
+    assert [schedule.take(100.25) for _ in range(4)] == [100.0, 100.1, 100.2, None]
+    assert schedule.next_due == pytest.approx(100.3)
+    assert schedule.due(100.25) == 3
+    assert schedule.take(100.5) is None
+    assert (schedule.due(999.0), schedule.taken) == (5, 3)
+
+
+def test_what_is_late_for_too_long_is_left_out() -> None:
+    """What is sent then is as late as may be, and no later."""
+    schedule = Schedule(10.0, begun=0.0, seconds=100.0)
+
+    assert schedule.take(50.0) == pytest.approx(50.0 - LATE_MAX_S)
+    assert (schedule.due(50.0), schedule.taken) == (501, 1)
+
+
+def test_without_a_rate_there_is_always_one_more() -> None:
+    """Due just now."""
+    schedule = Schedule(inf, begun=0.0, seconds=100.0)
+
+    assert [schedule.take(now) for now in (1.0, 1.0, 99.0, 100.0)] == [1.0, 1.0, 99.0, None]
+    assert schedule.due(50.0) == 3
+
+
+def test_a_tick_is_read_as_it_is_told() -> None:
+    """With latencies and without."""
+    tick = Tick(due=1, sent=2, accepted=3, statuses={202: 4}, broken=5, latencies=TOOK)
+    silent = replace(tick, latencies=None, is_last=True)
+
+    assert [Tick.parse(json.dumps(asdict(each))) for each in (tick, silent)] == [tick, silent]
+
+
+def test_what_is_due_is_sent_under_keys_of_its_own(fake: FakeCollector) -> None:
+    """And told at the beginning, in between and at the end."""
+    first, *parts, last = ticks_of(plan_of(fake.port, messages_per_s=1000.0, tick_s=0.02))
+
+    batches = len(fake.counted)
+    assert batches >= 1
+    assert (first.sent, last.due) == (0, 100)
+    # All that is due, but for what comes too late where the machine is busy.
+    assert last.sent == last.accepted == 10 * batches <= last.due
+    assert sum(each.latencies.calls for each in parts if each.latencies) <= batches
+    assert last.latencies is not None
+    assert last.latencies.calls == batches
+    assert [each.is_last for each in (first, *parts, last)].count(True) == 1
+    assert last.errors == 0
+
+
+def test_a_batch_that_is_not_taken_is_sent_again_under_its_key(fake: FakeCollector) -> None:
+    """Until it is, and counts once; also when nobody answers."""
+    fake.script = [refusing(503, stored="no"), lambda _: NO_REPLY]
+
+    last = ticks_of(plan_of(fake.port, messages_per_s=1000.0))[-1]
+
+    batches = len(fake.counted)
+    assert batches >= 1
+    assert (last.sent, last.accepted, last.broken) == (10 * batches, 10 * batches, 1)
+    assert last.statuses == {202: batches, 503: 1}
+    assert len(fake.requests) == batches + 2
+
+
+def test_a_batch_that_is_refused_is_not_sent_again(fake: FakeCollector) -> None:
+    """It is missing among what was accepted."""
+    fake.script = [refusing(400, detail="no")]
+
+    last = ticks_of(plan_of(fake.port, messages_per_s=1000.0))[-1]
+
+    assert (last.sent - last.accepted, last.errors) == (10, 1)
+    assert last.sent == 10 * len(fake.requests)
+
+
+def test_a_sender_that_fails_fails_the_load() -> None:
+    """Here, since nobody listens."""
+    with Load(plan_of(1)) as load, pytest.raises(RuntimeError, match="sender"):
+        list(load.ticks())

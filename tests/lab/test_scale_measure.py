@@ -1,0 +1,61 @@
+"""The benchmarks of the components: with next to no work they give every figure."""
+
+from pathlib import Path
+
+import pytest
+
+from metrics.connection import Connection
+from ops.lab.scale.components.collector import measure_collector
+from ops.lab.scale.components.streams import measure_streams
+from ops.lab.scale.components.workbench import Kind, Workbench
+from ops.lab.scale.figures import PARTITIONS
+from ops.local.redis_server import EmbeddedRedis
+from tests.conftest import SERVERS, name_of
+
+# A benchmark: what the versions of Redis have in common is tested elsewhere.
+pytestmark = pytest.mark.parametrize("redis_server", [max(SERVERS)], indirect=True, ids=name_of)
+
+
+def test_redis_and_the_worker_give_a_price_for_every_unit(
+    redis_server: EmbeddedRedis, connection: Connection
+) -> None:
+    """Units that a second of work surely has cost something; sizes grow with what they hold."""
+    del connection  # it has emptied the server
+    found = measure_streams(redis_server, seconds=0.0)
+
+    assert set(found.append_redis_s) == {"trip", "call", "column", "message", "mark"}
+    for prices in (found.fold_redis_s, found.fold_worker_s, found.fold_bytes):
+        assert set(prices) == {"round", "commit", "entry", "key-hour", "message", "bucket"}
+    assert found.append_bytes["message"] > 1
+    assert found.fold_worker_s["round"] > 0
+    sizes = [found.key_hour_bytes[buckets] for buckets in sorted(found.key_hour_bytes)]
+    assert sizes == sorted(sizes)
+    assert found.mark_bytes > 0
+    assert found.backlog_bytes["message"] > 1
+
+
+def test_a_fold_commits_all_that_an_append_left(
+    redis_server: EmbeddedRedis, connection: Connection
+) -> None:
+    """So the counts that prices are fitted with are those of the work that was done."""
+    del connection
+    bench = Workbench(redis_server)
+    kind = Kind(keys=2, batches=4, messages=3, is_marked=True)
+    appended, folded = bench.append(kind).counts, bench.fold(kind).counts
+
+    assert appended["message"] == folded["message"] == PARTITIONS * 12
+    assert folded["entry"] == PARTITIONS * 4
+    assert bench.backlog_entries() == 0
+    bench.close()
+
+
+def test_a_collector_gives_what_requests_of_clients_cost(
+    redis_server: EmbeddedRedis, connection: Connection, tmp_path: Path
+) -> None:
+    """One real process; and how many of them share a round trip."""
+    del connection
+    found = measure_collector(redis_server, tmp_path, 0.3, ["client"])
+
+    assert found.collector_s["client"].request > 0
+    assert found.wire_bytes["client"].message > 1
+    assert found.requests_per_trip["client"] >= 1

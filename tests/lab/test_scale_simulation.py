@@ -1,0 +1,176 @@
+"""The simulated backlog: no message comes from nowhere, and incidents take as long as they must."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from random import Random
+from xml.etree import ElementTree as ET
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ops.lab.scale import __main__ as scale
+from ops.lab.scale.incidents import (
+    BEGIN_S,
+    BUFFERED,
+    CLAIM_S,
+    CLIENTS,
+    ELECTION_S,
+    MASTERS,
+    NODE_TIMEOUT_S,
+    RATE,
+    burst,
+    dead_collector,
+    dead_worker,
+    failover,
+    incidents,
+)
+from ops.lab.scale.plot import round_up, svg
+from ops.lab.scale.queueing import STEP_S, Conditions, Moment, Pipeline
+from ops.lab.service import ROOT
+
+SOON_S = 0.5
+
+conditions = st.builds(
+    Conditions,
+    arrivals=st.floats(0, 1e6),
+    collect=st.floats(0, 1e6),
+    fold=st.floats(0, 1e6),
+    is_away=st.booleans(),
+    seized=st.floats(0, 1e4),
+    is_claimed=st.booleans(),
+)
+
+
+def at(moments: Sequence[Moment], seconds: float) -> Moment:
+    """Return the moment so long after the beginning."""
+    return moments[round(seconds / STEP_S) - 1]
+
+
+@given(steps=st.lists(conditions, max_size=30), failing=st.floats(0, 1))
+def test_every_message_is_somewhere(steps: list[Conditions], failing: float) -> None:
+    """Recorded is waiting, dropped or appended; appended is committed or backlog; at all times."""
+    pipeline = Pipeline(buffer_max=1e5, random=Random(1), failing=failing)
+
+    for moment in map(pipeline.step, steps):
+        assert moment.recorded == pytest.approx(
+            moment.waiting + moment.dropped + moment.appended, abs=1e-3
+        )
+        assert moment.appended == pytest.approx(moment.committed + moment.backlog, abs=1e-3)
+        assert min(moment.waiting, moment.dropped, moment.backlog, moment.backlog_age_s) >= 0
+
+
+def test_a_pipeline_with_room_keeps_nothing_for_longer_than_a_worker_lingers() -> None:
+    """What is appended in one step is committed in the next."""
+    pipeline = Pipeline(buffer_max=1e5, random=Random(1))
+    well = Conditions(arrivals=1000, collect=2000, fold=2000)
+
+    moments = [pipeline.step(well) for _ in range(100)]
+
+    assert max(each.waiting for each in moments) == 0
+    assert max(each.backlog_age_s for each in moments) <= 2 * STEP_S
+
+
+def test_a_backlog_grows_by_what_workers_are_short_of() -> None:
+    """And its oldest entry gets older in proportion."""
+    pipeline = Pipeline(buffer_max=1e5, random=Random(1), noise=0.0)
+    short = Conditions(arrivals=1000, collect=2000, fold=500)
+
+    last = [pipeline.step(short) for _ in range(int(10 / STEP_S))][-1]
+
+    assert last.backlog == pytest.approx(5000, rel=0.02)
+    assert last.backlog_age_s == pytest.approx(5, rel=0.05)
+
+
+def test_a_seed_gives_the_same_incidents_again() -> None:
+    """And another seed others."""
+    assert incidents(1) == incidents(1)
+    assert incidents(1) != incidents(2)
+
+
+def test_all_is_committed_when_an_incident_is_over() -> None:
+    """Whatever happened: but for what clients had no room for."""
+    for incident in incidents(1):
+        last = incident.moments[-1]
+
+        assert last.backlog <= 3 * RATE * STEP_S, incident.name
+        assert last.waiting <= RATE * STEP_S, incident.name
+        assert last.backlog_age_s <= 2 * STEP_S, incident.name
+
+
+def test_a_burst_fills_the_clients_before_anything_is_dropped() -> None:
+    """What they have no room for is dropped, and nothing else; a smaller one loses nothing."""
+    large, small = burst(1), burst(1, factor=5)
+
+    full = max(each.waiting for each in large.moments)
+    assert full == pytest.approx(CLIENTS * BUFFERED, rel=0.01)
+    assert large.moments[-1].dropped > 0
+    assert small.moments[-1].dropped == 0
+
+
+def test_a_dead_collector_delays_its_clients_and_loses_nothing() -> None:
+    """They go to the next one as soon as they find out."""
+    incident = dead_collector(1)
+
+    assert max(each.waiting_age_s for each in incident.moments) < 1
+    assert incident.moments[-1].dropped == 0
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_what_a_dead_worker_has_read_is_late_until_it_is_claimed(seed: int) -> None:
+    """After the claim time, and at most half of it more; all else goes on without it."""
+    incident = dead_worker(seed)
+
+    oldest_s = max(each.backlog_age_s for each in incident.moments)
+    assert CLAIM_S <= oldest_s <= 1.5 * CLAIM_S + SOON_S
+    late = at(incident.moments, BEGIN_S + CLAIM_S / 2)
+    assert late.backlog <= 4 * RATE * STEP_S
+    assert max(each.waiting for each in incident.moments) <= 2 * RATE * STEP_S
+
+
+def test_while_a_master_fails_over_the_partitions_of_the_others_go_on() -> None:
+    """Its own wait in the clients, which have room for more than that."""
+    incident = failover(1)
+    before, after = (at(incident.moments, each) for each in (incident.begin_s, incident.end_s))
+
+    went_on = (after.committed - before.committed) / (after.recorded - before.recorded)
+    assert went_on == pytest.approx(1 - 1 / MASTERS, rel=0.02)
+    oldest_s = max(each.waiting_age_s for each in incident.moments)
+    assert oldest_s == pytest.approx(NODE_TIMEOUT_S + ELECTION_S, abs=SOON_S)
+    assert incident.moments[-1].dropped == 0
+
+
+def test_plots_are_written_and_are_the_same_again(tmp_path: Path) -> None:
+    """One for each incident, an SVG that names what it shows."""
+    folders = [tmp_path / name for name in ("first", "second")]
+    for folder in folders:
+        folder.mkdir()
+        assert scale.main(["simulate", "--plot", str(folder)]) == 0
+
+    first, second = (sorted(folder.iterdir()) for folder in folders)
+    assert [path.name for path in first] == [
+        "scale-burst.svg",
+        "scale-dead-collector.svg",
+        "scale-dead-worker.svg",
+        "scale-failover.svg",
+    ]
+    assert [path.read_bytes() for path in first] == [path.read_bytes() for path in second]
+    for path in first:
+        assert (ROOT / "docs" / path.name).read_bytes() == path.read_bytes()
+
+
+def test_a_plot_shows_depth_and_age_and_how_much_at_most() -> None:
+    """Of the backlog, and of what waits in clients."""
+    root = ET.fromstring(svg(failover(1)))  # noqa: S314  (our own)
+
+    texts = [text.text or "" for text in root.iter("{http://www.w3.org/2000/svg}text")]
+    assert {"messages", "age of the oldest, s", "seconds"} <= set(texts)
+    assert sum(text.startswith(("backlog: at most", "in clients: at most")) for text in texts) == 4
+
+
+@pytest.mark.parametrize(
+    ("figure", "end"), [(0, 1), (1, 1), (1.1, 2), (39, 40), (81, 100), (0.3, 0.4)]
+)
+def test_axes_end_with_a_round_number_that_has_room(figure: float, end: float) -> None:
+    """As near above the largest figure as there is one."""
+    assert round_up(figure) == pytest.approx(end)

@@ -1,0 +1,1 @@
+"""The library: messages, hours, aggregates, and how they lie in Redis."""

@@ -1,0 +1,475 @@
+"""Committing, burying and dismissing: one step each, and only for whom the entries belong to."""
+
+import math
+import re
+
+import pytest
+
+from metrics.aggregate import COUNT_MAX, Aggregate
+from metrics.backlog import NEW, START, Backlog, Commit, Delivered, Exceptions
+from metrics.connection import Connection, command
+from metrics.entry import Column
+from metrics.errors import GroupMissingError, StorageUnsoundError
+from metrics.fold import fold
+from metrics.hours import Hour
+from metrics.keyspace import GROUP, Partition
+from metrics.merged import merged, merged_of
+from metrics.stream import Batch
+from tests.support.streams import HOUR, append, assert_books_balance, batch, books_of, hash_of
+
+pytestmark = pytest.mark.every_server
+
+STREAM = Partition(0).stream
+HASH = Partition(0).hour(f"{HOUR}:checkout.web-1")
+NOW = float(Hour.parse(HOUR).end)
+
+
+def backlog_of(connection: Connection, consumer: str = "worker-1") -> Backlog:
+    """Return partition 0 as a consumer sees it."""
+    backlog = Backlog(connection, consumer=consumer, retention_days=365_00)
+    backlog.create_groups([0])
+    return backlog
+
+
+def read(backlog: Backlog, cursor: bytes = NEW) -> list[Delivered]:
+    """Read partition 0."""
+    entries = backlog.read({0: cursor}, 100)[0]
+    assert isinstance(entries, list)
+    return entries
+
+
+def commit_of(entries: list[Delivered]) -> Commit:
+    """Fold entries into a commit."""
+    return Commit(0, entries, fold(entry.fields or () for entry in entries))
+
+
+def commit(backlog: Backlog, entries: list[Delivered]) -> object:
+    """Commit entries."""
+    return backlog.commit([commit_of(entries)], NOW)[0]
+
+
+def test_a_commit_applies_acks_and_deletes(connection: Connection) -> None:
+    """What was backlog is in the hash, and the books say so."""
+    append(connection, batch([10.0, 30.0]))
+    append(connection, batch([20.5]))
+    backlog = backlog_of(connection)
+
+    assert commit(backlog, read(backlog)) is True
+
+    found = hash_of(connection, HASH)
+    assert (found["count"], found["sum"], found["min"], found["max"]) == (
+        "3",
+        "60.5",
+        "10.0",
+        "30.0",
+    )
+    assert sum(int(count) for name, count in found.items() if name.startswith("b:")) == 3
+    assert connection.ask(command("XPENDING", STREAM, GROUP))[0] == 0
+    assert books_of(connection) == {
+        "appended": 2, "committed": 2, "dead": 0,
+        "accepted": 3, "applied": 3, "dead_messages": 0, "length": 0,
+    }  # fmt: skip
+    assert hash_of(connection, Partition(0).backlog) == {}
+
+
+def test_commits_add_up(connection: Connection) -> None:
+    """A second commit merges with what is there, to the shortest text of each number."""
+    backlog = backlog_of(connection)
+    for value in (0.1, 0.2, 1e-300, 5e-324, 123456789.125):
+        append(connection, batch([value]))
+        assert commit(backlog, read(backlog)) is True
+
+    found = hash_of(connection, HASH)
+    assert found["count"] == "5"
+    assert float(found["sum"]) == math.fsum([0.1, 0.2, 1e-300, 5e-324, 123456789.125])
+    assert found["sum"] == "123456789.425"
+    assert (float(found["min"]), float(found["max"])) == (5e-324, 123456789.125)
+
+
+def test_few_buckets_and_many_are_merged_alike(connection: Connection) -> None:
+    """Into a hash that has more of them, or fewer."""
+    backlog = backlog_of(connection)
+    few, many = [100.0, 100.0, 7.5], [float(value) for value in range(1, 1000)]
+    for values in (few, many, few, many):
+        append(connection, batch(values))
+        assert commit(backlog, read(backlog)) is True
+
+    fields = {name.encode(): text.encode() for name, text in hash_of(connection, HASH).items()}
+    assert merged_of(fields).aggregate == Aggregate.of([*few, *many, *few, *many])
+
+
+def test_a_sum_stops_at_the_largest_double(connection: Connection) -> None:
+    """It stays a number."""
+    backlog = backlog_of(connection)
+    for _ in range(2):
+        append(connection, batch([1.7e308]))
+        assert commit(backlog, read(backlog)) is True
+
+    assert float(hash_of(connection, HASH)["sum"]) == 1.7976931348623157e308
+
+
+def test_a_hash_expires_with_the_retention(connection: Connection) -> None:
+    """Counted from the end of its hour."""
+    backlog = backlog_of(connection)
+    append(connection, batch())
+    commit(backlog, read(backlog))
+
+    now = int(connection.ask(command("TIME"))[0])
+    ttl = connection.ask(command("TTL", HASH))
+    assert ttl == pytest.approx(Hour.parse(HOUR).end + 36500 * 86400 - now, abs=2)
+
+
+def test_keys_are_listed_with_their_newest_hour(connection: Connection) -> None:
+    """A late message does not make a key older; one that is past the retention goes."""
+    backlog = backlog_of(connection)
+    for hour, key in (("2026-11-23T14", "a"), ("2026-11-23T02", "a"), ("1901-01-01T00", "old")):
+        append(connection, batch(key=key, hour=hour))
+        commit(backlog, read(backlog))
+
+    assert connection.ask(command("ZRANGE", Partition(0).keys, 0, -1, "WITHSCORES")) == [
+        b"a",
+        b"2026112314",
+    ]
+
+
+def test_the_same_entries_commit_once(connection: Connection) -> None:
+    """The reply to a commit may be lost, and the commit sent again."""
+    append(connection, batch())
+    backlog = backlog_of(connection)
+    entries = read(backlog)
+
+    assert [commit(backlog, entries), commit(backlog, entries)] == [True, False]
+    assert hash_of(connection, HASH)["count"] == "1"
+    assert_books_balance(connection)
+
+
+def test_a_zombie_is_refused(connection: Connection) -> None:
+    """Entries that another worker has claimed are no longer one's own."""
+    append(connection, batch())
+    zombie, heir = backlog_of(connection, "zombie"), backlog_of(connection, "heir")
+    entries = read(zombie)
+    claimed = heir.claim({0: START}, 100, 0)[0]
+
+    assert commit(zombie, entries) is False
+    assert connection.ask(command("EXISTS", HASH)) == 0
+    assert commit(heir, list(claimed.entries)) is True
+    assert commit(zombie, entries) is False
+    assert hash_of(connection, HASH)["count"] == "1"
+
+
+def test_one_foreign_entry_among_many_stops_the_whole_commit(connection: Connection) -> None:
+    """Their aggregates are one sum, of which no part can be left out."""
+    for value in (1.0, 2.0, 3.0):
+        append(connection, batch([value]))
+    backlog = backlog_of(connection)
+    entries = read(backlog)
+    assert commit(backlog, entries[1:2]) is True
+
+    assert commit(backlog, entries) is False
+    assert hash_of(connection, HASH)["count"] == "1"
+    assert commit(backlog, [entries[0], entries[2]]) is True
+    assert hash_of(connection, HASH)["sum"] == "6"
+
+
+UNSOUND = [
+    *(("count", "many"), ("count", "-1"), ("sum", "much"), ("max", "")),
+    *(("b:0", "x"), ("b:0", "9007199254740992"), ("count", "9" * 400)),
+    *(("sum", "-5"), ("sum", "nan"), ("min", "-1"), ("max", "inf")),
+]
+
+
+@pytest.mark.parametrize(("name", "value"), UNSOUND)
+def test_a_hash_that_is_not_sound_is_left_alone(
+    connection: Connection, name: str, value: str
+) -> None:
+    """Its column goes to the dead stream, and all else of the same entry counts."""
+    backlog = backlog_of(connection)
+    append(connection, batch())
+    commit(backlog, read(backlog))
+    connection.ask(command("HSET", HASH, name, value))
+    before = hash_of(connection, HASH)
+    append(connection, batch(key="another"), batch([1.0, 2.0]), batch([3.0], key="third"))
+    (entry,) = read(backlog)
+
+    result = commit(backlog, [entry])
+
+    assert isinstance(result, Exceptions)
+    assert result.dead_messages == 2
+    assert all(text.startswith(f"{HASH} is not sound: ") for text in result.unsound)
+    assert hash_of(connection, HASH) == before
+    for key in ("another", "third"):
+        assert hash_of(connection, Partition(0).hour(f"{HOUR}:{key}"))["count"] == "1"
+    assert dead_of(connection) == [
+        [
+            *("id", entry.id.decode(), "reason", result.unsound[0]),
+            *(f"{HOUR}:checkout.web-1", "1.0,2.0"),
+        ]
+    ]
+    assert books_of(connection) == {
+        "appended": 2, "committed": 2, "dead": 0,
+        "accepted": 5, "applied": 3, "dead_messages": 2, "length": 0,
+    }  # fmt: skip
+    assert hash_of(connection, Partition(0).backlog) == {}
+    assert commit(backlog, [entry]) is False
+
+
+def dead_of(connection: Connection) -> list[list[str]]:
+    """Return what is in the dead stream."""
+    entries = connection.ask(command("XRANGE", Partition(0).dead, "-", "+"))
+    return [[item.decode() for item in fields] for _, fields in entries]
+
+
+def test_a_hash_without_its_count_is_not_sound(connection: Connection) -> None:
+    """It is no new one: what it holds would be taken for nothing."""
+    connection.ask(command("HSET", HASH, "sum", "3", "min", "1", "max", "2"))
+    append(connection, batch())
+    backlog = backlog_of(connection)
+
+    assert commit(backlog, read(backlog)).unsound == [f"{HASH} is not sound: count"]
+    assert "count" not in hash_of(connection, HASH)
+
+
+def test_a_string_in_the_place_of_a_hash_keeps_only_its_own_columns(
+    connection: Connection,
+) -> None:
+    """Whichever entries of the commit they are in."""
+    connection.ask(command("SET", HASH, "by hand"))
+    for i in range(5):
+        append(connection, batch([float(i)]), batch([2.0, 3.0], key=f"other-{i}"))
+    backlog = backlog_of(connection)
+
+    result = commit(backlog, read(backlog))
+
+    assert result == Exceptions(5, [f"{HASH} is not sound: type"], [])
+    assert len(dead_of(connection)) == 5
+    for i in range(5):
+        assert hash_of(connection, Partition(0).hour(f"{HOUR}:other-{i}"))["count"] == "2"
+    assert_books_balance(connection)
+
+
+def test_a_full_redis_drains_what_is_not_sound_as_well(connection: Connection) -> None:
+    """The dead stream may grow: what it takes was in the stream."""
+    connection.ask(command("SET", HASH, "by hand"))
+    append(connection, batch(), batch(key="another"))
+    backlog = backlog_of(connection)
+    entries = read(backlog)
+    connection.ask(command("CONFIG", "SET", "maxmemory", 1))
+
+    result = commit(backlog, entries)
+
+    connection.ask(command("CONFIG", "SET", "maxmemory", 0))
+    assert isinstance(result, Exceptions)
+    assert len(dead_of(connection)) == 1
+    assert_books_balance(connection)
+
+
+def test_counts_that_reach_their_limit_stay_there(connection: Connection) -> None:
+    """Once it is said so; and the hash is sound, by itself and beside others."""
+    backlog = backlog_of(connection)
+    append(connection, batch([1.0, 50.0]))
+    commit(backlog, read(backlog))
+    (low, high) = (name for name in hash_of(connection, HASH) if name.startswith("b:"))
+    counts = ("count", COUNT_MAX - 1, low, 1, high, COUNT_MAX - 2)
+    connection.ask(command("HSET", HASH, *counts, "sum", 50.0 * COUNT_MAX))
+
+    said = []
+    for value in (1.0, 50.0, 50.0, 50.0):
+        append(connection, batch([value]))
+        result = commit(backlog, read(backlog))
+        said += result.full if isinstance(result, Exceptions) else []
+
+    found = hash_of(connection, HASH)
+    assert said == [f"{HASH} count", f"{HASH} {high}"]
+    assert (found["count"], found[low], found[high]) == (str(COUNT_MAX), "2", str(COUNT_MAX))
+    items = connection.ask(command("HGETALL", HASH))
+    assert merged([items]).aggregate.count == COUNT_MAX
+    assert_books_balance(connection)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [Partition(0).audit, Partition(0).keys, Partition(0).backlog, Partition(0).dead],
+)
+def test_a_foreign_key_in_the_place_of_our_books_stops_the_commit(
+    connection: Connection, name: str
+) -> None:
+    """Whichever it needs, nothing is applied."""
+    backlog = backlog_of(connection)
+    connection.ask(command("SET", HASH, "not sound, so that the dead stream is needed"))
+    append(connection, batch())
+    entries = read(backlog)
+    connection.ask(command("DEL", name))
+    connection.ask(command("SET", name, "by hand"))
+
+    result = commit(backlog, entries)
+
+    assert isinstance(result, StorageUnsoundError)
+    assert name in str(result)
+    assert connection.ask(command("XPENDING", STREAM, GROUP))[0] == 1
+
+
+def test_a_full_redis_still_drains(connection: Connection) -> None:
+    """Only commits free the memory that appends need."""
+    backlog = backlog_of(connection)
+    append(connection, batch())
+    entries = read(backlog)
+    connection.ask(command("CONFIG", "SET", "maxmemory", 1))
+
+    result = commit(backlog, entries)
+
+    connection.ask(command("CONFIG", "SET", "maxmemory", 0))
+    assert result is True
+    assert books_of(connection)["length"] == 0
+
+
+def test_an_hour_is_drained_when_its_last_entry_is_committed(connection: Connection) -> None:
+    """The backlog is counted by hour, whatever else an entry holds."""
+    backlog = backlog_of(connection)
+    for hour in (HOUR, HOUR, "2026-11-23T13"):
+        append(connection, batch(hour=hour))
+    first, *others = read(backlog)
+
+    commit(backlog, [first])
+    assert hash_of(connection, Partition(0).backlog) == {HOUR: "1", "2026-11-23T13": "1"}
+    commit(backlog, others)
+    assert hash_of(connection, Partition(0).backlog) == {}
+
+
+def test_a_group_that_is_missing_is_created_over_the_whole_backlog(connection: Connection) -> None:
+    """A stream holds nothing but its backlog, so it begins at 0."""
+    backlog = backlog_of(connection)
+    append(connection, batch())
+    connection.ask(command("XGROUP", "DESTROY", STREAM, GROUP))
+    assert isinstance(backlog.read({0: NEW}, 100)[0], GroupMissingError)
+
+    backlog.create_groups([0])
+    backlog.create_groups([0])
+
+    assert len(read(backlog)) == 1
+
+
+def test_claims_come_page_by_page(connection: Connection) -> None:
+    """A dead worker may have left any number of entries."""
+    for _ in range(7):
+        append(connection, batch())
+    read(backlog_of(connection, "dead"))
+    heir = backlog_of(connection, "heir")
+
+    cursor, sizes = START, []
+    while not sizes or cursor != START:
+        page = heir.claim({0: cursor}, 3, 0)[0]
+        cursor = page.cursor
+        sizes.append(len(page.entries))
+
+    assert sum(sizes) == 7
+    assert max(sizes) <= 3
+
+
+def test_what_is_not_idle_for_long_enough_is_not_claimed(connection: Connection) -> None:
+    """A worker that is only busy is not robbed."""
+    append(connection, batch())
+    read(backlog_of(connection, "busy"))
+
+    assert list(backlog_of(connection, "heir").claim({0: START}, 3, 60_000)[0].entries) == []
+
+
+def test_burying_moves_an_entry_with_its_reason(connection: Connection) -> None:
+    """Its fields as they were, its messages in the books."""
+    append(connection, batch([1.0, 2.0, 3.0]))
+    backlog = backlog_of(connection)
+    (entry,) = read(backlog)
+
+    assert backlog.bury(0, entry, "it looks wrong") is True
+
+    ((_, fields),) = connection.ask(command("XRANGE", Partition(0).dead, "-", "+"))
+    assert [field.decode() for field in fields] == [
+        *("id", entry.id.decode(), "reason", "it looks wrong"),
+        *(f"{HOUR}:checkout.web-1", "1.0,2.0,3.0"),
+    ]
+    assert books_of(connection) == {
+        "appended": 1, "committed": 0, "dead": 1,
+        "accepted": 3, "applied": 0, "dead_messages": 3, "length": 0,
+    }  # fmt: skip
+    assert hash_of(connection, Partition(0).backlog) == {}
+    assert backlog.bury(0, entry, "again") is False
+    assert commit(backlog, [entry]) is False
+
+
+def test_only_idle_consumers_with_nothing_pending_are_dismissed(connection: Connection) -> None:
+    """What is pending for a consumer would be lost with it."""
+    idler = backlog_of(connection, "idler")
+    append(connection, batch())
+    commit(idler, read(idler))
+    append(connection, batch())
+    read(backlog_of(connection, "holder"))
+    backlog = backlog_of(connection, "busy")
+
+    backlog.dismiss_consumers([0], 3_600_000)
+    names = [info[1] for info in connection.ask(command("XINFO", "CONSUMERS", STREAM, GROUP))]
+    assert b"idler" in names
+    backlog.dismiss_consumers([0], 0)
+
+    names = [info[1] for info in connection.ask(command("XINFO", "CONSUMERS", STREAM, GROUP))]
+    assert names == [b"holder"]
+
+
+def test_a_hash_may_have_any_number_of_buckets(connection: Connection) -> None:
+    """More than fit on Lua's stack at once."""
+    append(connection, batch([10.0 ** (i / 20 - 300) for i in range(12_000)]))
+    append(connection, batch([10.0 ** (i / 20 - 300) for i in range(12_000)]))
+    backlog = backlog_of(connection)
+
+    assert commit(backlog, read(backlog)) is True
+
+    assert hash_of(connection, HASH)["count"] == "24000"
+    assert connection.ask(command("HLEN", HASH)) == 12_004
+    assert_books_balance(connection)
+
+
+def test_another_group_on_a_stream_is_not_taken_for_ours(connection: Connection) -> None:
+    """Somebody may look at it with a group of their own."""
+    connection.ask(command("XGROUP", "CREATE", STREAM, "debug", "$", "MKSTREAM"))
+    append(connection, batch())
+
+    assert len(read(backlog_of(connection))) == 1
+
+
+def test_a_foreign_entry_is_counted_apart_and_takes_no_hour_from_the_backlog(
+    connection: Connection,
+) -> None:
+    """Whatever it looks like; entries of ours that cannot be read are dead as before."""
+    ours = Column(f"{HOUR}:checkout.web-1", "no numbers", 1)
+    append(connection, Batch({0: [ours]}))
+    append(connection, batch())
+    connection.ask(command("XADD", STREAM, "*", f"{HOUR}:x y", "1,2,3"))
+    backlog = backlog_of(connection)
+    broken, good, foreign = read(backlog)
+
+    assert backlog.bury(0, foreign, "not a key") is True
+    assert hash_of(connection, Partition(0).backlog) == {HOUR: "2"}
+    assert_books_balance(connection)
+    assert backlog.bury(0, broken, "no numbers") is True
+    assert commit(backlog, [good]) is True
+
+    assert books_of(connection) == {
+        "appended": 2, "committed": 1, "dead": 1, "foreign": 1,
+        "accepted": 2, "applied": 1, "dead_messages": 1, "length": 0,
+    }  # fmt: skip
+    assert_books_balance(connection)
+    assert len(dead_of(connection)) == 2
+
+
+@pytest.mark.parametrize("name", [Partition(0).audit, Partition(0).dead, Partition(0).backlog])
+def test_a_foreign_key_in_the_place_of_our_books_stops_a_burial(
+    connection: Connection, name: str
+) -> None:
+    """And is named; nothing is done."""
+    backlog = backlog_of(connection)
+    append(connection, batch())
+    (entry,) = read(backlog)
+    connection.ask(command("DEL", name))
+    connection.ask(command("SET", name, "by hand"))
+
+    with pytest.raises(StorageUnsoundError, match=re.escape(name)):
+        backlog.bury(0, entry, "a test")
+    assert connection.ask(command("XLEN", STREAM)) == 1

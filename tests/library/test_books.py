@@ -1,0 +1,206 @@
+"""The books: counted by the scripts, read in one step, right or wrong as they are."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from metrics.backlog import NEW, Backlog, Commit
+from metrics.books import Books, read_books
+from metrics.connection import Call, Connection, command
+from metrics.errors import MetricsError, StorageUnavailableError, StorageUnsoundError
+from metrics.fold import fold
+from metrics.keyspace import Partition
+from metrics.node import Reply
+from tests.conftest import free_port
+from tests.support.streams import append, batch
+
+pytestmark = pytest.mark.every_server
+
+NAMES = Partition(0)
+EMPTY = Books(0, *[0] * 7)
+ENTRY_COUNTS = ("appended", "committed", "dead")
+MESSAGE_COUNTS = ("accepted", "applied", "dead_messages")
+
+counts = st.integers(0, 10**15)
+others = st.integers(-(10**15), 10**15).filter(bool)
+
+
+class Without(Connection):
+    """The way to a Redis of which what begins with a name is away, as on a node of a cluster."""
+
+    def __init__(self, connection: Connection, name: str) -> None:
+        self._connection = connection
+        self._name = name
+        self.executed: list[Sequence[Call]] = []
+
+    def execute(self, calls: Sequence[Call], *, replicas: int = 0) -> list[Reply | MetricsError]:
+        """Pass the calls on, and lose some replies."""
+        self.executed.append(calls)
+        return [
+            StorageUnavailableError("its node is away")
+            if (call.key or "").startswith(self._name)
+            else reply
+            for call, reply in zip(calls, self._connection.execute(calls), strict=True)
+        ]
+
+
+def books_in(connection: Connection) -> Books | MetricsError:
+    """Return the books of partition 0."""
+    return read_books(connection, [0])[0]
+
+
+def test_a_partition_that_nothing_came_into_has_empty_books(connection: Connection) -> None:
+    """They balance, and reading them writes nothing."""
+    assert books_in(connection) == EMPTY
+    assert EMPTY.balance
+    assert connection.ask(command("DBSIZE")) == 0
+
+
+def test_books_balance_at_every_step_of_an_entry(connection: Connection) -> None:
+    """Appended, delivered, committed or buried."""
+    backlog = Backlog(connection, consumer="worker-1", retention_days=36500)
+    backlog.create_groups([0])
+    seen = []
+
+    def look() -> None:
+        seen.append(books_in(connection))
+
+    append(connection, batch([1.0, 2.0]))
+    look()
+    append(connection, batch([3.0, 4.0, 5.0]))
+    look()
+    first, second = backlog.read({0: NEW}, 100)[0]
+    look()
+    backlog.commit([Commit(0, [first], fold([first.fields]))], 0.0)
+    look()
+    backlog.bury(0, second, "looks wrong")
+    look()
+
+    counted = {"partition": 0, "committed": 0, "dead": 0, "applied": 0, "dead_messages": 0}
+    assert seen == [
+        Books(**{**counted, "appended": 1, "accepted": 2, "length": 1}),
+        two := Books(**{**counted, "appended": 2, "accepted": 5, "length": 2}),
+        two,
+        one := replace(two, committed=1, applied=2, length=1),
+        replace(one, dead=1, dead_messages=3, length=0),
+    ]
+    assert all(books.balance for books in seen)
+
+
+def balanced(committed: int, dead: int, length: int, applied: int, dead_messages: int) -> Books:
+    """Return books that balance, of a partition whose backlog has two messages an entry."""
+    return Books(
+        partition=0,
+        appended=committed + dead + length,
+        committed=committed,
+        dead=dead,
+        accepted=applied + dead_messages + 2 * length,
+        applied=applied,
+        dead_messages=dead_messages,
+        length=length,
+    )
+
+
+@given(books=st.builds(balanced, *[counts] * 5))
+def test_books_balance_when_all_that_came_is_somewhere(books: Books) -> None:
+    """In a hash, in the dead stream, or in the backlog."""
+    assert books.balance
+
+
+@given(
+    books=st.builds(balanced, *[counts] * 5),
+    name=st.sampled_from([*ENTRY_COUNTS, "length"]),
+    more=others,
+)
+def test_an_entry_that_is_lost_or_there_twice_shows(books: Books, name: str, more: int) -> None:
+    """At once, whatever the backlog."""
+    assert not replace(books, **{name: getattr(books, name) + more}).balance
+
+
+@given(
+    books=st.builds(balanced, counts, counts, st.just(0), counts, counts),
+    name=st.sampled_from(MESSAGE_COUNTS),
+    more=others,
+)
+def test_a_message_that_is_lost_or_there_twice_shows(books: Books, name: str, more: int) -> None:
+    """Once the backlog is empty."""
+    assert not replace(books, **{name: getattr(books, name) + more}).balance
+
+
+def test_an_entry_that_somebody_deletes_shows(connection: Connection) -> None:
+    """It is neither committed nor dead nor there."""
+    append(connection, batch(), batch(partition=1))
+    connection.ask(command("XTRIM", NAMES.stream, "MAXLEN", 0))
+
+    books = read_books(connection, [0, 1])
+
+    assert [books[0].balance, books[1].balance] == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        *((name, "many") for name in (*ENTRY_COUNTS, *MESSAGE_COUNTS)),
+        *(("dead", text) for text in ("", "-1", "+1", "1.0", "1e3", " 1", "1\n", "٣", "9" * 19)),
+    ],
+)
+def test_counts_that_are_no_numbers_are_unsound(
+    connection: Connection, name: str, text: str
+) -> None:
+    """And said so by name; other partitions are read all the same."""
+    connection.ask(command("HSET", NAMES.audit, name, text))
+
+    books = read_books(connection, [0, 1])
+
+    assert isinstance(books[0], StorageUnsoundError)
+    assert str(books[0]).startswith(f"metrics:{{0}}:audit is not sound: {name} is '")
+    assert books[1] == replace(EMPTY, partition=1)
+
+
+@pytest.mark.parametrize("name", [NAMES.audit, NAMES.stream])
+def test_a_foreign_key_in_the_place_of_the_books_is_unsound(
+    connection: Connection, name: str
+) -> None:
+    """Not an empty stream, and no empty books."""
+    connection.ask(command("SET", name, "by hand"))
+
+    books = read_books(connection, [0, 1])
+
+    assert isinstance(books[0], StorageUnsoundError)
+    assert books[1] == replace(EMPTY, partition=1)
+
+
+def test_one_partition_that_is_away_leaves_the_others_readable(connection: Connection) -> None:
+    """All are asked in one go."""
+    append(connection, batch(partition=0), batch(partition=1), batch(partition=2))
+    partly = Without(connection, Partition(1).stream)
+
+    books = read_books(partly, range(3))
+
+    assert [type(books[number]) for number in range(3)] == [Books, StorageUnavailableError, Books]
+    assert [books[0].accepted, books[2].accepted] == [1, 1]
+    assert [len(calls) for calls in partly.executed] == [3]
+
+
+def test_without_redis_each_partition_says_so() -> None:
+    """Nothing is raised."""
+    nobody = Connection.open(f"redis://127.0.0.1:{free_port()}", timeout_s=0.3, connections_max=1)
+
+    books = read_books(nobody, range(2))
+
+    assert [type(books[number]) for number in range(2)] == [StorageUnavailableError] * 2
+
+
+def test_books_can_be_read_while_redis_is_full(connection: Connection) -> None:
+    """Just then somebody wants to know; even where the script must be loaded first."""
+    append(connection, batch())
+    connection.ask(command("SCRIPT", "FLUSH"))
+    connection.ask(command("CONFIG", "SET", "maxmemory", 1))
+
+    books = books_in(connection)
+
+    connection.ask(command("CONFIG", "SET", "maxmemory", 0))
+    assert books == replace(EMPTY, appended=1, accepted=1, length=1)

@@ -1,0 +1,336 @@
+"""Appending: each batch at most once, its mark and its entries in one step."""
+
+import pytest
+
+from metrics.connection import Connection, command
+from metrics.entry import TEXT_LENGTH_MAX, Column
+from metrics.errors import (
+    IdempotencyConflictError,
+    StorageUnavailableError,
+)
+from metrics.keyspace import Partition, partition_of
+from metrics.stream import Appender, Batch, Mark, Registration
+from tests.support.streams import HOUR, append, assert_books_balance, batch, books_of, hash_of
+
+pytestmark = pytest.mark.every_server
+
+STREAM = Partition(0).stream
+MARK = Mark("batch-1", "digest-1")
+OTHER = Mark("batch-2", "digest-2")
+
+
+def registration_of(mark: Mark) -> Registration:
+    """Return what a collector sends first of a batch with an idempotency key."""
+    return Registration(mark, 1.0, partitions=16, window_s=900)
+
+
+def appender_of(connection: Connection) -> Appender:
+    """Return what sends to Redis together what came together."""
+    return Appender(connection, agree=lambda: None, backlog_limit_entries=1000, window_s=900)
+
+
+def entries_in(connection: Connection, stream: str = STREAM) -> list[list[str]]:
+    """Return the fields of the entries of a stream."""
+    return [
+        [text.decode() for text in fields]
+        for _, fields in connection.ask(command("XRANGE", stream, "-", "+"))
+    ]
+
+
+def test_an_entry_is_legible(connection: Connection) -> None:
+    """redis-cli shows hour, key and values as text."""
+    assert append(connection, batch([123.4, 98.1])) == [None]
+
+    assert entries_in(connection) == [[f"{HOUR}:checkout.web-1", "123.4,98.1"]]
+    assert hash_of(connection, Partition(0).backlog) == {HOUR: "1"}
+    assert books_of(connection) == {
+        "appended": 1, "committed": 0, "dead": 0,
+        "accepted": 2, "applied": 0, "dead_messages": 0, "length": 1,
+    }  # fmt: skip
+
+
+def test_batches_that_are_appended_together_share_an_entry(connection: Connection) -> None:
+    """So the busier a collector is, the fewer entries there are for each message."""
+    outcomes = append(connection, batch([1.0]), batch([2.0]), batch([3.0], key="other"))
+
+    assert outcomes == [None, None, None]
+    assert entries_in(connection) == [[f"{HOUR}:checkout.web-1", "1.0,2.0", f"{HOUR}:other", "3.0"]]
+    assert_books_balance(connection)
+
+
+def test_a_batch_may_touch_several_partitions(connection: Connection) -> None:
+    """Each has its stream, its mark and its books."""
+    both = Batch({0: batch().columns[0], 3: batch([2.0, 3.0]).columns[0]}, MARK)
+
+    assert append(connection, both) == [None]
+
+    assert books_of(connection, 0)["accepted"] == 1
+    assert books_of(connection, 3)["accepted"] == 2
+    for partition in (Partition(0), Partition(3)):
+        mark = connection.ask(command("GET", partition.seen("batch-1")))
+        assert mark == str(MARK.fingerprint).encode()
+
+
+def test_a_large_batch_becomes_several_entries(connection: Connection) -> None:
+    """All of them in the same step."""
+    text = ",".join(["123.4"] * 20_000)
+
+    assert append(connection, Batch({0: [Column(f"{HOUR}:a", text, 20_000)]}, MARK)) == [None]
+
+    entries = entries_in(connection)
+    assert len(entries) == 4
+    assert all(len(values) <= TEXT_LENGTH_MAX for _, values in entries)
+    assert ",".join(values for _, values in entries) == text
+    assert hash_of(connection, Partition(0).backlog) == {HOUR: "4"}
+    assert_books_balance(connection)
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_a_batch_with_a_mark_is_appended_once(connection: Connection, together: bool) -> None:
+    """In one group or one after the other, all are answered alike."""
+    again = batch(mark=MARK)
+
+    if together:
+        outcomes = append(connection, again, again, again)
+    else:
+        outcomes = [*append(connection, again), *append(connection, again)]
+
+    assert set(outcomes) == {None}
+    assert books_of(connection)["accepted"] == 1
+    assert len(entries_in(connection)) == 1
+
+
+def test_a_mark_lives_as_long_as_the_dedupe_window(connection: Connection) -> None:
+    """Counted from the last time the batch came."""
+    append(connection, batch(mark=MARK))
+    connection.ask(command("EXPIRE", Partition(0).seen("batch-1"), 5))
+
+    append(connection, batch(mark=MARK))
+
+    assert 890 < connection.ask(command("TTL", Partition(0).seen("batch-1"))) <= 900
+
+
+def test_a_mark_of_another_body_is_a_conflict(connection: Connection) -> None:
+    """And nothing of the second is appended."""
+    append(connection, batch(mark=MARK))
+
+    (error,) = append(connection, batch([2.0], mark=Mark("batch-1", "digest-2")))
+
+    assert isinstance(error, IdempotencyConflictError)
+    assert books_of(connection)["accepted"] == 1
+
+
+def test_a_full_backlog_takes_nothing_more_and_trims_nothing(connection: Connection) -> None:
+    """But what it has counted already is still answered as before."""
+    assert append(connection, batch(mark=MARK), limit=1) == [None]
+
+    full, known = append(
+        connection, batch(mark=Mark("batch-2", "digest")), batch(mark=MARK), limit=1
+    )
+
+    assert str(full) == "the backlog of partition 0 is at its limit"
+    assert isinstance(full, StorageUnavailableError)
+    assert full.stored == "no"
+    assert known is None
+    assert connection.ask(command("EXISTS", Partition(0).seen("batch-2"))) == 0
+    assert books_of(connection)["length"] == 1
+
+
+def test_part_of_a_batch_in_a_full_partition_leaves_it_unknown(connection: Connection) -> None:
+    """Sent again under its mark once there is room, the rest counts, once in all."""
+    append(connection, batch(partition=3))
+    both = Batch({0: batch().columns[0], 3: batch().columns[0]}, MARK)
+
+    (error,) = append(connection, both, limit=1)
+
+    assert isinstance(error, StorageUnavailableError)
+    assert error.stored == "unknown"
+    assert append(connection, both) == [None]
+    assert books_of(connection, 0)["accepted"] == 1
+    assert books_of(connection, 3)["accepted"] == 2
+
+
+def test_out_of_memory_appends_nothing_and_leaves_no_mark(connection: Connection) -> None:
+    """Even where another batch of the group was there already."""
+    append(connection, batch(mark=MARK))
+    connection.ask(command("CONFIG", "SET", "maxmemory", 1))
+
+    outcomes = append(connection, batch(mark=MARK), batch(mark=Mark("batch-2", "d")), batch())
+
+    connection.ask(command("CONFIG", "SET", "maxmemory", 0))
+    assert [getattr(outcome, "stored", None) for outcome in outcomes] == ["no", "no", "no"]
+    assert connection.ask(command("EXISTS", Partition(0).seen("batch-2"))) == 0
+    assert books_of(connection)["accepted"] == 1
+    assert_books_balance(connection)
+
+
+@pytest.mark.parametrize("name", [STREAM, Partition(0).audit, Partition(0).backlog])
+def test_a_foreign_key_in_our_place_changes_nothing(connection: Connection, name: str) -> None:
+    """What is not sound is found before anything is written."""
+    connection.ask(command("SET", name, "by hand"))
+
+    (error,) = append(connection, batch(mark=MARK))
+
+    assert isinstance(error, StorageUnavailableError)
+    assert error.stored == "no"
+    assert connection.ask(command("DBSIZE")) == 1
+
+
+def test_books_that_are_no_numbers_change_nothing(connection: Connection) -> None:
+    """A script is not rolled back, so it looks first."""
+    connection.ask(command("HSET", Partition(0).audit, "accepted", "many"))
+
+    (error,) = append(connection, batch(mark=MARK))
+
+    assert isinstance(error, StorageUnavailableError)
+    assert error.stored == "no"
+    assert connection.ask(command("DBSIZE")) == 1
+
+
+def register(connection: Connection, mark: Mark, arrival: float) -> object:
+    """Register a batch as a collector does."""
+    registration = Registration(mark, arrival, partitions=16, window_s=900)
+    return registration.settle(connection.execute(registration.calls))
+
+
+def test_the_first_arrival_under_an_idempotency_key_is_remembered(connection: Connection) -> None:
+    """A repetition belongs to the hour of the first, whenever it comes."""
+    assert register(connection, MARK, 1795442399.5) == 1795442399.5
+    assert register(connection, MARK, 1795442400.5) == 1795442399.5
+
+
+def test_another_body_under_an_idempotency_key_is_found_before_it_is_appended(
+    connection: Connection,
+) -> None:
+    """Whichever partitions its messages are in."""
+    register(connection, MARK, 1.0)
+
+    assert isinstance(register(connection, Mark("batch-1", "other"), 2.0), IdempotencyConflictError)
+
+
+def test_a_registration_counts_nothing_as_stored(connection: Connection) -> None:
+    """What was registered and never appended is appended when it comes again."""
+    register(connection, MARK, 1.0)
+
+    assert append(connection, batch(mark=MARK)) == [None]
+    assert books_of(connection)["accepted"] == 1
+
+
+def test_books_near_overflow_change_nothing(connection: Connection) -> None:
+    """An increment that fails after the append would leave it half done."""
+    connection.ask(command("HSET", Partition(0).audit, "appended", "9" * 19))
+
+    (error,) = append(connection, batch())
+
+    assert isinstance(error, StorageUnavailableError)
+    assert connection.ask(command("EXISTS", STREAM)) == 0
+
+
+def test_part_of_a_batch_in_an_unsound_partition_leaves_it_unknown(connection: Connection) -> None:
+    """The other part is stored."""
+    connection.ask(command("SET", Partition(3).audit, "by hand"))
+
+    (error,) = append(connection, Batch({0: batch().columns[0], 3: batch().columns[0]}))
+
+    assert isinstance(error, StorageUnavailableError)
+    assert error.stored == "unknown"
+
+
+def test_a_registration_is_refreshed_by_repetitions(connection: Connection) -> None:
+    """Marks are, and must not outlive it."""
+    register(connection, MARK, 1.0)
+    home = Partition(partition_of("batch-1", 16)).batch("batch-1")
+    connection.ask(command("EXPIRE", home, 5))
+
+    register(connection, MARK, 2.0)
+
+    assert connection.ask(command("TTL", home)) > 800
+
+
+@pytest.mark.parametrize("text", ["junk", "digest-1 abc", "digest-1 1e400", "digest-1 nan", ""])
+def test_a_registration_that_somebody_made_by_hand_stops_its_own_request_alone(
+    connection: Connection, text: str
+) -> None:
+    """The 503 names it; others that are sent together with it go on."""
+    home = Partition(partition_of("batch-1", 16)).batch("batch-1")
+    connection.ask(command("SET", home, text))
+    outcomes = appender_of(connection).send(
+        [registration_of(MARK), batch(), registration_of(OTHER)]
+    )
+
+    assert isinstance(outcomes[0], StorageUnavailableError)
+    assert (outcomes[0].stored, home in outcomes[0].public) == ("no", True)
+    assert outcomes[1:] == [{}, 1.0]
+
+
+def test_a_registration_of_a_wrong_type_is_named(connection: Connection) -> None:
+    """Redis itself names no key."""
+    home = Partition(partition_of("batch-1", 16)).batch("batch-1")
+    connection.ask(command("HSET", home, "a", "b"))
+    outcomes = appender_of(connection).send([registration_of(MARK), batch()])
+
+    assert isinstance(outcomes[0], StorageUnavailableError)
+    assert home in str(outcomes[0])
+    assert outcomes[1] == {}
+
+
+def test_a_mark_of_a_wrong_type_stops_its_own_batch_alone(connection: Connection) -> None:
+    """Others of the same call are appended, and the answer names the key."""
+    name = Partition(0).seen("batch-1")
+    connection.ask(command("HSET", name, "a", "b"))
+
+    first, second, third = append(connection, batch(mark=MARK), batch(mark=OTHER), batch())
+
+    assert isinstance(first, StorageUnavailableError)
+    assert (first.stored, name in first.public) == ("no", True)
+    assert (second, third) == (None, None)
+    assert books_of(connection)["accepted"] == 2
+
+
+def test_a_mark_of_an_earlier_version_is_one(connection: Connection) -> None:
+    """It holds the digest itself: 16 bytes in hexadecimal digits."""
+    connection.ask(command("SET", Partition(0).seen("batch-1"), "0123456789abcdef" * 2))
+
+    assert append(connection, batch(mark=MARK)) == [None]
+    assert books_of(connection)["accepted"] == 0
+
+
+def test_a_mark_is_kept_as_a_number(connection: Connection) -> None:
+    """Of 7 bytes: Redis then needs no memory for a text."""
+    append(connection, batch(mark=Mark("batch-1", "f" * 32)))
+
+    kept = connection.ask(command("GET", Partition(0).seen("batch-1")))
+    assert 0 <= int(kept) < 2**56
+
+
+def ids_in(connection: Connection) -> list[tuple[int, int]]:
+    """Return the ids of the entries of a stream, as they are ordered."""
+    found = connection.ask(command("XRANGE", STREAM, "-", "+"))
+    return [tuple(map(int, id_.split(b"-"))) for id_, _ in found]
+
+
+def test_an_id_never_comes_again(connection: Connection) -> None:
+    """What was lost in a failover may be held by a worker that commits it under its old id."""
+    lost = set()
+    for _ in range(50):
+        append(connection, batch())
+        lost |= {number for _, number in ids_in(connection)}
+        connection.ask(command("DEL", STREAM))
+
+    assert len(lost) == 50
+
+
+@pytest.mark.parametrize("ahead_ms", [0, 3_600_000])
+def test_ids_grow_whatever_the_clock_of_redis_does(connection: Connection, ahead_ms: int) -> None:
+    """Also in one millisecond, and after a master whose clock was ahead."""
+    seconds, microseconds = connection.ask(command("TIME"))
+    newest = int(seconds) * 1000 + int(microseconds) // 1000 + ahead_ms
+    connection.ask(command("XADD", STREAM, f"{newest}-{2**48}", "by", "hand"))
+    for _ in range(300):
+        assert append(connection, batch(), batch(mark=Mark("x", "y"))) == [None, None]
+
+    ids = ids_in(connection)
+    assert len(ids) == 302
+    assert ids == sorted(ids)
+    if ahead_ms:
+        assert {ms for ms, _ in ids} == {newest}

@@ -1,0 +1,90 @@
+"""What docs/operations.md and the alerts name is there."""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import yaml
+from prometheus_client.exposition import generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.registry import CollectorRegistry
+
+from api.collector.send_queue import SENDERS
+from api.query import app as query
+from metrics.connection import Connection
+from ops.lab.service import ROOT
+from tests.collector import test_collector
+from tests.query import test_query
+from tests.support.runbook import PAGE
+from workers.counters import Counters
+
+
+def rules() -> list[dict[str, Any]]:
+    """Return the alerts."""
+    groups = yaml.safe_load((ROOT / "ops" / "deploy" / "alerts.yaml").read_text("utf-8"))["groups"]
+    return [rule for group in groups for rule in group["rules"]]
+
+
+def labels_of(connection: Connection) -> Iterator[tuple[str, set[str]]]:
+    """Yield the names and labels of the series of all processes."""
+    clients = test_collector.client_of(connection), test_query.client_of(connection)
+    test_collector.post(clients[0], '["a",1]')
+    clients[1].simulate_get("/a/max/2026-11-23/14")
+    registry = CollectorRegistry()
+    registry.register(Counters())
+    texts = [client.simulate_get("/metrics").text for client in clients]
+    for text in [*texts, generate_latest(registry).decode()]:
+        for family in text_string_to_metric_families(text):
+            for sample in family.samples:
+                yield sample.name, set(sample.labels)
+
+
+def test_every_series_of_the_alerts_exists(connection: Connection) -> None:
+    """With the labels that the rules ask for, and those that Prometheus adds."""
+    series: Mapping[str, set[str]] = dict(labels_of(connection))
+
+    for rule in rules():
+        names = re.findall(r"\b(metrics_\w+)", rule["expr"])
+        assert names or rule["expr"].startswith("up{job="), rule["alert"]
+        grouped = set(re.findall(r"(?:by|on) \((\w+)\)", rule["expr"])) - {"job"}
+        asked = set(re.findall(r"(\w+)=~?\"", rule["expr"])) - {"job"}
+        for name in names:
+            assert name in series, name
+            assert grouped | asked <= series[name], rule["alert"]
+
+
+def test_every_alert_leads_to_a_place_in_the_runbook() -> None:
+    """And no other is named."""
+    table = PAGE[PAGE.index("## Alerts") : PAGE.index("## Runbook")]
+
+    assert set(re.findall(r"`(Metrics\w+)`", table)) == {rule["alert"] for rule in rules()}
+
+
+def test_every_alert_says_how_bad_it_is_and_what_it_is() -> None:
+    """As whoever gets it reads nothing else."""
+    for rule in rules():
+        assert rule["labels"]["severity"] in ("page", "ticket")
+        assert rule["annotations"]["summary"].endswith(".")
+
+
+def places_in(text: str) -> set[str]:
+    """Return where a link may lead to in a page, as GitHub names its headings."""
+    headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in headings}
+
+
+def test_every_place_and_file_that_the_page_names_is_there() -> None:
+    """Whoever is on call follows them."""
+    for path, place in re.findall(r"\]\(([^)#]*)#?([^)]*)\)", PAGE):
+        target = ROOT / "docs" / (path or "operations.md")
+        assert target.exists(), path
+        assert not place or place in places_in(target.read_text("utf-8")), place
+    for name in re.findall(r"`((?:ops|src|api|workers|docs|tests)/[\w./-]*)`", PAGE):
+        assert (ROOT / name).exists(), name
+
+
+def test_the_page_counts_the_connections_that_there_may_be() -> None:
+    """Of those processes that say it in a constant."""
+    counts = f"collector {SENDERS + 1}, query service {query.CONNECTIONS_MAX}, worker 2"
+
+    assert counts in PAGE

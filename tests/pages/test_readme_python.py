@@ -1,0 +1,65 @@
+"""What README shows of Python runs as it is pasted."""
+
+import inspect
+import re
+
+import pytest
+
+from metrics import Client
+from ops.lab.service import ROOT
+from tests.support.fake_collector import fake_collector
+
+README = (ROOT / "README.md").read_text("utf-8")
+SECTION = README[README.index("## From a Python app") : README.index("## Ask")]
+CLIENT, MIDDLEWARE, TESTING = re.findall(r"```python\n(.*?)```", SECTION, re.DOTALL)
+
+
+def run(block: str) -> None:
+    """Run a block of README as a program of its own."""
+    exec(compile(block, "README.md", "exec"), {"__name__": "__main__"})  # noqa: S102
+
+
+def test_the_client_delivers_what_readme_records(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With the two variables that it sets, of which the test has its own."""
+    with fake_collector() as collector:
+        monkeypatch.setenv("METRICS_COLLECTORS", collector.url)
+        monkeypatch.setenv("METRICS_KEY", "checkout.web-1")
+        run(CLIENT)
+
+    value, timed = collector.values("checkout.web-1")
+    assert value == 123.4
+    assert timed < value
+    assert "recorded=2, sent=2, rejected=0, dropped=0, buffered=0" in capsys.readouterr().out
+
+
+def test_the_middleware_is_wrapped_as_in_the_apps_that_are_tested() -> None:
+    """Each line of README is one of an app that the tests run under a real server."""
+    imports, *lines = (line.partition("#") for line in MIDDLEWARE.splitlines() if line)
+    run(imports[0])
+
+    assert len(lines) == 4
+    for code, _, comment in lines:
+        framework = re.findall(r"\w+", comment)[0].lower()
+        app = (ROOT / "tests" / "client" / "apps" / f"{framework}_app.py").read_text("utf-8")
+        assert code.strip() in app.splitlines()
+
+
+def test_the_recorder_remembers_as_readme_shows() -> None:
+    """The block checks it itself."""
+    run(TESTING)
+
+
+def test_every_parameter_of_the_client_is_in_readme() -> None:
+    """With its default, or the variable that it comes from."""
+    table = [line for line in SECTION.splitlines() if line.startswith("| `")]
+    parameters = inspect.signature(Client).parameters
+
+    assert len(parameters) > 5
+    for name, parameter in parameters.items():
+        if name != "environ":
+            (row,) = (line for line in table if f"`{name}`" in line.split("|")[1])
+            default = f"METRICS_{name.upper()}" if parameter.default is None else parameter.default
+            shown = f"{default:g}" if isinstance(default, float) else str(default)
+            assert shown in re.findall(r"[\w.]+", row.split("|")[2])

@@ -1,0 +1,228 @@
+"""Every command of the runbook, on what the processes really leave in Redis, well and broken."""
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping
+
+import pytest
+
+from metrics.backlog import NEW, Backlog
+from metrics.connection import Connection, command
+from metrics.entry import Column
+from metrics.keyspace import Partition, partition_of
+from metrics.layout import Layout
+from metrics.stream import Batch
+from ops.local.redis_cluster import RedisCluster
+from ops.local.redis_server import EmbeddedRedis, find_server
+from tests.collector.test_collector import client_of, post
+from tests.conftest import wait_until
+from tests.support.clusters import PARTITIONS, heal
+from tests.support.runbook import HEALTHY, PAGE, Step, fits, steps, typed
+from tests.support.streams import append, assert_books_balance
+from workers.aggregator import DELIVERIES_MAX, Aggregator
+
+KEY = "checkout.web-1"
+NAMES = Partition(partition_of(KEY, PARTITIONS))
+NODE_DOWN = "node-down"
+
+
+@pytest.fixture
+def changeable(connection: Connection) -> Iterator[Connection]:
+    """The way to an empty Redis, whose settings are what they were when it is over."""
+    yield connection
+    for name, value in (
+        ("maxmemory-policy", "noeviction"),
+        ("auto-aof-rewrite-percentage", 100),
+    ):
+        connection.ask(command("CONFIG", "SET", name, value))
+
+
+def collect(connection: Connection, *messages: object, **headers: str) -> None:
+    """Let a collector append messages."""
+    collector = client_of(connection, now=time.time)
+    assert post(collector, json.dumps(messages), **headers).status_code == 202
+
+
+def work(connection: Connection, rounds: int = 3) -> None:
+    """Let a worker do some rounds, and take over at once what others hold."""
+    layout = Layout(partitions=PARTITIONS)
+    worker = Aggregator(
+        Backlog(connection, consumer="worker.1", retention_days=30),
+        agree=lambda: layout.agree(connection),
+        partitions=PARTITIONS,
+        claim_s=0.0,
+    )
+    for _ in range(rounds):
+        worker.run_once()
+
+
+def be_well(connection: Connection) -> None:
+    """Three messages of the key, all of them counted."""
+    collect(connection, [KEY, 98.1], [KEY, 104.2], [KEY, 87])
+    work(connection)
+
+
+def lack_a_worker(connection: Connection) -> None:
+    """Two messages more, which nobody reads."""
+    be_well(connection)
+    collect(connection, [KEY, 1], [KEY, 2])
+
+
+def hold_entries(connection: Connection) -> None:
+    """A worker has read and does not commit."""
+    lack_a_worker(connection)
+    stuck = Backlog(connection, consumer="web-1-8200", retention_days=30)
+    assert stuck.read({NAMES.number: NEW}, 10)[NAMES.number]
+
+
+def miss_the_key(connection: Connection) -> None:
+    """Only other keys have messages."""
+    collect(connection, ["checkout.web-2", 1])
+    work(connection)
+
+
+def report_losses(connection: Connection) -> None:
+    """The sender had to drop some."""
+    be_well(connection)
+    collect(connection, {"key": KEY, "dropped": 17})
+    work(connection)
+
+
+def evict(connection: Connection) -> None:
+    """Somebody uses Redis as a cache, too."""
+    be_well(connection)
+    connection.ask(command("CONFIG", "SET", "maxmemory", 1 << 30))
+    connection.ask(command("CONFIG", "SET", "maxmemory-policy", "allkeys-lru"))
+
+
+def bury(connection: Connection) -> None:
+    """An entry that no worker can read."""
+    be_well(connection)
+    column = Column(f"{time.strftime('%Y-%m-%dT%H', time.gmtime())}:{KEY}", "strange", 1)
+    assert append(connection, Batch({NAMES.number: [column]}, None)) == [None]
+    work(connection, DELIVERIES_MAX + 1)
+
+
+def repeat(connection: Connection) -> None:
+    """Requests with an Idempotency-Key."""
+    be_well(connection)
+    collect(connection, [KEY, 1], Idempotency_Key="web-1/4711")
+    work(connection)
+
+
+def be_wide(connection: Connection) -> None:
+    """Values from nanoseconds to hours."""
+    collect(connection, {"key": KEY, "values": [1e-6 * 1.02**i for i in range(1200)]})
+    work(connection)
+
+
+def differ(connection: Connection) -> None:
+    """The numbers are of another layout."""
+    Layout(partitions=32).agree(connection)
+
+
+def delete(connection: Connection) -> None:
+    """Somebody has emptied the stream by hand."""
+    lack_a_worker(connection)
+    connection.ask(command("XTRIM", NAMES.stream, "MAXLEN", 0))
+    work(connection)
+
+
+STATES: Mapping[str, Callable[[Connection], None]] = {
+    HEALTHY: be_well,
+    "no-worker": lack_a_worker,
+    "stuck": hold_entries,
+    "missing": miss_the_key,
+    "dropped": report_losses,
+    "evicting": evict,
+    "dead": bury,
+    "marks": repeat,
+    "wide": be_wide,
+    "other-layout": differ,
+    "deleted": delete,
+}
+
+
+def assert_it_shows(state: str, found: list[Step], redis_cli: str) -> None:
+    """Check what each command prints that the page shows for a state."""
+    shown = [step for step in found if state in step.shown]
+    assert shown
+    for step in shown:
+        printed = typed(step.commands, redis_cli)
+        assert fits(step.shown[state], printed), f"{step.commands}\nprinted\n{printed}"
+
+
+@pytest.mark.usefixtures("early_in_the_hour")
+@pytest.mark.parametrize("state", STATES)
+def test_the_commands_print_what_the_page_shows(
+    changeable: Connection, redis_server: EmbeddedRedis, state: str
+) -> None:
+    """In each state that it tells of, at a terminal."""
+    STATES[state](changeable)
+
+    assert_it_shows(state, [step for step in steps() if not step.on_cluster], redis_server.cli)
+
+
+@pytest.mark.usefixtures("early_in_the_hour")
+def test_books_that_were_written_off_balance(
+    changeable: Connection, redis_server: EmbeddedRedis
+) -> None:
+    """As the last commands of the page do it."""
+    delete(changeable)
+    with pytest.raises(AssertionError):
+        assert_books_balance(changeable, NAMES.number)
+
+    typed(steps()[-1].commands, redis_server.cli)
+
+    assert_books_balance(changeable, NAMES.number)
+    assert changeable.ask(command("EXISTS", NAMES.backlog)) == 0
+
+
+@pytest.mark.parametrize("server", [find_server()], ids=["newest"])
+def test_the_commands_for_a_cluster_print_what_the_page_shows(redis_cluster: RedisCluster) -> None:
+    """With all nodes up, and without a replica."""
+    found = [step for step in steps() if step.on_cluster]
+    master = redis_cluster.master_of(0)
+    replica = redis_cluster.replica_of(master)
+    redis_cli = f"{master.cli} -c"
+
+    assert_it_shows(HEALTHY, found, redis_cli)
+    replica.kill()
+    try:
+        wait_until(lambda: master.members()[replica.address].is_failed)
+        assert_it_shows(NODE_DOWN, found, redis_cli)
+    finally:
+        heal(redis_cluster)
+
+
+def test_every_command_is_shown_in_states_that_there_are() -> None:
+    """A state nobody makes would never be looked at."""
+    states = {state for step in steps() for state in step.shown}
+
+    assert states == {*STATES, NODE_DOWN}
+    assert all(step.shown for step in steps())
+
+
+def test_every_command_for_redis_is_marked_to_be_run() -> None:
+    """Those that are not would reach other machines, or end Redis."""
+    for block in PAGE[PAGE.index("## Runbook") :].split("```sh\n")[1:]:
+        assert "redis-cli" not in block.partition("```")[0] or "command redis-cli" in block
+
+
+@pytest.mark.parametrize(
+    ("shown", "printed", "expected"),
+    [
+        ("1) (integer) <n>\n", "1) (integer) 12\n", True),
+        ("1) (integer) 0\n", "1) (integer) 12\n", False),
+        ("a\n...\n", "a\nb\nc\n", True),
+        ("a\n...\n", "b\n", False),
+        ("", "", True),
+        ("", "10 3\n", False),
+        ("<n> metrics:{}:hour\n", "     16 metrics:{}:hour\n", True),
+    ],
+)
+def test_what_is_printed_must_have_the_shape_that_is_shown(
+    shown: str, printed: str, expected: bool
+) -> None:
+    """Only what stands in <> may differ."""
+    assert fits(shown, printed) is expected

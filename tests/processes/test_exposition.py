@@ -1,0 +1,253 @@
+"""``GET /metrics``: Prometheus text, of both services and of the worker."""
+
+import http.client
+import logging
+import os
+import socket
+import struct
+from collections.abc import Iterator
+
+import falcon
+import falcon.testing
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from metrics.connection import Connection, command
+from metrics.keyspace import LAYOUT, Partition, partition_of
+from tests.collector import test_collector
+from tests.collector.test_collector import assert_is_problem, post
+from tests.conftest import free_port, wait_until
+from tests.library.test_books import Without
+from tests.query.test_audit import lose_an_entry
+from tests.query.test_query import KEY, PARTITION, VALUES, add, client_of, commit
+from tests.support.away import PartlyAway
+from tests.support.streams import append, batch
+from workers.counters import Counters
+from workers.health import HealthServer
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+PROCESS = f"process={os.getpid()}"
+
+
+def samples_in(text: str) -> dict[str, float]:
+    """Return the samples of an exposition, named like ``metrics_commits_total partition=7``."""
+    return {
+        " ".join([sample.name, *(f"{name}={value}" for name, value in sample.labels.items())]): (
+            sample.value
+        )
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+def scrape(client: falcon.testing.TestClient) -> dict[str, float]:
+    """Return the samples of a service."""
+    result = client.simulate_get("/metrics")
+    assert result.status_code == 200, result.text
+    assert result.headers["Content-Type"] == CONTENT_TYPE
+    return samples_in(result.text)
+
+
+def test_the_books_are_series_of_each_partition(connection: Connection) -> None:
+    """Under names that say what is counted."""
+    add(connection, VALUES)
+    commit(connection)
+    append(connection, batch([1.0, 2.0], partition=2))
+
+    samples = scrape(client_of(connection))
+
+    partition = f"partition={PARTITION}"
+    assert {name: value for name, value in samples.items() if name.endswith(partition)} == {
+        f"metrics_entries_appended_total {partition}": 1,
+        f"metrics_entries_committed_total {partition}": 1,
+        f"metrics_entries_dead_total {partition}": 0,
+        f"metrics_messages_accepted_total {partition}": 4,
+        f"metrics_messages_applied_total {partition}": 4,
+        f"metrics_messages_dead_total {partition}": 0,
+        f"metrics_backlog_entries {partition}": 0,
+        f"metrics_books_balance {partition}": 1,
+    }
+    assert samples["metrics_messages_accepted_total partition=2"] == 2
+    assert samples["metrics_messages_applied_total partition=2"] == 0
+    assert samples["metrics_backlog_entries partition=2"] == 1
+    assert samples["metrics_partitions_unreadable"] == 0
+
+
+def test_books_that_do_not_balance_are_a_zero(connection: Connection) -> None:
+    """To alert on."""
+    lose_an_entry(connection, 5)
+
+    samples = scrape(client_of(connection))
+
+    assert [samples[f"metrics_books_balance partition={number}"] for number in (4, 5)] == [1, 0]
+
+
+def test_partitions_that_cannot_be_read_have_no_series(connection: Connection) -> None:
+    """They are counted, as nothing that looks like their numbers."""
+    connection.ask(command("HSET", Partition(5).audit, "dead", "many"))
+
+    samples = scrape(client_of(Without(connection, Partition(3).stream)))
+
+    assert not [name for name in samples if name.endswith(("partition=3", "partition=5"))]
+    assert samples["metrics_partitions_unreadable"] == 2
+    assert samples["metrics_books_balance partition=4"] == 1
+
+
+def test_without_redis_a_service_still_says_what_it_answered() -> None:
+    """So that its 503s can be seen."""
+    nobody = Connection.open(f"redis://127.0.0.1:{free_port()}", timeout_s=0.3, connections_max=1)
+    client = client_of(nobody)
+    client.simulate_get(f"/{KEY}/max/2026-11-23/14")
+
+    assert scrape(client) == {
+        f"metrics_query_requests_total {PROCESS} status=503": 1,
+        "metrics_partitions_unreadable": 16,
+    }
+
+
+def test_books_of_another_number_of_partitions_fail_the_scrape(connection: Connection) -> None:
+    """They would lack some."""
+    connection.ask(command("HSET", LAYOUT, "partitions", 32))
+
+    assert_is_problem(client_of(connection).simulate_get("/metrics"), 503)
+
+
+def test_queries_are_counted_by_status(connection: Connection) -> None:
+    """Probes, scrapes and paths that lead nowhere are not."""
+    add(connection, VALUES)
+    commit(connection)
+    client = client_of(connection)
+    for path, times in {
+        "max/2026-11-23/14": 3,
+        "mean/2026-11-23/14": 2,
+        "max/2026-11-23/15": 1,
+    }.items():
+        for _ in range(times):
+            client.simulate_get(f"/{KEY}/{path}")
+    for path in ("/healthz", "/readyz", "/metrics", "/audit", "/nowhere"):
+        client.simulate_get(path)
+
+    samples = scrape(client)
+
+    assert {name: value for name, value in samples.items() if "requests" in name} == {
+        f"metrics_query_requests_total {PROCESS} status=200": 3,
+        f"metrics_query_requests_total {PROCESS} status=400": 2,
+        f"metrics_query_requests_total {PROCESS} status=404": 1,
+    }
+
+
+def test_no_token_is_asked_for_and_no_key_told(connection: Connection) -> None:
+    """As of /healthz."""
+    add(connection, VALUES)
+    commit(connection)
+    client = client_of(connection, METRICS_READ_TOKENS="secret")
+    client.simulate_get(f"/{KEY}/max/2026-11-23/14")
+
+    text = client.simulate_get("/metrics").text
+
+    assert samples_in(text)[f"metrics_query_requests_total {PROCESS} status=401"] == 1
+    assert KEY not in text
+    assert "secret" not in text
+
+
+def test_messages_are_counted_by_what_became_of_them(connection: Connection) -> None:
+    """Those of requests that were refused as a whole too, and of those that are partly stored."""
+    partly = PartlyAway(connection, [partition_of("away", 16)])
+    collector = test_collector.client_of(partly)
+    before = scrape(collector)
+    for body in (
+        '[["a",1],["a",2],["a",3],["a",-1]]',
+        '{"key":"a","values":[1,2]}',
+        '{"key":"a","values":[-1,-2,-3,-4,-5]}',
+        '[["a",1],["away",2],["a",-1],{"key":"a","dropped":17},{"key":"away","dropped":4}]',
+    ):
+        post(collector, body)
+    after = scrape(collector)
+
+    assert before == {
+        f"metrics_collector_messages_accepted_total {PROCESS}": 0,
+        f"metrics_collector_messages_rejected_total {PROCESS}": 0,
+        f"metrics_collector_messages_dropped_total {PROCESS}": 0,
+    }
+    assert after == {
+        f"metrics_collector_messages_accepted_total {PROCESS}": 6,
+        f"metrics_collector_messages_rejected_total {PROCESS}": 7,
+        f"metrics_collector_messages_dropped_total {PROCESS}": 17,
+        f"metrics_collector_requests_total {PROCESS} status=202": 2,
+        f"metrics_collector_requests_total {PROCESS} status=400": 1,
+        f"metrics_collector_requests_total {PROCESS} status=503": 1,
+    }
+
+
+@pytest.fixture
+def counters() -> Counters:
+    """What a worker has done: nothing yet."""
+    return Counters()
+
+
+@pytest.fixture
+def health(counters: Counters) -> Iterator[HealthServer]:
+    """A worker's answers over HTTP."""
+    server = HealthServer("127.0.0.1", 0, check=lambda: None, counters=counters)
+    server.start()
+    yield server
+    server.close()
+
+
+def get(server: HealthServer, path: str) -> tuple[int, str, str]:
+    """Return status, type and text of an answer."""
+    connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=60)
+    try:
+        connection.request("GET", path)
+        response = connection.getresponse()
+        return response.status, response.headers["Content-Type"], response.read().decode()
+    finally:
+        connection.close()
+
+
+def test_a_worker_tells_what_it_did(health: HealthServer, counters: Counters) -> None:
+    """From 0, over HTTP."""
+    before = samples_in(get(health, "/metrics")[2])
+    counters.committed(entries=3, messages=100)
+    counters.committed(entries=1, messages=50)
+    counters.refused()
+    counters.buried()
+    counters.died(4)
+    counters.claimed(7)
+    status, content_type, text = get(health, "/metrics")
+
+    assert (status, content_type) == (200, CONTENT_TYPE)
+    assert set(before.values()) == {0}
+    assert samples_in(text) == {
+        "metrics_worker_commits_total": 2,
+        "metrics_worker_entries_committed_total": 4,
+        "metrics_worker_messages_committed_total": 150,
+        "metrics_worker_commits_refused_total": 1,
+        "metrics_worker_entries_buried_total": 1,
+        "metrics_worker_messages_dead_total": 4,
+        "metrics_worker_entries_claimed_total": 7,
+    }
+
+
+def test_a_worker_still_answers_its_probes(health: HealthServer) -> None:
+    """And says what it has where it has nothing."""
+    assert get(health, "/healthz") == (200, "application/json", '{"status": "ok"}')
+    assert get(health, "/readyz") == (200, "application/json", '{"status": "ok"}')
+    status, content_type, text = get(health, "/audit")
+    assert (status, content_type) == (404, "application/problem+json")
+    assert "A worker has /healthz, /readyz and /metrics only." in text
+
+
+def test_a_probe_that_hangs_up_is_not_worth_a_line(
+    health: HealthServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Load balancers reset their connections all day."""
+    caplog.set_level(logging.DEBUG, logger="workers.health")
+    with socket.create_connection(("127.0.0.1", health.server_port), timeout=60) as probe:
+        probe.sendall(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n")
+        probe.recv(1)
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+    wait_until(lambda: not health._connections)
+    assert get(health, "/healthz")[0] == 200
+    assert [record for record in caplog.records if record.levelno > logging.DEBUG] == []

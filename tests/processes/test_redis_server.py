@@ -1,0 +1,85 @@
+"""The redis-servers that we start: with our settings, and surely ours."""
+
+from pathlib import Path
+
+import pytest
+
+from metrics.errors import SettingsError
+from ops.local.cluster_node import CLUSTER_CONF
+from ops.local.redis_cluster import free_ports
+from ops.local.redis_server import PORTS_SHARE, REDIS_CONF, EmbeddedRedis, share_of
+from tests.conftest import SERVERS, free_port
+
+pytestmark = pytest.mark.every_server
+
+
+def settings_in(*files: Path) -> dict[str, str]:
+    """Return the settings of configuration files."""
+    lines = [line for file in files for line in file.read_text("utf-8").splitlines()]
+    pairs = [line.split(" ", 1) for line in lines if line and not line.startswith("#")]
+    return {name: value.strip('"') for name, value in pairs}
+
+
+@pytest.mark.parametrize("files", [(REDIS_CONF,), (REDIS_CONF, CLUSTER_CONF)], ids=["one", "node"])
+def test_each_setting_that_we_ship_holds(
+    server: Path, files: tuple[Path, ...], tmp_path: Path
+) -> None:
+    """Wherever the files lie: Redis 7.0 would take a path with [ in it for a pattern."""
+    folder = tmp_path / "[a] b"
+    folder.mkdir()
+    copies = [folder / file.name for file in files]
+    for file, copy in zip(files, copies, strict=True):
+        copy.write_bytes(file.read_bytes())
+    (port,) = free_ports(1)
+    redis = EmbeddedRedis(server, port=port, folder=folder, configuration=copies).start()
+    try:
+        with redis.client() as client:
+            held = client.config_get()
+    finally:
+        redis.stop()
+
+    wanted = settings_in(*files)
+    assert wanted["appendonly"] == "yes"
+    assert {name: held[name] for name in wanted} == wanted
+
+
+def test_an_option_wins_over_the_settings_that_we_ship(tmp_path: Path) -> None:
+    """So that a test has a Redis as it likes."""
+    redis = EmbeddedRedis(
+        SERVERS[max(SERVERS)],
+        port=free_port(),
+        folder=tmp_path,
+        options=("--appendfsync", "always"),
+    ).start()
+    try:
+        with redis.client() as client:
+            assert client.config_get("appendfsync") == {"appendfsync": "always"}
+    finally:
+        redis.stop()
+
+
+def test_a_server_that_has_the_port_already_is_not_taken_for_ours(
+    redis_server: EmbeddedRedis, tmp_path: Path
+) -> None:
+    """It answers, but it holds other numbers."""
+    redis = EmbeddedRedis(SERVERS[max(SERVERS)], port=redis_server.port, folder=tmp_path)
+
+    with pytest.raises(SettingsError, match=r"did not start; .* says: .*Failed listening on port"):
+        redis.start()
+
+
+@pytest.mark.parametrize("shares", [1, 2, 3, 4])
+def test_processes_that_choose_ports_choose_none_of_each_others(
+    shares: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor one that stands a hundred or ten thousand from it, as ops/run and a node's bus have."""
+    ports = range(10_000, 32_768)
+    chosen: list[int] = []
+    for number in range(shares):
+        monkeypatch.setenv(PORTS_SHARE, f"{number}/{shares}")
+        own = set(share_of(ports))
+        for far in (100, 200, 300, 10_000):
+            assert {port + far for port in own if port + far in ports} <= own
+        chosen += own
+
+    assert sorted(chosen) == list(ports)

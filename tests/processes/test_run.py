@@ -1,0 +1,400 @@
+"""``ops/run`` as a new user meets it: a clean clone, curl, redis-cli, Ctrl-C."""
+
+import math
+import os
+import random
+import re
+import shutil
+import signal
+import socket
+import statistics
+import subprocess
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from time import monotonic
+
+import pytest
+from redis import Redis
+from redis.exceptions import AuthenticationError
+
+from metrics.connection import Connection
+from metrics.settings import Settings
+from ops.lab.service import ROOT
+from ops.local import run as launch
+from ops.local.redis_server import EmbeddedRedis, is_free
+from ops.local.run import REDIS_OFFSET, SERVICES
+from tests.conftest import SERVERS, free_port, wait_until
+from tests.support.runs import (
+    INSTALL_TIMEOUT_S,
+    Run,
+    curl,
+    environ,
+    free_base_port,
+    is_worker_of,
+    last_line,
+    processes_in,
+    shell,
+)
+from tests.support.streams import hash_of
+
+pytestmark = pytest.mark.usefixtures("early_in_the_hour")
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The files of the repository and nothing else, as ``git clone`` gives them."""
+    root = tmp_path_factory.mktemp("clone") / "metrics"
+    names = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.splitlines()
+    for name in names:
+        if (ROOT / name).exists():
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, root / name)
+    return root
+
+
+@pytest.fixture(scope="module")
+def old_redis(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A PATH on which redis-server is too old, so that the carried one is taken."""
+    folder = tmp_path_factory.mktemp("old")
+    server = folder / "redis-server"
+    server.write_text("#!/bin/sh\necho 'Redis server v=5.0.14 sha=00000000:0'\n", "utf-8")
+    server.chmod(0o755)
+    return f"{folder}{os.pathsep}{environ()['PATH']}"
+
+
+@pytest.fixture(scope="module")
+def installed(clone: Path, old_redis: str) -> Path:
+    """The clone after its first start, which has made ``.venv``."""
+    run = Run(clone, PATH=old_redis)
+    try:
+        run.wait_until_ready(INSTALL_TIMEOUT_S)
+        assert run.stop() == 0
+    finally:
+        run.kill()
+    return clone
+
+
+@pytest.fixture
+def running(installed: Path, old_redis: str, tmp_path: Path) -> Iterator[Run]:
+    """Everything up, with an empty data folder."""
+    run = Run(installed, PATH=old_redis, METRICS_DATA_DIR=str(tmp_path / "data"))
+    run.wait_until_ready()
+    yield run
+    run.kill()
+
+
+def test_the_lines_that_it_prints_work_as_pasted(running: Run) -> None:
+    """Both curl lines, and redis-cli. The query is for the hour in which it is pasted."""
+    welcome = running.wait_until_ready()
+    post, get = re.findall(r"^  (curl .*)$", welcome, re.MULTILINE)
+    redis_cli = re.search(r"^Redis: (.*)\. Stop", welcome, re.MULTILINE)[1]
+
+    assert shell(post) == '{"accepted":1,"rejected":0}'
+    answer = wait_until(lambda: '"value":123.4,' in shell(get) and shell(get))
+    assert '"key":"checkout.web-1","stat":"median"' in answer
+    assert "metrics:layout" in shell(f"{redis_cli} keys 'metrics:layout'")
+    an_hour_later = "date() { [ \"$*\" = '-u +%F/%H' ] && echo 2026-11-28/00; }"
+    asked = shell(f'{an_hour_later}; curl() {{ echo "$@"; }}; {get}')
+    assert asked.endswith("/checkout.web-1/median/2026-11-28/00\n")
+    assert "reset by peer" not in running.output
+
+
+def test_the_lines_of_the_readme_work_as_pasted(running: Run) -> None:
+    """With the ports of this run, and a redis-cli that may not be on the PATH."""
+    text = (ROOT / "README.md").read_text("utf-8")
+    redis_cli = re.search(r"^Redis: (.*) -p ", running.wait_until_ready(), re.MULTILINE)[1]
+    lines = re.findall(r"^(?:curl|redis-cli) .*$", text, re.MULTILINE)
+    posts = [line for line in lines if "/messages" in line]
+    gets = [line for line in lines if ":8100/checkout" in line]
+    pages = [line for line in lines if ":8100/keys" in line]
+    books = [line for line in lines if "/audit" in line or "/metrics" in line]
+    looks = [line for line in lines if line.startswith("redis-cli")]
+
+    def run(line: str) -> str:
+        for documented in (8000, 8100, 8200, 8300):
+            line = re.sub(rf"\b{documented}\b", str(documented - 8000 + running.port), line)
+        return shell(re.sub(r"^redis-cli", redis_cli, line))
+
+    assert len(posts) >= 6
+    for line in posts:
+        assert '"rejected":0' in run(line), line
+    assert len(gets) == 3
+    wait_until(lambda: all('"value":' in run(line) for line in gets))
+    assert len(pages) == 1
+    for line in pages:
+        assert '"newest_hour":' in run(line), line
+    assert len(books) == 2
+    for line in books:
+        assert '"balance":true' in run(line) or "metrics_worker_commits_total" in run(line), line
+    assert len(looks) == 2
+    for line in looks:
+        assert "partitions" in run(line) or "metrics:layout" in run(line), line
+
+
+def test_every_form_of_a_body_is_counted_and_every_statistic_is_right(running: Run) -> None:
+    """From curl to curl, against what Python's own functions say."""
+    seeded = random.Random(7)
+    values = [round(seeded.lognormvariate(4, 1), 3) for _ in range(1007)]
+    rest = iter(values)
+    hour = datetime.now(UTC) - timedelta(hours=2)
+    stamp = f"{hour:%Y-%m-%dT%H}:30:00Z"
+    forms = {
+        "application/json": [
+            f'{{"key":"e2e","value":{next(rest)},"timestamp":"{stamp}"}}',
+            f'[{{"key":"e2e","value":{next(rest)},"timestamp":{hour.timestamp()}}}]',
+        ],
+        "application/x-ndjson": [
+            "\n".join(
+                f'{{"key":"e2e","value":{next(rest)},"timestamp":"{stamp}"}}' for _ in range(5)
+            )
+        ],
+    }
+    column = [next(rest) for _ in range(1000)]
+    stamps = ",".join(f'"{stamp}"' for _ in column)
+    forms["application/json"].append(f'{{"key":"e2e","values":{column},"timestamps":[{stamps}]}}')
+    collector, query = f"localhost:{running.port}", f"localhost:{running.port + 100}"
+    for content_type, bodies in forms.items():
+        for body in bodies:
+            answer = curl(
+                f"{collector}/messages",
+                "-H",
+                f"Content-Type: {content_type}",
+                "--data-binary",
+                body,
+            )
+            assert '"rejected":0' in answer
+    assert next(rest, None) is None
+
+    def ask(stat: str, key: str = "e2e", at: datetime = hour) -> str:
+        return curl(f"{query}/{key}/{stat}/{at:%Y-%m-%d}/{at.hour}")
+
+    wait_until(lambda: '"count":1007,"complete":true' in ask("count"))
+
+    def value(stat: str) -> float:
+        return float(re.search(r'"value":([0-9.e+-]+)', ask(stat))[1])
+
+    assert value("count") == len(values)
+    assert value("min") == min(values)
+    assert value("max") == max(values)
+    assert value("sum") == pytest.approx(math.fsum(values), rel=1e-12)
+    assert value("average") == pytest.approx(statistics.fmean(values), rel=1e-12)
+    assert value("median") == pytest.approx(statistics.median(values), rel=0.01)
+    percentiles = statistics.quantiles(values, n=1000, method="inclusive")
+    for stat, permille in (("p1", 10), ("p90", 900), ("p99", 990), ("p99.9", 999)):
+        assert value(stat) == pytest.approx(percentiles[permille - 1], rel=0.01)
+
+    # Those that carry no time belong to the hour in which they come.
+    now = datetime.now(UTC)
+    plain = [
+        ["-d", '["now",1]'],
+        ["-d", '[["now",2],{"key":"now","value":3}]'],
+        ["-d", '{"key":"now","values":[4,5]}'],
+        ["-d", "now,6"],
+        ["-d", "now:7|ms"],
+        ["-d", "key=now&value=8"],
+        ["-H", "Content-Type: text/plain", "--data-binary", "now,9\nnow:10|ms|@0.1"],
+    ]
+    for arguments in plain:
+        assert '"rejected":0' in curl(f"{collector}/messages", *arguments)
+    wait_until(lambda: '"count":19,' in ask("count", "now", now))
+    assert '"value":145.0,' in ask("sum", "now", now)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_stops_with_all_its_processes_and_the_numbers_are_there_again(
+    installed: Path, tmp_path: Path, number: signal.Signals
+) -> None:
+    """A second start installs nothing, so that it takes seconds."""
+    folder = {"METRICS_DATA_DIR": str(tmp_path / "data")}
+    first = Run(installed, **folder)
+    try:
+        first.wait_until_ready()
+        at = datetime.now(UTC)
+        for value in (1, 2, 3):
+            curl(f"localhost:{first.port}/messages", "-d", f"kept,{value}")
+        assert processes_in(installed) != []
+        begun = monotonic()
+        assert first.stop(number) == 0
+        assert monotonic() - begun < launch.STOP_TIMEOUT_S  # then the rest would be killed
+        assert processes_in(installed) == []
+    finally:
+        first.kill()
+    second = Run(installed, **folder)
+    try:
+        second.wait_until_ready()
+        assert "installing" not in second.output
+        query = f"localhost:{second.port + 100}/kept/sum/{at:%Y-%m-%d}/{at.hour}"
+        wait_until(lambda: '"value":6.0,"count":3' in curl(query))
+    finally:
+        second.kill()
+
+
+def test_nobody_else_reads_or_changes_the_numbers(
+    installed: Path, old_redis: str, tmp_path: Path
+) -> None:
+    """Neither the files nor what Redis holds; also when an older version had left them open.
+
+    The line for redis-cli goes on working after a restart.
+    """
+    data = tmp_path / "data"
+    numbers_of_an_older_version(data)
+    where = {"PATH": old_redis, "METRICS_DATA_DIR": str(data), "PORT": str(free_base_port())}
+    for _ in range(2):
+        run = Run(installed, **where)
+        try:
+            welcome = run.wait_until_ready()
+            redis_cli = re.search(r"^Redis: (.*)\. Stop", welcome, re.MULTILINE)[1]
+            assert shell(f"{redis_cli} get kept") == "since then\n"
+            modes = {path.stat().st_mode & 0o777 for path in data.rglob("*.aof*")}
+            assert modes == {0o600}
+            assert data.stat().st_mode & 0o777 == 0o700
+            url = f"redis://127.0.0.1:{run.port + REDIS_OFFSET}/0"
+            with Redis.from_url(url) as anybody, pytest.raises(AuthenticationError):
+                anybody.get("kept")
+            password = (data / "redis.password").read_text("utf-8").strip()
+            assert (data / "redis.password").stat().st_mode & 0o777 == 0o600
+            assert not [line for line in processes_in(Path("/")) if password in line]
+            assert password not in run.output
+        finally:
+            run.kill()
+
+
+def numbers_of_an_older_version(data: Path) -> None:
+    """Leave what a Redis 6.2 has written for ``ops/run`` without a password, for all to read."""
+    data.mkdir()
+    server = EmbeddedRedis(min(SERVERS.items())[1], port=free_port(), folder=data).start()
+    with server.client() as client:
+        client.set("kept", "since then")
+    server.stop()
+    for path in (data, *data.rglob("*")):
+        path.chmod(0o755 if path.is_dir() else 0o644)
+
+
+def test_with_a_redis_url_it_starts_no_redis(installed: Path, own_redis: EmbeddedRedis) -> None:
+    """The numbers go to the one that is named."""
+    run = Run(installed, REDIS_URL=own_redis.url)
+    try:
+        run.wait_until_ready()
+        assert is_free(run.port + REDIS_OFFSET)
+        assert curl(f"localhost:{run.port}/messages", "-d", "a,1") == '{"accepted":1,"rejected":0}'
+        redis = Connection.open(own_redis.url, timeout_s=5, connections_max=1)
+        assert hash_of(redis, "metrics:layout")["partitions"] == "16"
+        redis.close()
+    finally:
+        run.kill()
+
+
+def test_a_busy_port_is_one_clear_line(installed: Path, tmp_path: Path) -> None:
+    """It names the port, and how to take another."""
+    base = free_base_port()
+    with socket.create_server(("127.0.0.1", base + 100)):
+        run = Run(installed, PORT=str(base), METRICS_DATA_DIR=str(tmp_path))
+        line = last_line(run.end())
+
+    assert line == (
+        f"ops/run: port {base + 100} cannot be used; another base port is set with PORT"
+    )
+
+
+def test_a_folder_that_cannot_be_written_is_one_clear_line(installed: Path, tmp_path: Path) -> None:
+    """It names the folder and its variable."""
+    (tmp_path / "file").write_text("in the way", "utf-8")
+
+    line = last_line(Run(installed, METRICS_DATA_DIR=str(tmp_path / "file" / "data")).end())
+
+    assert line.startswith("ops/run: METRICS_DATA_DIR: cannot write to ")
+
+
+def test_an_unreachable_redis_is_one_clear_line(installed: Path) -> None:
+    """Within seconds."""
+    line = last_line(Run(installed, REDIS_URL=f"redis://127.0.0.1:{free_port()}").end())
+
+    assert line.startswith("ops/run: REDIS_URL: Redis is away: ")
+    assert "refused" in line
+
+
+def test_a_bad_setting_is_one_clear_line(installed: Path) -> None:
+    """It names the variable and what is allowed."""
+    line = last_line(Run(installed, METRICS_PARTITIONS="0").end())
+
+    assert line == ("ops/run: METRICS_PARTITIONS must be a whole number from 1 to 16384, got '0'")
+
+
+def test_another_number_of_partitions_is_one_clear_line(
+    running: Run, installed: Path, tmp_path: Path
+) -> None:
+    """Before any process is started."""
+    password = (tmp_path / "data" / "redis.password").read_text("utf-8").strip()
+    url = f"redis://:{password}@127.0.0.1:{running.port + REDIS_OFFSET}/0"
+
+    line = last_line(Run(installed, REDIS_URL=url, METRICS_PARTITIONS="32").end())
+
+    assert line.startswith("ops/run: metrics:layout differs: partitions is 32 here and 16 in Redis")
+
+
+def test_a_data_folder_is_used_by_one_only(running: Run, installed: Path, tmp_path: Path) -> None:
+    """Two servers on one append-only file would spoil it."""
+    line = last_line(Run(installed, METRICS_DATA_DIR=str(tmp_path / "data")).end())
+
+    assert line.startswith("ops/run: METRICS_DATA_DIR: ")
+    assert line.endswith(" is in use by another ops/run")
+
+
+def test_a_process_that_dies_stops_the_rest(running: Run, installed: Path) -> None:
+    """Whoever supervises ops/run sees it, and starts it again."""
+    worker = next(
+        process
+        for process in Path("/proc").glob("[0-9]*")
+        if is_worker_of(process, running.port + SERVICES["worker"])
+    )
+    os.kill(int(worker.name), signal.SIGKILL)
+
+    assert running.process.wait(60) != 0
+    assert "ops/run: a process ended" in running.output
+    assert processes_in(installed) == []
+
+
+def test_a_killed_run_leaves_no_process(running: Run, installed: Path) -> None:
+    """Not even what it started in sessions of their own."""
+    running.process.kill()
+
+    wait_until(lambda: processes_in(installed) == [])
+
+
+def test_the_library_alone_needs_nothing_but_python(clone: Path, tmp_path: Path) -> None:
+    """``pip install .`` brings no Falcon, gevent, gunicorn or numpy into an app."""
+    venv = tmp_path / "venv"
+    subprocess.run(["python3", "-m", "venv", venv], env=environ(), check=True)
+    python = venv / "bin" / "python"
+    subprocess.run(
+        [python, "-m", "pip", "install", "--quiet", "--no-compile", clone],
+        env=environ(),
+        check=True,
+    )
+    listed = subprocess.run(
+        [python, "-m", "pip", "list", "--format=freeze"], capture_output=True, text=True, check=True
+    )
+
+    names = {line.partition("==")[0] for line in listed.stdout.split()}
+    assert names - {"pip", "setuptools", "wheel"} == {"metrics"}
+    subprocess.run([python, "-c", "from metrics import Client, hours, message"], check=True)
+
+
+@pytest.mark.parametrize(
+    ("host", "to"),
+    [("127.0.0.1", "localhost"), ("0.0.0.0", "localhost"), ("::", "'[::1]'"), ("::1", "'[::1]'")],  # noqa: S104
+)
+def test_the_lines_that_it_prints_go_where_it_listens(host: str, to: str) -> None:
+    """Also at an IPv6 address, whose brackets a shell must not read."""
+    settings = Settings.from_env({"REDIS_URL": "redis://unused", "METRICS_HOST": host})
+    lines = launch._welcome(settings, "redis-cli").splitlines()
+
+    starts = [line.split("/")[0] for line in lines if line.startswith("  curl ")]
+    assert starts == [f"  curl {to}:8000", f"  curl {to}:8100"]

@@ -1,0 +1,171 @@
+"""Redis with users: the file that ships, and what a default user without rights would cost."""
+
+import signal
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from metrics.backlog import Backlog
+from metrics.books import read_books
+from metrics.connection import Connection, command
+from metrics.errors import StorageUnsoundError
+from metrics.hours import Hour
+from metrics.keyspace import LAYOUT, Partition
+from metrics.known_keys import KnownKeys
+from metrics.layout import Layout
+from metrics.store import Store
+from metrics.stream import Appender, Mark, Registration
+from ops.lab.service import free_port
+from ops.local.redis_server import version_of
+from ops.local.redis_with_users import ADMIN, USERS, RedisWithUsers
+from tests.support.streams import HOUR, assert_books_balance, batch, books_of, hash_of
+from workers.aggregator import Aggregator
+
+pytestmark = pytest.mark.every_server
+
+PARTITIONS = 2
+KEY = "checkout.web-1"
+NOW = float(Hour.parse(HOUR).end)
+SAFE, UNSAFE = "user default off resetpass ~* &* +@all\n", "user default off\n"
+
+
+@pytest.fixture
+def redis_with_users(server: Path, tmp_path: Path) -> Iterator[RedisWithUsers]:
+    """A server of each version under the users that ship."""
+    # With everysec a kill may lose what was written while the disk was busy.
+    always = ("--appendfsync", "always")
+    redis = RedisWithUsers(server, port=free_port(), folder=tmp_path, options=always)
+    redis.start()
+    yield redis
+    redis.stop(signal.SIGKILL)
+
+
+def connected(redis: RedisWithUsers, role: str) -> Connection:
+    """Return the way to it as one of its users."""
+    return Connection.open(redis.url_of(role), timeout_s=5, connections_max=4)
+
+
+def agree(connection: Connection) -> None:
+    """Let a process that starts now look at Redis."""
+    Layout(partitions=PARTITIONS).agree(connection)
+
+
+def collect(connection: Connection, key: str) -> None:
+    """Register and append a batch as a collector does."""
+    appender = Appender(
+        connection, agree=lambda: agree(connection), backlog_limit_entries=100, window_s=900
+    )
+    mark = Mark(key, "digest")
+    registration = Registration(mark, NOW, partitions=PARTITIONS, window_s=900)
+    of_batch, arrival = appender.send([batch([1.0, 2.0], mark=mark), registration])
+    assert (of_batch, arrival) == ({}, NOW)
+
+
+def fold_all(connection: Connection) -> None:
+    """Let a worker look for what is pending, read, claim, commit and dismiss."""
+    aggregator = Aggregator(
+        Backlog(connection, consumer="worker-1", retention_days=36500),
+        agree=lambda: agree(connection),
+        partitions=PARTITIONS,
+        claim_s=0.0,
+        now=lambda: NOW,
+    )
+    for _ in range(4):
+        aggregator.run_once()
+
+
+def test_each_role_can_do_its_work_and_no_more(redis_with_users: RedisWithUsers) -> None:
+    """With all commands that its part of the library sends."""
+    with (
+        closing(connected(redis_with_users, "collector")) as collector,
+        closing(connected(redis_with_users, "worker")) as worker,
+        closing(connected(redis_with_users, "query")) as query,
+        closing(connected(redis_with_users, ADMIN)) as admin,
+    ):
+        collect(collector, "first")
+        fold_all(worker)
+        admin.ask(command("XADD", Partition(1).stream, "*", "by", "hand"))
+        for _ in range(4):
+            fold_all(worker)
+        assert admin.ask(command("XLEN", Partition(1).dead)) == 1
+        admin.ask(command("SET", Partition(0).hour(f"{HOUR}:spoilt"), "by hand"))
+        collect(collector, "second")
+        fold_all(worker)
+
+        agree(query)
+        store = Store(query, partitions=PARTITIONS)
+        (found,) = store.read(KEY, [Hour.parse(HOUR)])
+        assert (found.aggregate.count, found.is_drained) == (4, True)
+        assert (
+            store.read(f"{KEY}*", [Hour(Hour.parse(HOUR).number - 1), Hour.parse(HOUR)])[1] == found
+        )
+        page = KnownKeys(query, partitions=PARTITIONS).page([""], "", 9)
+        assert page == [(KEY, Hour.parse(HOUR))]
+        assert read_books(query, [0])[0].applied == 4
+        for connection, name in ((collector, HOUR), (query, "dead"), (worker, "seen:first")):
+            reply = connection.execute([command("HSET", f"metrics:{{0}}:{name}", "a", "b")])[0]
+            assert "permission" in str(reply).lower(), reply
+
+
+def test_a_restart_under_the_users_that_ship_finds_everything(
+    redis_with_users: RedisWithUsers,
+) -> None:
+    """Streams, marks, hashes and books, from the append-only file alone."""
+    with closing(connected(redis_with_users, "collector")) as collector:
+        collect(collector, "committed")
+        with closing(connected(redis_with_users, "worker")) as worker:
+            fold_all(worker)
+        collect(collector, "waiting")
+    with closing(connected(redis_with_users, ADMIN)) as admin:
+        before = books_of(admin), hash_of(admin, Partition(0).hour(f"{HOUR}:{KEY}"))
+
+    redis_with_users.stop(signal.SIGKILL)
+    redis_with_users.start()
+
+    with closing(connected(redis_with_users, ADMIN)) as admin:
+        agree(admin)
+        assert (books_of(admin), hash_of(admin, Partition(0).hour(f"{HOUR}:{KEY}"))) == before
+        assert before[0] == {
+            "appended": 2, "committed": 1, "dead": 0,
+            "accepted": 4, "applied": 2, "dead_messages": 0, "length": 1,
+        }  # fmt: skip
+        for key in ("committed", "waiting"):
+            assert admin.ask(command("EXISTS", Partition(0).seen(key))) == 1
+        assert_books_balance(admin)
+
+
+def test_a_default_user_without_rights_is_refused_before_it_costs_anything(
+    server: Path, tmp_path: Path
+) -> None:
+    """From 7.0 on, that is: before, it is harmless. Set right, processes go on at once."""
+    users = USERS.read_text("utf-8").replace(SAFE, UNSAFE)
+    assert UNSAFE in users
+    redis = RedisWithUsers(server, port=free_port(), folder=tmp_path, users=users)
+    redis.start()
+    try:
+        with closing(connected(redis, "worker")) as worker:
+            if version_of(server) >= (7,):
+                with pytest.raises(StorageUnsoundError, match="default user of Redis has no righ"):
+                    agree(worker)
+            redis.client().execute_command("ACL", "SETUSER", *SAFE.split()[1:])
+            agree(worker)
+    finally:
+        redis.stop(signal.SIGKILL)
+
+
+def test_a_process_that_finds_a_layout_without_its_data_refuses(connection: Connection) -> None:
+    """What a restart left out, or somebody deleted; until the layout is deleted as well."""
+    agree(connection)
+    agree(connection)
+    collect(connection, "first")
+    agree(connection)
+    for partition in range(PARTITIONS):
+        connection.ask(command("DEL", Partition(partition).audit))
+
+    with pytest.raises(StorageUnsoundError, match="Redis has lost its data: metrics:layout says"):
+        agree(connection)
+
+    connection.ask(command("DEL", LAYOUT))
+    agree(connection)

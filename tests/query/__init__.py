@@ -1,0 +1,1 @@
+"""The query service, over HTTP and in its parts."""

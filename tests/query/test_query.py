@@ -1,0 +1,257 @@
+"""The query's contract over HTTP, with a real Redis behind it."""
+
+import falcon.testing
+import pytest
+
+from api.query import app as query
+from metrics.backlog import NEW, Backlog, Commit
+from metrics.connection import Connection, command
+from metrics.fold import fold
+from metrics.hours import Hour
+from metrics.keyspace import Partition, partition_of
+from metrics.settings import Settings
+from tests.collector.test_collector import assert_is_problem
+from tests.conftest import free_port
+from tests.support.streams import HOUR, append, batch
+
+KEY = "checkout.web-1"
+PARTITION = partition_of(KEY, 16)
+AFTER = float(Hour.parse(HOUR).end)
+VALUES = [10.0, 20.0, 30.0, 100.0]
+
+
+def client_of(
+    connection: Connection, now: float = AFTER, **environ: str
+) -> falcon.testing.TestClient:
+    """Return a client of a query service with these settings."""
+    settings = Settings.from_env({"REDIS_URL": "redis://unused", **environ})
+    return falcon.testing.TestClient(query.create_app(connection, settings, now=lambda: now))
+
+
+def add(connection: Connection, values: list[float], key: str = KEY, hour: str = HOUR) -> None:
+    """Append messages."""
+    number = partition_of(key, 16)
+    assert append(connection, batch(values, key=key, hour=hour, partition=number)) == [None]
+
+
+def commit(connection: Connection) -> None:
+    """Commit what is in the backlog of the key."""
+    backlog = Backlog(connection, consumer="worker-1", retention_days=36500)
+    backlog.create_groups([PARTITION])
+    entries = backlog.read({PARTITION: NEW}, 100)[PARTITION]
+    folded = fold(entry.fields for entry in entries)
+    assert backlog.commit([Commit(PARTITION, entries, folded)], AFTER) == [True]
+
+
+@pytest.fixture
+def client(connection: Connection) -> falcon.testing.TestClient:
+    """A client that asks after an hour that is over and has four messages."""
+    add(connection, VALUES)
+    commit(connection)
+    return client_of(connection)
+
+
+@pytest.mark.parametrize(
+    ("stat", "value"),
+    [
+        ("average", 40.0),
+        ("min", 10.0),
+        ("max", 100.0),
+        ("count", 4),
+        ("sum", 160.0),
+        ("median", pytest.approx(25.0, rel=0.01)),
+        ("p90", pytest.approx(79.0, rel=0.01)),
+        ("p99.9", pytest.approx(99.79, rel=0.01)),
+        ("p0", 10.0),
+        ("p100", 100.0),
+    ],
+)
+def test_a_statistic_of_a_key_in_an_hour(
+    client: falcon.testing.TestClient, stat: str, value: float
+) -> None:
+    """The answer says what was asked, the number, and on how many messages it stands."""
+    result = client.simulate_get(f"/{KEY}/{stat}/2026-11-23/14")
+
+    assert result.status_code == 200
+    assert result.headers["Content-Type"] == "application/json"
+    assert result.json == {
+        "key": KEY,
+        "stat": stat,
+        "date": "2026-11-23",
+        "hour": 14,
+        "value": value,
+        "count": 4,
+        "complete": True,
+    }
+    assert list(result.json) == ["key", "stat", "date", "hour", "value", "count", "complete"]
+
+
+def test_an_hour_has_one_digit_or_two(connection: Connection) -> None:
+    """``7`` and ``07``."""
+    add(connection, VALUES, hour="2026-11-23T07")
+    commit(connection)
+    client = client_of(connection)
+
+    for hour in ("7", "07"):
+        assert client.simulate_get(f"/{KEY}/count/2026-11-23/{hour}").json["hour"] == 7
+
+
+@pytest.mark.parametrize(
+    ("path", "detail"),
+    [
+        (f"/{KEY}/mean/2026-11-23/14", "stat must be one of average, min, max, median"),
+        (f"/{KEY}/p101/2026-11-23/14", "stat must be one of"),
+        (f"/{KEY}/median/2026-2-3/14", "date must be a day written YYYY-MM-DD, got '2026-2-3'"),
+        (f"/{KEY}/median/2026-02-30/14", "date must be a day"),
+        (f"/{KEY}/median/2026-11-23/24", "hour must be 0 to 23 (UTC), got '24'"),
+        (f"/{KEY}/median/2026-11-23/+1", "hour must be 0 to 23"),
+        ("/a%20b/median/2026-11-23/14", "key must be 1 to 128 characters"),
+    ],
+)
+def test_what_cannot_be_asked_is_a_bad_request_that_says_what_can(
+    client: falcon.testing.TestClient, path: str, detail: str
+) -> None:
+    """Naming the part that is wrong."""
+    assert assert_is_problem(client.simulate_get(path), 400)["detail"].startswith(detail)
+
+
+def test_an_hour_without_messages_is_404(client: falcon.testing.TestClient) -> None:
+    """It is not zero, and it may change."""
+    result = client.simulate_get(f"/{KEY}/median/2026-11-23/15")
+
+    assert assert_is_problem(result, 404)["detail"] == f"no messages of {KEY} in 2026-11-23T15 UTC"
+    assert "no-store" in result.headers["Cache-Control"]
+    assert_is_problem(client.simulate_get("/nobody/median/2026-11-23/14"), 404)
+
+
+def test_an_hour_that_is_not_over_is_not_complete(connection: Connection) -> None:
+    """Up to its last second."""
+    add(connection, VALUES)
+    commit(connection)
+
+    client = client_of(connection, now=AFTER - 0.001)
+
+    assert client.simulate_get(f"/{KEY}/count/2026-11-23/14").json["complete"] is False
+
+
+def test_an_hour_with_messages_in_the_backlog_is_not_complete(connection: Connection) -> None:
+    """Those of other hours do not matter, though they come without end."""
+    client = client_of(connection)
+    add(connection, VALUES)
+    commit(connection)
+    add(connection, [1.0], hour="2026-11-23T15")
+    assert client.simulate_get(f"/{KEY}/count/2026-11-23/14").json["complete"] is True
+
+    add(connection, [50.0])
+    assert client.simulate_get(f"/{KEY}/count/2026-11-23/14").json["complete"] is False
+
+    commit(connection)
+    found = client.simulate_get(f"/{KEY}/count/2026-11-23/14").json
+    assert (found["complete"], found["count"]) == (True, 5)
+
+
+def test_a_complete_hour_may_be_cached_and_another_may_not(connection: Connection) -> None:
+    """Not for long: late messages may come."""
+    add(connection, VALUES)
+    commit(connection)
+
+    complete = client_of(connection).simulate_get(f"/{KEY}/count/2026-11-23/14")
+    running = client_of(connection, AFTER - 1).simulate_get(f"/{KEY}/count/2026-11-23/14")
+    private = client_of(connection, METRICS_READ_TOKENS="x").simulate_get(
+        f"/{KEY}/count/2026-11-23/14", headers={"Authorization": "Bearer x"}
+    )
+
+    assert complete.headers["Cache-Control"] == "public, max-age=60"
+    assert running.headers["Cache-Control"] == "no-cache, no-store"
+    assert private.headers["Cache-Control"] == "private, max-age=60"
+
+
+def test_the_etag_changes_when_the_numbers_do(connection: Connection) -> None:
+    """And only then."""
+    client = client_of(connection)
+    path = f"/{KEY}/max/2026-11-23/14"
+    add(connection, VALUES)
+    commit(connection)
+    first, second = client.simulate_get(path), client.simulate_get(path)
+    add(connection, [1.0])
+    commit(connection)
+    third = client.simulate_get(path)
+
+    assert first.headers["ETag"] == second.headers["ETag"] != third.headers["ETag"]
+    assert first.headers["ETag"].startswith('"')
+
+
+def test_who_has_the_answer_already_gets_304(client: falcon.testing.TestClient) -> None:
+    """With the same headers and no body."""
+    path = f"/{KEY}/max/2026-11-23/14"
+    etag = client.simulate_get(path).headers["ETag"]
+
+    for known in (etag, f'"other", {etag}', f"W/{etag}", "*"):
+        result = client.simulate_get(path, headers={"If-None-Match": known})
+        assert (result.status_code, result.content) == (304, b"")
+        assert result.headers["ETag"] == etag
+    assert client.simulate_get(path, headers={"If-None-Match": '"other"'}).status_code == 200
+
+
+def test_head_answers_without_a_body(client: falcon.testing.TestClient) -> None:
+    """For curl -I."""
+    result = client.simulate_head(f"/{KEY}/max/2026-11-23/14")
+
+    assert (result.status_code, result.content) == (200, b"")
+    assert "ETag" in result.headers
+
+
+def test_without_redis_it_is_503() -> None:
+    """With the time after which to try again."""
+    nobody = Connection.open(f"redis://127.0.0.1:{free_port()}", timeout_s=0.3, connections_max=1)
+    client = client_of(nobody)
+
+    result = client.simulate_get(f"/{KEY}/max/2026-11-23/14")
+
+    assert_is_problem(result, 503)
+    assert result.headers["Retry-After"] == "1"
+    assert client.simulate_get("/healthz").json == {"status": "ok"}
+    assert_is_problem(client.simulate_get("/readyz"), 503)
+
+
+def test_a_wrong_type_is_no_answer_and_the_name_is_told(connection: Connection) -> None:
+    """Whoever repairs it must know where; what is not ours is no number."""
+    for name in (Partition(PARTITION).backlog, Partition(PARTITION).keys):
+        connection.ask(command("FLUSHALL"))
+        connection.ask(command("SET", name, "x"))
+        path = f"/{KEY}/max/2026-11-23/14" if "backlog" in name else "/keys"
+
+        problem = assert_is_problem(client_of(connection).simulate_get(path), 503)
+
+        assert name in problem["detail"]
+
+
+def test_tokens_say_who_may_read_what(connection: Connection) -> None:
+    """401 without one, 403 for a key that it does not cover."""
+    add(connection, VALUES)
+    commit(connection)
+    client = client_of(connection, METRICS_READ_TOKENS="checkout.*=teller")
+    teller = {"Authorization": "Bearer teller"}
+
+    assert_is_problem(client.simulate_get(f"/{KEY}/max/2026-11-23/14"), 401)
+    assert client.simulate_get(f"/{KEY}/max/2026-11-23/14", headers=teller).status_code == 200
+    assert_is_problem(client.simulate_get("/other/max/2026-11-23/14", headers=teller), 403)
+
+
+def test_the_cost_does_not_depend_on_the_number_of_messages(connection: Connection) -> None:
+    """Two round trips of four commands, for a hash whose size is that of its histogram."""
+    asked = []
+
+    class Counting(Connection):
+        def execute(self, calls: list) -> list:
+            asked.append([call.arguments[0] for call in calls])
+            return connection.execute(calls)
+
+    client = client_of(Counting(connection._topology))
+    for _ in range(3):
+        add(connection, VALUES * 2000)
+        commit(connection)
+        client.simulate_get(f"/{KEY}/median/2026-11-23/14")
+
+    assert asked[-4:] == [["XLEN", "HMGET", "HLEN"], ["HGETALL"]] * 2
+    assert connection.ask(command("HLEN", Partition(PARTITION).hour(f"{HOUR}:{KEY}"))) == 8

@@ -1,0 +1,174 @@
+"""The HTTP server beside h11: the same bytes are the same requests, wherever TCP cuts them.
+
+Where ours is stricter: bare LF as the end of a line, a length told twice, a Host that is none,
+white space where RFC 9112 allows it to be taken for something else, and Transfer-Encoding other
+than chunked are refused, though h11 may take them. HTTP/1.0 is kept alive where it asks for that,
+and empty lines in front of a request are read over.
+"""
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from api.server.chunked import LINE_BYTES_MAX, ChunkedDecoder
+from api.server.head import HEAD_BYTES_MAX, BadRequestError
+from api.server.worker import Bodies
+from ops.lab.fuzz_http import (
+    CHUNKED,
+    GET,
+    KEPT,
+    POST,
+    STREAMS,
+    UPGRADE,
+    FakeServer,
+    Seen,
+    ours,
+    reference,
+)
+
+UNLIKE_H11 = {"upgrade", "both lengths"}
+"""h11 leaves the connection to another protocol once it is asked to, and believes the chunks where
+a length is told as well."""
+
+
+@pytest.mark.parametrize("name", STREAMS)
+def test_the_same_bytes_are_the_same_requests_wherever_they_are_cut(name: str) -> None:
+    """In two at every place, and into single bytes: a key that was cut is never another key."""
+    data = STREAMS[name]
+    whole = ours([data])
+
+    if name not in UNLIKE_H11:
+        assert whole == reference(data)
+    for cut in range(1, len(data)):
+        assert ours([data[:cut], data[cut:]]) == whole, (data[:cut], data[cut:])
+    assert ours([data[i : i + 1] for i in range(len(data))]) == whole
+
+
+def test_an_upgrade_is_ignored() -> None:
+    """RFC 9110, section 7.8."""
+    assert ours([UPGRADE + POST]) == [Seen("POST", "/messages", b"a,1", ""), *ours([POST])]
+
+
+def test_an_older_client_keeps_its_connection_if_it_asks_to() -> None:
+    """RFC 9112, section 9.3."""
+    assert [seen.target for seen in ours([KEPT + KEPT])] == ["/healthz", "/healthz"]
+
+
+def post(body: bytes, path: str = "/short") -> bytes:
+    """Return a request that a shortcut may answer."""
+    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n"
+    return head.encode() + body
+
+
+def test_a_head_that_is_known_spares_the_app() -> None:
+    """The first time it is parsed and the app asked; what has no answer goes to the app, once."""
+    server = FakeServer([])
+
+    seen = ours([post(b"1"), post(b"2"), post(b"3"), post(b"long"), post(b"long")], server)
+
+    assert server.shortcuts == [b"2", b"3", b"long"]
+    assert [request.body for request in seen] == [b"1", b"long", b"long"]
+    assert server.notes == ["unasked", "unasked", None]
+
+
+def test_an_answer_of_a_shortcut_is_nothing_that_the_next_request_hears_of() -> None:
+    """Whatever that is."""
+    server = FakeServer([])
+
+    ours([post(b"1"), post(b"2"), post(b"33"), post(b"a,1", "/messages")], server)
+
+    assert server.shortcuts == [b"2"]
+    assert server.notes == ["unasked", "unasked", "unasked"]
+
+
+def test_known_heads_are_bounded() -> None:
+    """Whoever sends ever new ones."""
+    server = FakeServer([])
+
+    ours([post(b"", f"/{number}") for number in range(3000)], server)
+
+    assert 0 < len(server.heads.known) <= 1000
+
+
+PARTS = st.sampled_from(
+    [
+        *(POST, GET, CHUNKED, b"\r\n", b"\r\n\r\n", b"0\r\n\r\n", b"a"),
+        *(b"Content-Length: 3\r\n", b"Host: localhost\r\n", b"Transfer-Encoding: chunked\r\n"),
+        *(b"POST /messages HTTP/1.1\r\n", b"GET / HTTP/1.1\r\n", b"3\r\nabc\r\n", b"X: y\r\n"),
+    ]
+)
+
+
+@settings(max_examples=300)
+@given(st.lists(PARTS, max_size=8).map(b"".join), st.lists(st.integers(1, 400), max_size=4))
+def test_whatever_is_sent_is_read_as_h11_reads_it(data: bytes, cuts: list[int]) -> None:
+    """What we take h11 takes, in the same way; what we refuse is refused wherever it is cut."""
+    places = [0, *sorted({min(cut, len(data)) for cut in cuts}), len(data)]
+    pieces = [data[start:end] for start, end in pairwise(places)]
+
+    found = ours(pieces)
+
+    assert found == ours([data])
+    assert found == reference(data)[: len(found)]
+
+
+@given(st.lists(st.binary(min_size=1, max_size=30), max_size=6), st.data())
+def test_chunks_are_joined_wherever_they_are_cut(chunks: list[bytes], data: st.DataObject) -> None:
+    """And what stands behind the body is left."""
+    body = b"".join(b"%x\r\n%b\r\n" % (len(chunk), chunk) for chunk in chunks) + b"0\r\n\r\nGET"
+    cut = data.draw(st.integers(0, len(body)))
+    decoder = ChunkedDecoder()
+
+    found = decoder.feed(body[:cut])
+    rest = decoder.rest
+    if not decoder.is_whole:
+        found += decoder.feed(body[cut:])
+        rest = decoder.rest
+    else:
+        rest += body[cut:]
+
+    assert bytes(found) == b"".join(chunks)
+    assert decoder.is_whole
+    assert rest == b"GET"
+
+
+@pytest.mark.parametrize(
+    "endless", [b"1;" + b"x" * 300, b"0\r\n" + b"A: b\r\n" * 300, b"1" * 300, b"\n"]
+)
+def test_what_stands_around_chunks_is_bounded(endless: bytes) -> None:
+    """A sender could go on with it for ever."""
+    decoder = ChunkedDecoder()
+
+    with pytest.raises(BadRequestError):
+        decoder.feed(endless * 10)
+
+
+def test_bodies_have_so_much_room_together() -> None:
+    """What does not fit is asked to come later; what ends makes room."""
+    server = FakeServer([])
+    server.bodies = Bodies(10)
+    begun, rest = POST[:-1], POST[-1:]
+
+    assert ours([begun, rest], server) == ours([POST])
+    server.bodies.take(10)
+    assert ours([begun, rest], server) == []
+    assert ours([POST], server) == ours([POST])
+    server.bodies.give_back(10)
+    assert ours([begun, rest], server) == ours([POST])
+
+
+@pytest.mark.parametrize("more", [-1, 0, 1])
+def test_a_limit_is_the_same_wherever_it_is_cut(more: int) -> None:
+    """Of a head, and of the line before a chunk."""
+    extension = b"x" * (LINE_BYTES_MAX - 2 + more)
+    chunked = CHUNKED.replace(b"4;x=y", b"4;" + extension)
+    padding = b"x" * (HEAD_BYTES_MAX - len(GET) - len("\r\nX: ") + len("\r\n\r\n") + more)
+    long = GET.replace(b"\r\n\r\n", b"\r\nX: " + padding + b"\r\n\r\n")
+
+    for data, end in ((chunked, chunked.index(extension) + len(extension)), (long, len(long) - 4)):
+        whole = ours([data])
+        assert len(whole) == (more <= 0)
+        for cut in range(end - 2, end + 5):
+            assert ours([data[:cut], data[cut:]]) == whole, cut

@@ -1,0 +1,1 @@
+"""What several tests share: servers, apps, clients, and looks at what Redis holds."""

@@ -1,0 +1,323 @@
+"""The aggregator: whatever happens to entries, groups and workers, each message counts once."""
+
+import threading
+
+import pytest
+
+from metrics.backlog import Backlog
+from metrics.connection import Connection, command
+from metrics.errors import LayoutError
+from metrics.keyspace import GROUP, Partition
+from metrics.layout import Layout
+from tests.conftest import Clock, wait_until
+from tests.support.aggregators import HASH, PARTITIONS, STREAM, aggregator_of, drain
+from tests.support.streams import HOUR, append, assert_books_balance, batch, books_of, hash_of
+from workers.aggregator import DELIVERIES_MAX, ENTRIES_MAX, Aggregator, linger_s
+from workers.counters import Counters
+
+
+def test_all_partitions_are_folded(connection: Connection, clock: Clock) -> None:
+    """One worker is enough for all of them."""
+    aggregator = aggregator_of(connection, clock)
+    append(connection, batch([1.0, 2.0]), batch([3.0], partition=1))
+
+    drain(aggregator)
+
+    assert hash_of(connection, HASH)["count"] == "2"
+    assert hash_of(connection, Partition(1).hour(f"{HOUR}:checkout.web-1"))["count"] == "1"
+    for partition in range(PARTITIONS):
+        assert_books_balance(connection, partition)
+
+
+def test_a_worker_counts_what_it_does(connection: Connection, clock: Clock) -> None:
+    """Beside the books, which count what all workers do."""
+    counters = Counters()
+    aggregator = Aggregator(
+        Backlog(connection, consumer="worker-1", retention_days=36500),
+        agree=lambda: None,
+        partitions=PARTITIONS,
+        claim_s=0.0,
+        counters=counters,
+    )
+    append(connection, batch([1.0, 2.0]), batch([3.0], partition=1))
+    connection.ask(command("XADD", STREAM, "*", "not", "ours"))
+    while books_of(connection)["length"]:
+        aggregator.run_once()
+
+    assert (counters.commits, counters.entries_committed, counters.messages_committed) == (2, 2, 3)
+    assert counters.commits_refused == 0
+    assert counters.entries_buried == 1
+    assert counters.entries_claimed >= 1
+
+
+def test_more_than_one_read_is_drained_without_a_pause(
+    connection: Connection, clock: Clock
+) -> None:
+    """A full read means that there is more."""
+    for _ in range(ENTRIES_MAX + 5):
+        append(connection, batch())
+    aggregator = aggregator_of(connection, clock)
+    aggregator.run_once()
+
+    assert aggregator.run_once() is True
+    assert aggregator.run_once() is False
+    assert hash_of(connection, HASH)["count"] == str(ENTRIES_MAX + 5)
+
+
+def test_many_keys_in_many_entries_take_several_commits(
+    connection: Connection, clock: Clock
+) -> None:
+    """So that no script holds Redis up for long; all of them count."""
+    for _ in range(3):
+        append(connection, *(batch(key=f"key-{i}") for i in range(1200)))
+    drain(aggregator_of(connection, clock))
+
+    assert books_of(connection)["applied"] == 3600
+    assert hash_of(connection, Partition(0).hour(f"{HOUR}:key-1199"))["count"] == "3"
+    assert_books_balance(connection)
+
+
+def test_a_restarted_worker_finds_what_it_had_read(connection: Connection, clock: Clock) -> None:
+    """Its name is the same, so it need not wait to claim from itself."""
+    append(connection, batch())
+    backlog = Backlog(connection, consumer="worker-1", retention_days=30)
+    backlog.create_groups([0])
+    backlog.read({0: b">"}, 10)
+
+    drain(aggregator_of(connection, clock, "worker-1"))
+
+    assert hash_of(connection, HASH)["count"] == "1"
+
+
+def test_entries_of_a_dead_worker_are_taken_over(connection: Connection, clock: Clock) -> None:
+    """Once they have been idle for as long as the setting says, however many there are."""
+    for _ in range(ENTRIES_MAX * 2 + 3):
+        append(connection, batch())
+    dead = Backlog(connection, consumer="dead", retention_days=30)
+    dead.create_groups([0, 1])
+    dead.read({0: b">"}, 10_000)
+    heir = aggregator_of(connection, clock, "heir", claim_s=0.0)
+    heir.run_once()
+
+    while books_of(connection)["length"]:
+        heir.run_once()
+
+    assert hash_of(connection, HASH)["count"] == str(ENTRIES_MAX * 2 + 3)
+    assert_books_balance(connection)
+
+
+def test_a_missing_group_is_created_again(connection: Connection, clock: Clock) -> None:
+    """With all of the backlog, and nothing twice."""
+    aggregator = aggregator_of(connection, clock)
+    append(connection, batch())
+    drain(aggregator)
+    append(connection, batch())
+    connection.ask(command("XGROUP", "DESTROY", STREAM, GROUP))
+
+    drain(aggregator)
+
+    assert hash_of(connection, HASH)["count"] == "2"
+
+
+def test_a_deleted_stream_is_begun_again(connection: Connection, clock: Clock) -> None:
+    """What was in it is lost, what comes is not."""
+    aggregator = aggregator_of(connection, clock)
+    drain(aggregator)
+    connection.ask(command("DEL", STREAM))
+    append(connection, batch())
+
+    drain(aggregator)
+
+    assert hash_of(connection, HASH)["count"] == "1"
+
+
+POISON = {
+    "fields of another kind": ["temperature", "21"],
+    "values that are no numbers": [f"{HOUR}:checkout.web-1", "1.0,many"],
+    "a key that is none": [f"{HOUR}:check out", "1.0"],
+    "bytes": ["\udcff", "1.0"],
+}
+
+
+@pytest.mark.parametrize("fields", POISON.values(), ids=POISON)
+def test_an_entry_that_cannot_be_read_is_buried_after_a_few_deliveries(
+    connection: Connection, clock: Clock, fields: list[str]
+) -> None:
+    """With the reason; its neighbours count as if it were not there."""
+    append(connection, batch([1.0]))
+    raw = [text.encode("utf-8", "surrogateescape") for text in fields]
+    poison = connection.ask(command("XADD", STREAM, "*", *raw))
+    append(connection, batch([2.0]))
+    aggregator = aggregator_of(connection, clock, claim_s=0.001)
+
+    drain(aggregator)
+    assert hash_of(connection, HASH)["count"] == "2"
+    assert connection.ask(command("XLEN", Partition(0).dead)) == 0
+    claims = 0
+    while connection.ask(command("XLEN", STREAM)):
+        clock.seconds += 1
+        drain(aggregator)
+        claims += 1
+
+    assert claims >= DELIVERIES_MAX - 1
+    ((_, buried),) = connection.ask(command("XRANGE", Partition(0).dead, "-", "+"))
+    assert buried[:3] == [b"id", poison, b"reason"]
+    assert buried[4:] == raw
+    assert connection.ask(command("XLEN", STREAM)) == 0
+    assert connection.ask(command("XPENDING", STREAM, GROUP))[0] == 0
+    assert books_of(connection) == {
+        "appended": 2, "committed": 2, "dead": 0, "foreign": 1,
+        "accepted": 2, "applied": 2, "dead_messages": 0, "length": 0,
+    }  # fmt: skip
+    assert_books_balance(connection)
+
+
+def test_a_hash_that_is_not_sound_holds_up_nobody(
+    connection: Connection, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its columns die with the reason, at once; others of the same entry count."""
+    connection.ask(command("SET", HASH, "by hand"))
+    aggregator = aggregator_of(connection, clock)
+    drain(aggregator)
+    for _ in range(6):
+        append(connection, batch(), batch([7.0], key="another"))
+        aggregator.run_once()
+        assert connection.ask(command("XLEN", STREAM)) == 0
+
+    assert hash_of(connection, Partition(0).hour(f"{HOUR}:another"))["count"] == "6"
+    assert connection.ask(command("XLEN", Partition(0).dead)) == 6
+    assert caplog.text.count(f"{HASH} is not sound: type; its messages go to the dead") == 1
+    assert_books_balance(connection)
+
+
+def test_entries_that_somebody_deleted_do_not_stay_pending(
+    connection: Connection, clock: Clock
+) -> None:
+    """Redis 6.2 would give them back for ever, without their ids."""
+    append(connection, batch())
+    lost = Backlog(connection, consumer="dead", retention_days=30)
+    lost.create_groups([0, 1])
+    (entry,) = lost.read({0: b">"}, 10)[0]
+    connection.ask(command("XDEL", STREAM, entry.id))
+    aggregator = aggregator_of(connection, clock, claim_s=0.001)
+
+    def is_clean() -> bool:
+        clock.seconds += 1
+        drain(aggregator)
+        return connection.ask(command("XPENDING", STREAM, GROUP))[0] == 0
+
+    assert wait_until(is_clean)
+
+
+def test_workers_share_the_work(connection: Connection, clock: Clock) -> None:
+    """Several of them count each message once."""
+    workers = [aggregator_of(connection, clock, f"worker-{i}") for i in range(3)]
+    for worker in workers:
+        drain(worker)
+    for _ in range(20):
+        append(connection, batch([1.0], partition=0), batch([2.0], partition=1))
+        for worker in workers:
+            worker.run_once()
+
+    assert books_of(connection, 0)["applied"] == books_of(connection, 1)["applied"] == 20
+    assert hash_of(connection, HASH)["count"] == "20"
+
+
+def test_a_worker_stops_when_it_is_asked_to(connection: Connection) -> None:
+    """After the step that it is in."""
+    aggregator = aggregator_of(connection, Clock())
+    thread = threading.Thread(target=aggregator.run)
+    thread.start()
+    append(connection, batch())
+    wait_until(lambda: hash_of(connection, HASH).get("count") == "1")
+
+    aggregator.stop()
+    thread.join(60)
+
+    assert not thread.is_alive()
+
+
+def test_a_worker_refuses_a_redis_of_another_layout(connection: Connection, clock: Clock) -> None:
+    """It would read the wrong partitions."""
+    Layout(partitions=PARTITIONS + 1).agree(connection)
+
+    with pytest.raises(LayoutError, match="partitions is 2 here and 3 in Redis"):
+        aggregator_of(connection, clock).run()
+
+
+@pytest.mark.parametrize(("busy_s", "pause_s"), [(0, 0.1), (0.02, 0.1), (0.05, 0.15), (9, 0.2)])
+def test_the_busier_a_worker_is_the_more_it_lets_come_together(
+    busy_s: float, pause_s: float
+) -> None:
+    """Within limits, so that a number is never late by much."""
+    assert linger_s(busy_s) == pytest.approx(pause_s)
+
+
+def test_a_worker_pauses_by_the_time_that_its_round_took(
+    connection: Connection, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Reading and committing, all of it; not if there is more to read at once."""
+    aggregator = aggregator_of(connection, clock)
+    rounds = iter([(0.04, False), (2.0, True), (0.0, False)])
+    pauses: list[float] = []
+
+    def run_once() -> bool:
+        took_s, is_more = next(rounds)
+        clock.seconds += took_s
+        return is_more
+
+    def wait(pause_s: float) -> None:
+        pauses.append(pause_s)
+        if len(pauses) == 3:
+            aggregator.stop()
+
+    monkeypatch.setattr(aggregator, "run_once", run_once)
+    monkeypatch.setattr(aggregator._stopping, "wait", wait)
+    aggregator.run()
+
+    assert pauses == pytest.approx([0.12, 0.0, 0.1])
+
+
+@pytest.mark.parametrize("name", [Partition(0).audit, Partition(0).keys])
+def test_books_that_are_not_sound_bury_nothing(
+    connection: Connection, clock: Clock, name: str
+) -> None:
+    """The entries are not to blame; they wait until it is mended."""
+    aggregator = aggregator_of(connection, clock, claim_s=0.0)
+    append(connection, batch())
+    connection.ask(command("DEL", name))
+    connection.ask(command("SET", name, "by hand"))
+    for _ in range(DELIVERIES_MAX * 3):
+        drain(aggregator)
+    assert connection.ask(command("XLEN", Partition(0).dead)) == 0
+
+    connection.ask(command("DEL", name))
+    drain(aggregator)
+
+    assert hash_of(connection, HASH)["count"] == "1"
+
+
+def test_a_commit_of_very_many_buckets_is_split(connection: Connection, clock: Clock) -> None:
+    """Redis 6.2 takes a million arguments at most."""
+    values = [10.0 ** (i / 20 - 300) for i in range(4_000)]
+    for i in range(30):
+        append(connection, batch(values, key=f"wide-{i}"))
+
+    drain(aggregator_of(connection, clock))
+
+    assert books_of(connection)["applied"] == 120_000
+    assert_books_balance(connection)
+
+
+def test_a_worker_starts_and_drains_while_redis_is_out_of_memory(
+    connection: Connection, clock: Clock
+) -> None:
+    """Only workers can free what collectors need."""
+    drain(aggregator_of(connection, clock))
+    append(connection, batch())
+    connection.ask(command("CONFIG", "SET", "maxmemory", 1))
+
+    drain(aggregator_of(connection, clock, "newcomer"))
+
+    connection.ask(command("CONFIG", "SET", "maxmemory", 0))
+    assert hash_of(connection, HASH)["count"] == "1"
