@@ -7,19 +7,19 @@ from array import array
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metrics.client.batch import CHUNK_VALUES, GZIP_BYTES_MIN, Batch, seal
+from metrics.client.batch import CHUNK_VALUES, GZIP_BYTES_MIN, Batch, encode
 from metrics.client.buffer import Hours
 
 NOON = 1_795_442_400
 
 
-def sealed(columns: dict[str, list[tuple[float, float]]], drops: Hours | None = None) -> Batch:
+def sealed(samples: dict[str, list[tuple[float, float]]], drops: Hours | None = None) -> Batch:
     """Return a batch of columns that are given as pairs of timestamp and value."""
     arrays = {
         key: array("d", [number for pair in pairs for number in pair])
-        for key, pairs in columns.items()
+        for key, pairs in samples.items()
     }
-    return seal(arrays, drops or {}, "key-1", breathe=lambda: None)
+    return encode(arrays, drops or {}, "key-1", yield_gil=lambda: None)
 
 
 def test_values_of_one_key_are_one_column() -> None:
@@ -78,6 +78,6 @@ def test_long_bodies_are_compressed() -> None:
 def test_others_may_run_while_a_long_body_is_written() -> None:
     """It breathes after every few hundred values."""
     breaths: list[int] = []
-    seal({"a": array("d", [NOON, 1.0] * 2000)}, {}, "key-1", breathe=lambda: breaths.append(1))
+    encode({"a": array("d", [NOON, 1.0] * 2000)}, {}, "key-1", yield_gil=lambda: breaths.append(1))
 
     assert len(breaths) == 2000 // CHUNK_VALUES

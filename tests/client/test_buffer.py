@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metrics.client.buffer import Buffer, Tally, hours_of, merged
+from metrics.client.buffer import Buffer, LockFreeCounter, hours_of, merged
 
 HOUR_S = 3600
 NOON = 1_795_442_400.0
@@ -37,8 +37,8 @@ def buffer_of(values_max: int = 10, batch_size: int = 4, calls: Calls | None = N
 def drain(buffer: Buffer) -> dict[str, list[float]]:
     """Take everything out, done with."""
     found: dict[str, list[float]] = {}
-    for columns in buffer.batches():
-        for key, column in columns.items():
+    for samples in buffer.batches():
+        for key, column in samples.items():
             found.setdefault(key, []).extend(column[1::2])
             buffer.release(len(column) // 2)
     return found
@@ -52,9 +52,9 @@ def test_values_come_out_by_key_in_their_order_with_their_times() -> None:
         calls.now += 1
         buffer.add(key, value)
 
-    (columns,) = buffer.batches()
+    (samples,) = buffer.batches()
 
-    assert {key: list(column) for key, column in columns.items()} == {
+    assert {key: list(column) for key, column in samples.items()} == {
         "a": [NOON + 1, 1.0, NOON + 3, 3.0],
         "b": [NOON + 2, 2.5],
     }
@@ -199,7 +199,7 @@ def test_the_sender_is_called_at_the_first_value_and_at_each_batch() -> None:
 
     assert calls.count == 1
 
-    buffer.arm()
+    buffer.set_wake_threshold()
     for _ in range(2):
         buffer.add("a", 1.0)
 
@@ -211,7 +211,7 @@ def test_the_sender_is_called_at_the_first_value_and_at_each_batch() -> None:
     assert calls.count == 2
 
     drain(buffer)
-    buffer.arm()
+    buffer.set_wake_threshold()
     buffer.add("a", 1.0)
 
     assert calls.count == 3
@@ -227,7 +227,7 @@ def test_after_the_end_everything_is_dropped_and_counted() -> None:
     assert drain(buffer) == {"a": [1.0]}
 
     buffer.add("a", 3.0)
-    buffer.arm()
+    buffer.set_wake_threshold()
     buffer.add("a", 4.0)
 
     assert (buffer.recorded, buffer.dropped, buffer.waiting) == (4, 3, 0)
@@ -239,7 +239,7 @@ def test_a_value_takes_16_bytes() -> None:
     for _ in range(100_000):
         buffer.add("a", 1.0)
 
-    (column,) = buffer._columns.values()
+    (column,) = buffer._samples.values()
 
     assert sys.getsizeof(column) <= 16 * 100_000 * 1.15  # what grows keeps a little in reserve
 
@@ -281,7 +281,7 @@ def test_many_threads_lose_and_double_nothing() -> None:
 
 def test_a_tally_counts_what_many_threads_add() -> None:
     """Without a lock, and to be read at any time."""
-    tally = Tally()
+    tally = LockFreeCounter()
     threads = [
         threading.Thread(target=lambda: [tally.add() for _ in range(10_000)]) for _ in range(4)
     ]
@@ -298,8 +298,8 @@ def test_counts_per_hour_add_up() -> None:
     buffer = buffer_of()
     buffer.add("a", 1.0)
     buffer.add("a", 1.0)
-    (columns,) = buffer.batches()
+    (samples,) = buffer.batches()
     name = "a", int(NOON) // HOUR_S
 
-    assert hours_of(columns) == {name: 2}
+    assert hours_of(samples) == {name: 2}
     assert merged({name: 2}, {name: 3, ("b", 1): 1}) == {name: 5, ("b", 1): 1}

@@ -5,8 +5,8 @@ from random import Random
 import pytest
 
 from metrics.client.collectors import (
-    REST_S_MAX,
-    REST_S_MIN,
+    BACK_OFF_S_MAX,
+    BACK_OFF_S_MIN,
     RETRY_AFTER_S_MAX,
     STAY_S,
     Address,
@@ -67,7 +67,7 @@ def test_the_next_is_used_at_once_when_one_fails(clock: Clock) -> None:
 
     assert {collector.address.url for collector in used} == set(URLS)
     assert collectors.choose() is None
-    assert 0 < collectors.rest_s <= REST_S_MIN
+    assert 0 < collectors.pause_s <= BACK_OFF_S_MIN
 
 
 def test_one_that_failed_is_left_alone_for_a_while(clock: Clock) -> None:
@@ -76,7 +76,7 @@ def test_one_that_failed_is_left_alone_for_a_while(clock: Clock) -> None:
     bad = chosen(collectors)
     collectors.failed(bad)
     good = chosen(collectors)
-    clock.now += REST_S_MAX
+    clock.now += BACK_OFF_S_MAX
 
     assert good is not bad
     assert chosen(collectors) is good
@@ -87,18 +87,18 @@ def test_the_rest_grows_with_each_failure_up_to_a_limit(clock: Clock) -> None:
     collectors = collectors_of(clock, URLS[:1])
     only = chosen(collectors)
     for failure in range(40):
-        longest = min(REST_S_MIN * 2**failure, REST_S_MAX)
+        longest = min(BACK_OFF_S_MIN * 2**failure, BACK_OFF_S_MAX)
         collectors.failed(only)
 
-        assert longest / 2 <= collectors.rest_s <= longest
+        assert longest / 2 <= collectors.pause_s <= longest
 
-        clock.now += collectors.rest_s
+        clock.now += collectors.pause_s
         assert chosen(collectors) is only
 
     collectors.answered(only)
     collectors.failed(only)
 
-    assert collectors.rest_s <= REST_S_MIN
+    assert collectors.pause_s <= BACK_OFF_S_MIN
 
 
 def test_many_clients_do_not_come_back_at_once(clock: Clock) -> None:
@@ -109,7 +109,7 @@ def test_many_clients_do_not_come_back_at_once(clock: Clock) -> None:
         firsts.add(chosen(collectors).address.url)
         for _ in URLS:
             collectors.failed(chosen(collectors))
-        rests.add(round(collectors.rest_s, 4))
+        rests.add(round(collectors.pause_s, 4))
 
     assert firsts == set(URLS)
     assert len(rests) > 40
@@ -119,7 +119,7 @@ def test_many_clients_do_not_come_back_at_once(clock: Clock) -> None:
     ("asked", "least", "most"),
     [
         (3.0, 3.0, 3.0),
-        (0.0, REST_S_MIN / 2, REST_S_MIN),
+        (0.0, BACK_OFF_S_MIN / 2, BACK_OFF_S_MIN),
         (9e9, RETRY_AFTER_S_MAX, RETRY_AFTER_S_MAX),
     ],
 )
@@ -130,7 +130,7 @@ def test_retry_after_is_honoured_within_reason(
     collectors = collectors_of(clock, URLS[:1])
     collectors.failed(chosen(collectors), asked)
 
-    assert least <= collectors.rest_s <= most
+    assert least <= collectors.pause_s <= most
 
 
 def test_before_the_end_all_may_be_tried_once_more(clock: Clock) -> None:
@@ -139,7 +139,7 @@ def test_before_the_end_all_may_be_tried_once_more(clock: Clock) -> None:
     collectors.failed(chosen(collectors), 60.0)
     collectors.wake()
 
-    assert collectors.rest_s == 0
+    assert collectors.pause_s == 0
     assert chosen(collectors).address.url == URLS[0]
 
 

@@ -127,7 +127,7 @@ def test_while_the_way_is_at_fault_values_wait(
     status: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Until somebody has mended it; the log says once a minute what to look at."""
-    monkeypatch.setattr(collectors_module, "REST_S_MAX", 0.05)
+    monkeypatch.setattr(collectors_module, "BACK_OFF_S_MAX", 0.05)
     with fake_collector(script=[page(status)] * 7) as fake, client_of(fake) as client:
         record(client, 10)
         assert client.flush(60)
@@ -274,14 +274,14 @@ def test_no_repetition_outlives_the_memory_of_the_collectors(fake: FakeCollector
     assert_within(PATIENCE["repeat_seconds"], seconds_until_given_up)
     with client_of(fake, **PATIENCE) as client:
         give_up(client)
-        given_up = {request.key for request in fake.requests}
+        lost = {request.key for request in fake.requests}
         assert len(fake.requests) > 1
 
         fake.answer = taken
         wait_until(lambda: fake.counted, 60, "the loss is reported")
         assert fake.values("a") == []
         assert fake.dropped("a") == 10
-        assert not given_up & set(fake.counted)
+        assert not lost & set(fake.counted)
 
 
 def test_what_is_certainly_not_stored_is_never_too_old(fake: FakeCollector) -> None:

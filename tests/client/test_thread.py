@@ -42,7 +42,7 @@ def test_an_idle_client_sends_nothing_and_sleeps(fake: FakeCollector) -> None:
     with client_of(fake) as client:
         record(client, 1)
         assert client.flush(60)
-        wait_until(lambda: client._sender and client._sender._bell.locked(), 60, "it sleeps")
+        wait_until(lambda: client._sender and client._sender._wakeup.locked(), 60, "it sleeps")
         record(client, 1)
         wait_until(lambda: len(fake.values("a")) == 2, 60, "the next value is sent")
 
@@ -54,14 +54,14 @@ def test_whatever_happens_in_its_thread_it_goes_on(
 ) -> None:
     """A fault of ours costs one batch, which is counted and reported, and not the thread."""
     faults = [MemoryError("no memory")]
-    sound = sender_module.seal
+    sound = sender_module.encode
 
-    def seal(*args: Any, **kwargs: Any) -> object:  # noqa: ANN401  passed on as they are
+    def encode(*args: Any, **kwargs: Any) -> object:  # noqa: ANN401  passed on as they are
         if faults:
             raise faults.pop()
         return sound(*args, **kwargs)
 
-    monkeypatch.setattr(sender_module, "seal", seal)
+    monkeypatch.setattr(sender_module, "encode", encode)
     with client_of(fake) as client:
         record(client, 10)
         wait_until(lambda: client.stats.dropped == 10, 60, "the batch is given up")

@@ -4,7 +4,7 @@ import gzip
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from metrics.client.buffer import Column, Hours
+from metrics.client.buffer import Hours, Samples
 from metrics.hours import SECONDS_PER_HOUR
 
 GZIP_BYTES_MIN = 1400
@@ -19,7 +19,7 @@ CHUNK_VALUES = 100
 
 @dataclass(slots=True)
 class Batch:
-    """What is sent at once, and what is known of its fate.
+    """What is sent at once, and what is known of its outcome.
 
     Attributes:
         idempotency_key: Recognises a repetition.
@@ -40,21 +40,21 @@ class Batch:
     faulty_since: float | None = None
 
 
-def seal(
-    columns: dict[str, Column],
+def encode(
+    samples: dict[str, Samples],
     drops: Hours,
     idempotency_key: str,
-    breathe: Callable[[], None],
+    yield_gil: Callable[[], None],
 ) -> Batch:
-    """Return a batch of columns, and of reports of how many values were dropped.
+    """Return a batch of samples, and of reports of how many were dropped.
 
     Args:
-        columns: Key -> timestamps and values in turn.
+        samples: Key -> timestamps and values in turn.
         drops: Key and hour -> how many were dropped.
         idempotency_key: Of the batch; used for no other.
-        breathe: Called now and then, to let the app's threads run.
+        yield_gil: Called now and then, to let the app's threads run.
     """
-    items = [_write_column(key, column, breathe) for key, column in columns.items()]
+    items = [_write_samples(key, some, yield_gil) for key, some in samples.items()]
     items += (
         f'{{"key":"{key}","dropped":{count},"timestamp":{hour * SECONDS_PER_HOUR}}}'
         for (key, hour), count in drops.items()
@@ -65,30 +65,28 @@ def seal(
         idempotency_key,
         gzip.compress(body, GZIP_LEVEL, mtime=0) if is_gzip else body,
         is_gzip,
-        values=sum(map(len, columns.values())) // 2,
+        values=sum(map(len, samples.values())) // 2,
     )
 
 
-def halves(columns: dict[str, Column]) -> list[dict[str, Column]]:
+def halves(samples: dict[str, Samples]) -> list[dict[str, Samples]]:
     """Return the same values in two parts, or in one if it is one value."""
-    left = sum(map(len, columns.values())) // 4
-    parts: list[dict[str, Column]] = [{}, {}]
-    for key, column in columns.items():
-        here = min(left, len(column) // 2)
+    left = sum(map(len, samples.values())) // 4
+    parts: list[dict[str, Samples]] = [{}, {}]
+    for key, some in samples.items():
+        here = min(left, len(some) // 2)
         left -= here
-        parts[0][key], parts[1][key] = column[: 2 * here], column[2 * here :]
-    return [
-        kept for part in parts if (kept := {key: column for key, column in part.items() if column})
-    ]
+        parts[0][key], parts[1][key] = some[: 2 * here], some[2 * here :]
+    return [kept for part in parts if (kept := {key: some for key, some in part.items() if some})]
 
 
-def _write_column(key: str, column: Column, breathe: Callable[[], None]) -> str:
+def _write_samples(key: str, samples: Samples, yield_gil: Callable[[], None]) -> str:
     # A key needs no escape in JSON, nor does the text of a finite float.
     timestamps, values = [], []
-    for start in range(0, len(column), 2 * CHUNK_VALUES):
-        chunk = column[start : start + 2 * CHUNK_VALUES]
+    for start in range(0, len(samples), 2 * CHUNK_VALUES):
+        chunk = samples[start : start + 2 * CHUNK_VALUES]
         # Whole seconds, rounded down: they are in the same hour, and half as long.
         timestamps.append(",".join(map(str, map(int, chunk[::2]))))
         values.append(",".join(map(repr, chunk[1::2])))
-        breathe()
+        yield_gil()
     return f'{{"key":"{key}","values":[{",".join(values)}],"timestamps":[{",".join(timestamps)}]}}'

@@ -14,31 +14,31 @@ from typing import TypeAlias
 from metrics.hours import SECONDS_PER_HOUR
 from metrics.message import check_key, check_value
 
-Column: TypeAlias = "array[float]"
+Samples: TypeAlias = "array[float]"
 """Timestamps (Unix seconds) and values of one key in turn: 16 bytes a value."""
 
 Hours = dict[tuple[str, int], int]
 """Key and hour (since 1970) -> how many values."""
 
 _INFINITY = float("inf")
-_TALLY_MAX = 2**62
+_COUNTER_MAX = 2**62
 _DROPS_PER_CALL = 1024
 
 
-class Tally:
+class LockFreeCounter:
     """A count to which any thread adds without a lock: a range of which one number is taken."""
 
     __slots__ = ("_left", "add")
 
     def __init__(self) -> None:
-        self._left = iter(range(_TALLY_MAX))
+        self._left = iter(range(_COUNTER_MAX))
         self.add = self._left.__next__
         """Adds one; returns how many were added before."""
 
     @property
     def total(self) -> int:
         """How many were added."""
-        return _TALLY_MAX - length_hint(self._left)
+        return _COUNTER_MAX - length_hint(self._left)
 
 
 class Buffer:
@@ -69,10 +69,10 @@ class Buffer:
         self.batch_size = batch_size
         self._now = now
         self._call = call
-        self._columns: dict[str, Column] = {}
-        self._tickets = Tally()
+        self._samples: dict[str, Samples] = {}
+        self._tickets = LockFreeCounter()
         self._draw = self._tickets.add
-        self._drops: dict[tuple[str, int], Tally] = {}
+        self._drops: dict[tuple[str, int], LockFreeCounter] = {}
         self._reported: Hours = {}
         self._forgotten = 0
         self._released = 0
@@ -86,15 +86,15 @@ class Buffer:
         Raises:
             InvalidMessageError: If the key or the value is none; nothing is counted.
         """
-        column = self._columns.get(key) if key.__class__ is str else None
-        if column is None:
-            column = self._columns.setdefault(check_key(key), array("d"))
+        samples = self._samples.get(key) if key.__class__ is str else None
+        if samples is None:
+            samples = self._samples.setdefault(check_key(key), array("d"))
         if value.__class__ is not float or not 0.0 <= value < _INFINITY:
             value = check_value(value)
         ticket = self._draw()
         if ticket >= self._call_at and not self._admit(ticket, key):
             return
-        column.extend((self._now(), value))
+        samples.extend((self._now(), value))
 
     def close(self) -> None:
         """Drop whatever is added from now on."""
@@ -109,29 +109,29 @@ class Buffer:
     @property
     def dropped(self) -> int:
         """How many values found no room."""
-        return self._forgotten + sum(tally.total for tally in list(self._drops.values()))
+        return self._forgotten + sum(counter.total for counter in list(self._drops.values()))
 
     @property
     def waiting(self) -> int:
         """How many values can be taken."""
-        return sum(map(len, list(self._columns.values()))) // 2
+        return sum(map(len, list(self._samples.values()))) // 2
 
     @property
     def outstanding(self) -> int:
         """How many values wait, are on their way, or are just being added."""
         return self.recorded - self._done
 
-    def batches(self) -> Iterator[dict[str, Column]]:
+    def batches(self) -> Iterator[dict[str, Samples]]:
         """Take out what waits now, in parts of at most a batch; later values are left alone.
 
         Whoever begins must take all of them.
         """
-        batch: dict[str, Column] = {}
+        batch: dict[str, Samples] = {}
         room = self.batch_size
-        for key, column in list(self._columns.items()):
+        for key, samples in list(self._samples.items()):
             # All of it at once: what is left behind has to be moved to the front each time.
-            taken = column[:]
-            del column[: len(taken)]
+            taken = samples[:]
+            del samples[: len(taken)]
             start = 0
             while start < len(taken):
                 part = batch[key] = taken[start : start + 2 * room]
@@ -152,8 +152,8 @@ class Buffer:
         """Return how many values were dropped since the last call."""
         found: Hours = {}
         current_hour = int(self._now()) // SECONDS_PER_HOUR
-        for name, tally in list(self._drops.items()):
-            total = tally.total
+        for name, counter in list(self._drops.items()):
+            total = counter.total
             if total > self._reported.get(name, 0):
                 found[name] = total - self._reported.get(name, 0)
                 self._reported[name] = total
@@ -164,15 +164,15 @@ class Buffer:
             self._set_limit()
         return found
 
-    def arm(self) -> None:
-        """Have the sender called when a batch is there or, if nothing is, at the next value."""
+    def set_wake_threshold(self) -> None:
+        """Wake the sender when a batch is full or, if nothing waits, at the next value."""
         if not self.is_closed:
             done = self._done
             enough = done + self.batch_size - 1 if self.outstanding else done
             self._call_at = min(enough, self._limit)
 
-    def insist(self) -> None:
-        """Have the sender called at each value, until it arms: there may be none yet."""
+    def wake_on_every_add(self) -> None:
+        """Wake the sender at every value, until its thread runs and sets a threshold."""
         self._call_at = 0
 
     @property
@@ -187,8 +187,10 @@ class Buffer:
         """Tell whether there is room, and call the sender if it asked for it."""
         if ticket >= self._limit:
             hour = int(self._now()) // SECONDS_PER_HOUR
-            tally = self._drops.get((key, hour)) or self._drops.setdefault((key, hour), Tally())
-            if tally.add() % _DROPS_PER_CALL == 0:
+            counter = self._drops.get((key, hour)) or self._drops.setdefault(
+                (key, hour), LockFreeCounter()
+            )
+            if counter.add() % _DROPS_PER_CALL == 0:
                 self._call()
             return False
         self._call_at = self._limit
@@ -196,16 +198,16 @@ class Buffer:
             self._call()
         except BaseException:
             # An app's signal handler has raised: perhaps before the sender was called.
-            self.insist()
+            self.wake_on_every_add()
             raise
         return True
 
 
-def hours_of(parts: dict[str, Column]) -> Hours:
+def hours_of(parts: dict[str, Samples]) -> Hours:
     """Return how many values of each key and hour are in columns."""
     found: Hours = {}
-    for key, column in parts.items():
-        for timestamp in column[::2]:
+    for key, samples in parts.items():
+        for timestamp in samples[::2]:
             name = key, int(timestamp) // SECONDS_PER_HOUR
             found[name] = found.get(name, 0) + 1
     return found

@@ -13,7 +13,7 @@ from typing import Self
 from metrics.client import threads
 from metrics.client.buffer import Buffer
 from metrics.client.collectors import Address
-from metrics.client.delivery import Delivery, Patience
+from metrics.client.delivery import Delivery, Timeouts
 from metrics.client.sender import Sender
 from metrics.client.timer import Timer
 from metrics.message import check_key, check_value
@@ -106,7 +106,7 @@ class Client:
                 "or pass enabled=False"
             )
         self._headers = _headers(token or environ.get("METRICS_TOKEN"))
-        self._patience = Patience(connect_seconds, answer_seconds, repeat_seconds)
+        self._timeouts = Timeouts(connect_seconds, answer_seconds, repeat_seconds)
         self._flush_seconds = flush_seconds
         _check_at_least(0, flush_seconds=flush_seconds)
         _check_at_least(0.001, connect_seconds=connect_seconds, answer_seconds=answer_seconds)
@@ -181,7 +181,7 @@ class Client:
         """What became of the values that were recorded in this process."""
         sender, delivery = self._sender, self._delivery
         recorded = self._buffer.recorded
-        dropped = self._buffer.dropped + sender.given_up
+        dropped = self._buffer.dropped + sender.lost
         sent, rejected = sender.sent, sender.rejected
         return Stats(
             recorded=recorded,
@@ -205,7 +205,7 @@ class Client:
         self.close()
 
     def _begin(self, *, may_end_unnoticed: bool) -> None:
-        self._delivery = Delivery(self._addresses, headers=self._headers, patience=self._patience)
+        self._delivery = Delivery(self._addresses, headers=self._headers, timeouts=self._timeouts)
         self._start_again_at = 0.0
         self._buffer = Buffer(
             values_max=self._max_buffered,
@@ -233,10 +233,10 @@ class Client:
     def _wake_sender(self) -> None:
         if not self._sender.is_alive and not self._buffer.is_closed:
             self._start_sender()
-        self._sender.ring()
+        self._sender.wake()
 
     def _start_sender(self) -> None:
-        self._buffer.insist()
+        self._buffer.wake_on_every_add()
         if time.monotonic() < self._start_again_at:
             return
         _at_exit_of_child(self._at_exit)

@@ -6,10 +6,10 @@ from random import Random
 from typing import Self
 from urllib.parse import urlsplit
 
-REST_S_MIN = 0.25
+BACK_OFF_S_MIN = 0.25
 """How long a collector is left alone after its first failure, at most."""
 
-REST_S_MAX = 5.0
+BACK_OFF_S_MAX = 5.0
 """And after many: so long may values wait once it is back."""
 
 RETRY_AFTER_S_MAX = 60.0
@@ -71,7 +71,7 @@ class Collector:
 
     address: Address
     failures: int = 0
-    rests_until: float = 0.0
+    retry_at: float = 0.0
 
 
 class Collectors:
@@ -102,25 +102,25 @@ class Collectors:
             self._stays_until = now + self._random.uniform(STAY_S / 2, STAY_S)
         for step in range(len(self._all)):
             number = (self._current + step) % len(self._all)
-            if self._all[number].rests_until <= now:
+            if self._all[number].retry_at <= now:
                 self._current = number
                 return self._all[number]
         return None
 
     @property
-    def rest_s(self) -> float:
+    def pause_s(self) -> float:
         """How long until one of them may be used."""
-        earliest = min(collector.rests_until for collector in self._all)
+        earliest = min(collector.retry_at for collector in self._all)
         return max(earliest - self._monotonic(), 0.0)
 
     def failed(self, collector: Collector, retry_after_s: float | None = None) -> None:
         """Leave one alone for a while, or as long as it asked for."""
-        longest = min(REST_S_MIN * 2.0**collector.failures, REST_S_MAX)
-        rest_s = self._random.uniform(longest / 2, longest)
+        longest = min(BACK_OFF_S_MIN * 2.0**collector.failures, BACK_OFF_S_MAX)
+        pause_s = self._random.uniform(longest / 2, longest)
         if retry_after_s is not None:
-            rest_s = max(rest_s, min(retry_after_s, RETRY_AFTER_S_MAX))
+            pause_s = max(pause_s, min(retry_after_s, RETRY_AFTER_S_MAX))
         collector.failures = min(collector.failures + 1, 16)
-        collector.rests_until = self._monotonic() + rest_s
+        collector.retry_at = self._monotonic() + pause_s
 
     def answered(self, collector: Collector) -> None:
         """Forget the failures of one that works."""
@@ -129,4 +129,4 @@ class Collectors:
     def wake(self) -> None:
         """Let all of them be used at once: there is no later."""
         for collector in self._all:
-            collector.rests_until = 0.0
+            collector.retry_at = 0.0

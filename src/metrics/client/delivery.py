@@ -8,22 +8,22 @@ from random import Random
 
 from metrics.client.batch import Batch
 from metrics.client.collectors import Address, Collector, Collectors
-from metrics.client.complaints import Complaints
-from metrics.client.verdict import Fate, Verdict, judge
-from metrics.client.wire import Wire
+from metrics.client.connection import CollectorConnection
+from metrics.client.outcome import Outcome, Result, classify
+from metrics.client.throttled_log import ThrottledLog
 from metrics.errors import CollectorAwayError
 
-_FINAL = {Fate.TAKEN, Fate.REFUSED, Fate.TOO_LARGE}
+_FINAL = {Outcome.ACCEPTED, Outcome.REFUSED, Outcome.TOO_LARGE}
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class Timeouts:
     """How long a client waits for what, in seconds.
 
     Attributes:
         connect: For a connection.
         answer: For an answer, from the first byte sent to the last one read.
-        repeat: For the fate of a batch that may be stored: collectors must remember it so long.
+        repeat: For the outcome of a batch that may be stored: collectors must remember it so long.
     """
 
     connect: float
@@ -44,37 +44,39 @@ class Delivery:
         addresses: Sequence[Address],
         *,
         headers: dict[str, str],
-        patience: Patience,
+        timeouts: Timeouts,
     ) -> None:
         """Prepare the connections.
 
         Args:
             addresses: Of the collectors.
             headers: Sent with each batch.
-            patience: How long to wait for what.
+            timeouts: How long to wait for what.
         """
         self._headers = headers
-        self._patience = patience
-        self._complaints = Complaints(time.monotonic)
+        self._timeouts = timeouts
+        self._throttled_log = ThrottledLog(time.monotonic)
         self._collectors = Collectors(
             addresses,
             random=Random(os.urandom(8)),  # noqa: S311  jitter is no secret
             monotonic=time.monotonic,
         )
-        self._wires = {
-            address: Wire(address, connect_s=patience.connect, answer_s=patience.answer)
+        self._connections = {
+            address: CollectorConnection(
+                address, connect_s=timeouts.connect, answer_s=timeouts.answer
+            )
             for address in addresses
         }
         self.retries = 0
         self.last_error: str | None = None
 
-    def deliver(self, batch: Batch, rest: Callable[[float], bool]) -> Verdict | None:
-        """Send a batch until its fate is known.
+    def deliver(self, batch: Batch, back_off: Callable[[float], bool]) -> Result | None:
+        """Send a batch until its outcome is known.
 
         Args:
             batch: The batch.
-            rest: Waits for so many seconds, while no collector is to be used; returns whether to
-                go on.
+            back_off: Waits for so many seconds, while no collector is to be used; returns whether
+                to go on.
 
         Returns:
             What became of it; None if it is given up.
@@ -82,18 +84,18 @@ class Delivery:
         while not self._is_too_old(batch):
             collector = self._collectors.choose()
             if collector is None:
-                if batch.faulty_since is None:  # else it was told how to mend that
-                    self._complaints.warn(
+                if batch.faulty_since is None:  # else the log says already how to mend that
+                    self._throttled_log.warn(
                         "away", "no collector answers; values wait: %s", self.last_error
                     )
-                if not rest(self._collectors.rest_s):
+                if not back_off(self._collectors.pause_s):
                     return None
                 continue
-            verdict = self._attempt(batch, collector)
-            if verdict.fate in _FINAL:
-                return verdict
+            result = self._attempt(batch, collector)
+            if result.outcome in _FINAL:
+                return result
         why = (
-            f"no collector took them within {self._patience.repeat:g} s: {self.last_error}"
+            f"no collector took them within {self._timeouts.repeat:g} s: {self.last_error}"
             if batch.unknown_since is None
             else "it is not known whether they count"
         )
@@ -106,60 +108,60 @@ class Delivery:
 
     def close(self) -> None:
         """Close the connections."""
-        for wire in self._wires.values():
-            wire.close()
+        for connection in self._connections.values():
+            connection.close()
 
-    def tell_drops(self) -> None:
+    def warn_buffer_full(self) -> None:
         """Tell the app's log that values find no room."""
-        self._complaints.warn(
+        self._throttled_log.warn(
             "full",
             "the buffer is full: new values are dropped and counted; %s",
             self.last_error or "they come faster than they can be sent",
         )
 
-    def note_rejected(self, verdict: Verdict) -> None:
+    def note_rejected(self, result: Result) -> None:
         """Tell the app's log that values are at fault."""
-        self.note("rejected", f"{verdict.rejected} values rejected: {self.last_error}")
+        self.note("rejected", f"{result.rejected} values rejected: {self.last_error}")
 
     def note(self, kind: str, error: str) -> None:
-        """Remember what went wrong, and tell the app's log."""
+        """Remember what went wrong, and warn in the app's log."""
         self.last_error = error
-        self._complaints.warn(kind, "%s", error)
+        self._throttled_log.warn(kind, "%s", error)
 
     def _is_too_old(self, batch: Batch) -> bool:
         times = [since for since in (batch.unknown_since, batch.faulty_since) if since is not None]
-        arrives = time.monotonic() + self._patience.connect + self._patience.answer
-        return bool(times) and arrives - min(times) > self._patience.repeat
+        arrives = time.monotonic() + self._timeouts.connect + self._timeouts.answer
+        return bool(times) and arrives - min(times) > self._timeouts.repeat
 
-    def _attempt(self, batch: Batch, collector: Collector) -> Verdict:
+    def _attempt(self, batch: Batch, collector: Collector) -> Result:
         self.retries += batch.attempts > 0
         batch.attempts += 1
         began = time.monotonic()
         retry_after_s = None
         try:
-            answer = self._wires[collector.address].post(batch.body, self._headers_of(batch))
-            verdict = judge(answer, batch.values)
+            answer = self._connections[collector.address].post(batch.body, self._headers_of(batch))
+            result = classify(answer, batch.values)
             retry_after_s = answer.retry_after_s
         except CollectorAwayError as error:
-            verdict = Verdict(Fate.AWAY, detail=str(error), is_stored=not error.is_unsent)
-        if verdict.detail:
-            self.last_error = f"{collector.address.url}: {verdict.detail}"
-        if verdict.fate in _FINAL:
+            result = Result(Outcome.UNAVAILABLE, detail=str(error), is_stored=not error.is_unsent)
+        if result.detail:
+            self.last_error = f"{collector.address.url}: {result.detail}"
+        if result.outcome in _FINAL:
             self._collectors.answered(collector)
-            if verdict.rejected and verdict.fate is not Fate.TOO_LARGE:
-                self.note_rejected(verdict)
-            return verdict
+            if result.rejected and result.outcome is not Outcome.TOO_LARGE:
+                self.note_rejected(result)
+            return result
         self._collectors.failed(collector, retry_after_s)
-        if verdict.is_stored and batch.unknown_since is None:
+        if result.is_stored and batch.unknown_since is None:
             batch.unknown_since = began
-        if verdict.fate is Fate.FAULTY:
+        if result.outcome is Outcome.UNEXPECTED:
             url = collector.address.url
-            self._complaints.warn(
-                f"faulty {url}", "values wait: %s answers %s", url, verdict.detail
+            self._throttled_log.warn(
+                f"faulty {url}", "values wait: %s answers %s", url, result.detail
             )
             if batch.faulty_since is None:
                 batch.faulty_since = began
-        return verdict
+        return result
 
     def _headers_of(self, batch: Batch) -> dict[str, str]:
         headers = {**self._headers, "Idempotency-Key": batch.idempotency_key}

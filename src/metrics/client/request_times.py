@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Generic, TypeVar
 
 from metrics.client.client import Client
-from metrics.client.complaints import Complaints
+from metrics.client.throttled_log import ThrottledLog
 from metrics.message import check_key
 
 Request = TypeVar("Request")
@@ -14,7 +14,7 @@ Request = TypeVar("Request")
 class RequestTimes(Generic[Request]):
     """Records how long requests took, and lets no error of ours out into the app."""
 
-    __slots__ = ("_client", "_clock", "_complaints", "_key", "_key_of")
+    __slots__ = ("_client", "_clock", "_key", "_key_of", "_throttled_log")
 
     def __init__(
         self,
@@ -42,7 +42,7 @@ class RequestTimes(Generic[Request]):
         self._key_of = found if callable(found) else None
         self._key = None if callable(found) else check_key(found)
         self._clock = clock
-        self._complaints = Complaints(clock)
+        self._throttled_log = ThrottledLog(clock)
 
     def record(self, request: Request, begun_s: float) -> None:
         """Record a request that is over; never raises.
@@ -57,4 +57,4 @@ class RequestTimes(Generic[Request]):
             if key is not None:
                 self._client.record(key, value_ms)
         except Exception as error:  # noqa: BLE001  (a request must not fail for its time)
-            self._complaints.warn("request", "a request was not recorded: %r", error)
+            self._throttled_log.warn("request", "a request was not recorded: %r", error)

@@ -9,17 +9,17 @@ from itertools import count
 from random import Random
 
 from metrics.client import threads
-from metrics.client.batch import halves, seal
-from metrics.client.buffer import Buffer, Column, Hours, hours_of, merged
+from metrics.client.batch import encode, halves
+from metrics.client.buffer import Buffer, Hours, Samples, hours_of, merged
+from metrics.client.connection import http_client
 from metrics.client.delivery import Delivery
-from metrics.client.verdict import Fate
-from metrics.client.wire import http_client
+from metrics.client.outcome import Outcome
 
 _IDLE_S = 3600.0
 _STRAY_S = 0.05
 _POLL_S = 0.005
 _PAUSE_AFTER_FAULT_S = 1.0
-_BREATH_S = 0.00005
+_YIELD_S = 0.00005
 _FIRST_S = 0.001
 """How long the first values of a process that may end at any time wait for others."""
 
@@ -27,13 +27,14 @@ _FIRST_S = 0.001
 class Sender:
     """Seals what waits in the buffer into batches, and has one after the other delivered.
 
-    It waits for a lock that is a bell: held by nobody, only rung.
+    It sleeps on a lock used as an event: ``release()`` wakes it. ``threading.Event`` could deadlock
+    in a signal handler.
 
     Attributes:
         is_alive: Whether its thread runs, or is about to.
         sent: How many values count.
         rejected: How many were refused.
-        given_up: How many have no fate that is known, and are no longer sent.
+        lost: How many have no outcome that is known, and are no longer sent.
     """
 
     def __init__(
@@ -66,11 +67,11 @@ class Sender:
         self._losses: Hours = {}
         self._begun = self._ended = 0
         self._is_hurried = self._is_closing = self._is_abandoned = False
-        self._may_wake = self._may_tell_drops = True
-        self._bell = threads.new_lock()
-        self._life = threads.new_lock()
+        self._may_wake = self._may_warn = True
+        self._wakeup = threads.new_lock()
+        self._running = threads.new_lock()
         self.is_alive = False
-        self.sent = self.rejected = self.given_up = 0
+        self.sent = self.rejected = self.lost = 0
 
     def start(self) -> None:
         """Start its thread. Done by several at once, or cut short and done again, it does no harm.
@@ -78,30 +79,30 @@ class Sender:
         Raises:
             RuntimeError: If there can be no more threads.
         """
-        threads.start(self._live)
+        threads.start(self._run_one)
         self.is_alive = True
 
-    def ring(self) -> None:
+    def wake(self) -> None:
         """Let it look whether there is something to do. Safe in a signal handler."""
-        with contextlib.suppress(RuntimeError):  # of a bell that has been rung already
-            self._bell.release()
+        with contextlib.suppress(RuntimeError):  # of a lock that is released already
+            self._wakeup.release()
 
     def flush(self, timeout: float) -> bool:
         """Send at once; return whether all that waited before is done with in time."""
         turn = self._begun + 1
         self._is_hurried = True
-        self.ring()
+        self.wake()
         return self._await(lambda: self._ended >= turn, timeout)
 
     def close(self, timeout: float) -> bool:
         """Send what waits and end; return whether all of it was delivered in time."""
-        given_up = self.given_up
+        lost = self.lost
         self._is_closing = True
-        self.ring()
+        self.wake()
         is_done = self._await(lambda: not self.is_alive, timeout)
         self._is_abandoned = True
-        self.ring()
-        return is_done and self.given_up == given_up and not self._buffer.waiting
+        self.wake()
+        return is_done and self.lost == lost and not self._buffer.waiting
 
     def _await(self, check: Callable[[], bool], timeout: float) -> bool:
         # Looks instead of waiting on a lock: that is right in threads, greenlets and handlers.
@@ -112,15 +113,15 @@ class Sender:
             time.sleep(_POLL_S)
         return True
 
-    def _live(self) -> None:
+    def _run_one(self) -> None:
         # However many were started, one runs.
-        if self._life.acquire(blocking=False):
+        if self._running.acquire(blocking=False):
             self.is_alive = True
             try:
                 self._run()
             finally:
                 self.is_alive = False
-                self._life.release()
+                self._running.release()
 
     def _run(self) -> None:
         # Drawn not before: uWSGI forks behind the interpreter's back, unless it is told not to.
@@ -145,7 +146,7 @@ class Sender:
         due: float | None = None
         while not (self._is_hurried or self._is_closing):
             self._take_drops()
-            self._buffer.arm()
+            self._buffer.set_wake_threshold()
             if self._buffer.waiting and self._buffer.outstanding >= self._buffer.batch_size:
                 break
             now = time.monotonic()
@@ -156,7 +157,7 @@ class Sender:
                     due = max(due, now + _STRAY_S)
             if due is not None and now >= due:
                 break
-            self._bell.acquire(timeout=_IDLE_S if due is None else due - now)
+            self._wakeup.acquire(timeout=_IDLE_S if due is None else due - now)
         self._is_hurried = False
 
     def _wait_s(self, now: float) -> float:
@@ -171,44 +172,44 @@ class Sender:
     def _send_all(self) -> None:
         """Send what waits now. What comes meanwhile has to wait for the next time."""
         self._begun += 1
-        for columns in self._buffer.batches():
-            self._send(columns)
+        for samples in self._buffer.batches():
+            self._send(samples)
         self._take_drops()
         if self._losses:
             self._send({})
         self._ended = self._begun
         self._sent_at = time.monotonic()
 
-    def _send(self, columns: dict[str, Column]) -> None:
+    def _send(self, samples: dict[str, Samples]) -> None:
         self._take_drops()
         drops, self._losses = self._losses, {}
-        values = sum(map(len, columns.values())) // 2
-        verdict = None
+        values = sum(map(len, samples.values())) // 2
+        result = None
         try:
             if not self._is_abandoned:
                 key = f"{self._name}-{next(self._numbers)}"
-                batch = seal(columns, drops, key, breathe=_let_others_run)
-                verdict = self._delivery.deliver(batch, self._rest)
-                if verdict and verdict.fate is Fate.TOO_LARGE:
+                batch = encode(samples, drops, key, yield_gil=_yield_gil)
+                result = self._delivery.deliver(batch, self._back_off)
+                if result and result.outcome is Outcome.TOO_LARGE:
                     if values > 1 and batch.unknown_since is None:
                         self._losses = merged(self._losses, drops)
-                        for half in halves(columns):
+                        for half in halves(samples):
                             self._send(half)
                         return
-                    self._delivery.note_rejected(verdict)
+                    self._delivery.note_rejected(result)
         except Exception as error:  # noqa: BLE001  it must cost no more than this batch
             note = f"{values} values given up: {type(error).__name__}: {error}"
             self._delivery.note("fault", note)
-        if verdict is None:
-            self.given_up += values
-            self._losses = merged(self._losses, hours_of(columns), drops)
+        if result is None:
+            self.lost += values
+            self._losses = merged(self._losses, hours_of(samples), drops)
         else:
-            self._may_tell_drops = True
-            self.sent += values - verdict.rejected
-            self.rejected += verdict.rejected
+            self._may_warn = True
+            self.sent += values - result.rejected
+            self.rejected += result.rejected
         self._buffer.release(values)
 
-    def _rest(self, seconds: float) -> bool:
+    def _back_off(self, seconds: float) -> bool:
         """Wait while no collector may be used; return whether to go on."""
         self._take_drops()
         if self._is_closing and self._may_wake:
@@ -216,20 +217,20 @@ class Sender:
             self._may_wake = False
             self._delivery.wake()
         else:
-            self._bell.acquire(timeout=seconds)
+            self._wakeup.acquire(timeout=seconds)
         return not self._is_abandoned
 
     def _take_drops(self) -> None:
-        """Note what found no room, to be reported; tell it once until a collector answers."""
+        """Note what found no room, to be reported; warn once until a collector answers."""
         drops = self._buffer.take_drops()
         if drops:
             self._losses = merged(self._losses, drops)
-            if self._may_tell_drops:
-                self._may_tell_drops = False
-                self._delivery.tell_drops()
+            if self._may_warn:
+                self._may_warn = False
+                self._delivery.warn_buffer_full()
 
 
-def _let_others_run() -> None:
+def _yield_gil() -> None:
     # An app's thread that wants to run would else wait for the interpreter's switch interval; a
     # sleep of 0 s need not let it (ops/lab/bench/app_latency.py: p99.9 of an app 2.2 ms, so 1.7).
-    threads.sleep(_BREATH_S)
+    threads.sleep(_YIELD_S)

@@ -1,8 +1,7 @@
 """Threads, locks and sleep of the system, also where gevent has put its own in their place.
 
-A greenlet would not do for what must go on whatever the app does. Recorded first in a thread of a
-pool, it would stand still with that. In a forked child it would still be there, and send what its
-parent sends. And in the event loop itself nothing may wait, not even until it has begun.
+The sender needs a thread of the system even after ``monkey.patch_all()``: a greenlet stops with its
+hub, survives a fork, and would block the event loop while it starts.
 
 Source:
     gevent 26, ``gevent.monkey.get_original``.

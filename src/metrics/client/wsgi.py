@@ -54,7 +54,7 @@ class WSGIMiddleware:
         except BaseException:
             self._times.record(environ, begun_s)
             raise
-        timed = _TimedSized if hasattr(type(chunks), "__len__") else _Timed
+        timed = _TimedSizedBody if hasattr(type(chunks), "__len__") else _TimedBody
         answer = timed(chunks, self._times, environ, begun_s)
         file_wrapper = environ.get("wsgi.file_wrapper")
         if isinstance(file_wrapper, type) and isinstance(chunks, file_wrapper):
@@ -66,7 +66,7 @@ class WSGIMiddleware:
         return answer
 
 
-class _Timed:
+class _TimedBody:
     """The answer of an app; notices its end."""
 
     __slots__ = ("_begun_s", "_chunks", "_close", "_environ", "_is_over", "_times")
@@ -106,7 +106,7 @@ class _Timed:
             self._times.record(self._environ, self._begun_s)
 
 
-class _TimedSized(_Timed):
+class _TimedSizedBody(_TimedBody):
     """The answer of an app that tells how many chunks it has; one lets a server tell its length."""
 
     __slots__ = ()

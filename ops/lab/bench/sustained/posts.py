@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from metrics.client.batch import seal
+from metrics.client.batch import encode
 from ops.lab.bench.ingest.bodies import json_array, json_columns, json_object
 from ops.lab.bench.ingest.messages import Message, response_times
 
@@ -105,7 +105,7 @@ _WRITERS: dict[Form, Callable[[Sequence[Message]], str]] = {
 
 def _as_client(key: str, values: Sequence[float], now: float) -> Post:
     column = array("d", [each for value in values for each in (now, value)])
-    sealed = seal({key: column}, {}, "", breathe=lambda: None)
+    sealed = encode({key: column}, {}, "", yield_gil=lambda: None)
     more = "Content-Encoding: gzip\r\n" if sealed.is_gzip else ""
     return _whole(sealed.body, sealed.values, more)
 

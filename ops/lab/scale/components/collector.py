@@ -14,7 +14,7 @@ from itertools import repeat
 from pathlib import Path
 from time import perf_counter_ns
 
-from metrics.client.batch import Batch, seal
+from metrics.client.batch import Batch, encode
 from metrics.keyspace import partition_of
 from ops.lab.bench.ingest.cpu import cpu_seconds
 from ops.lab.bench.ingest.messages import KEYS, keys_of, response_times
@@ -175,4 +175,4 @@ def _sealed(messages: int, seed: int) -> Batch:
     values = response_times(messages, seed)
     now = time.time()
     column = array("d", [number for value in values for number in (now, value)])
-    return seal({keys_of("client")[seed % KEYS]: column}, {}, "", lambda: None)
+    return encode({keys_of("client")[seed % KEYS]: column}, {}, "", lambda: None)

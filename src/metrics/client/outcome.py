@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from metrics.client.wire import Answer
+from metrics.client.connection import Answer
 
 _BUSY = {429, 502, 503, 504}
-_OF_THE_BATCH = {400, 422}
+_ABOUT_THE_BATCH = {400, 422}
 _TOO_LARGE = 413
 _DETAIL_LENGTH_MAX = 300
 
@@ -34,10 +34,10 @@ _HINTS = {
 _HINT = "this is no collector's answer; is the URL that of a collector?"
 
 
-class Fate(Enum):
+class Outcome(Enum):
     """What became of a batch."""
 
-    TAKEN = "taken"
+    ACCEPTED = "accepted"
     """It counts."""
 
     REFUSED = "refused"
@@ -46,75 +46,75 @@ class Fate(Enum):
     TOO_LARGE = "too large"
     """It is at fault for its length: whoever says so, a collector or a proxy, goes on saying it."""
 
-    AWAY = "away"
+    UNAVAILABLE = "unavailable"
     """Something behind the collector is away; another collector, or later."""
 
-    FAULTY = "faulty"
+    UNEXPECTED = "unexpected"
     """The way there is at fault: another collector, or later, when somebody has mended it."""
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class Result:
     """What is known of a batch now.
 
     Attributes:
-        fate: What became of it.
+        outcome: What became of it.
         rejected: How many of its values were not taken.
         detail: Why, for people; empty if all is well.
         is_stored: Whether it may be; False if it certainly is not.
     """
 
-    fate: Fate
+    outcome: Outcome
     rejected: int = 0
     detail: str = ""
     is_stored: bool = True
 
 
-def judge(answer: Answer, values: int) -> Verdict:
+def classify(answer: Answer, values: int) -> Result:
     """Return what an answer says of a batch of so many values."""
-    told = _object(answer.body)
+    parsed = _object(answer.body)
     status = answer.status
-    if status == 202 or (status == 200 and "accepted" in told):
-        rejected = told.get("rejected")
+    if status == 202 or (status == 200 and "accepted" in parsed):
+        rejected = parsed.get("rejected")
         rejected = min(rejected, values) if isinstance(rejected, int) else 0
-        return Verdict(Fate.TAKEN, rejected, _first_error(told) if rejected else "")
-    detail = f"{status} {told.get('detail') or told.get('title') or ''}".strip()
+        return Result(Outcome.ACCEPTED, rejected, _first_error(parsed) if rejected else "")
+    detail = f"{status} {parsed.get('detail') or parsed.get('title') or ''}".strip()
     detail = detail[:_DETAIL_LENGTH_MAX]
     if status in _BUSY:
-        is_stored = status != 429 and told.get("stored") != "no"
-        return Verdict(Fate.AWAY, detail=detail, is_stored=is_stored)
+        is_stored = status != 429 and parsed.get("stored") != "no"
+        return Result(Outcome.UNAVAILABLE, detail=detail, is_stored=is_stored)
     if status == _TOO_LARGE:
-        return Verdict(Fate.TOO_LARGE, values, _with_hint(detail, status), is_stored=False)
-    if _is_of_the_batch(status, told):
-        return Verdict(Fate.REFUSED, values, _with_hint(detail, status), is_stored=False)
+        return Result(Outcome.TOO_LARGE, values, _with_hint(detail, status), is_stored=False)
+    if _is_about_the_batch(status, parsed):
+        return Result(Outcome.REFUSED, values, _with_hint(detail, status), is_stored=False)
     # Nothing is stored by a redirection or a client error (RFC 9110, sections 15.4 and 15.5).
-    return Verdict(
-        Fate.FAULTY, detail=_with_hint(detail, status), is_stored=not 300 <= status < 500
+    return Result(
+        Outcome.UNEXPECTED, detail=_with_hint(detail, status), is_stored=not 300 <= status < 500
     )
 
 
-def _is_of_the_batch(status: int, told: dict[str, Any]) -> bool:
-    if status in _OF_THE_BATCH:
-        return "detail" in told or "title" in told
+def _is_about_the_batch(status: int, parsed: dict[str, Any]) -> bool:
+    if status in _ABOUT_THE_BATCH:
+        return "detail" in parsed or "title" in parsed
     # None of its keys is this token's: with one that is, all others would be rejected as well.
-    return status == 403 and isinstance(told.get("rejected"), int)
+    return status == 403 and isinstance(parsed.get("rejected"), int)
 
 
 def _with_hint(detail: str, status: int) -> str:
-    is_told = status in _OF_THE_BATCH and " " in detail
-    return detail if is_told else f"{detail}: {_HINTS.get(status, _HINT)}"
+    is_explained = status in _ABOUT_THE_BATCH and " " in detail
+    return detail if is_explained else f"{detail}: {_HINTS.get(status, _HINT)}"
 
 
 def _object(body: bytes) -> dict[str, Any]:
     try:
-        told = json.loads(body)
+        parsed = json.loads(body)
     except (ValueError, RecursionError):
         return {}
-    return told if isinstance(told, dict) else {}
+    return parsed if isinstance(parsed, dict) else {}
 
 
-def _first_error(told: dict[str, Any]) -> str:
+def _first_error(parsed: dict[str, Any]) -> str:
     try:
-        return str(told["errors"][0]["detail"])[:_DETAIL_LENGTH_MAX]
+        return str(parsed["errors"][0]["detail"])[:_DETAIL_LENGTH_MAX]
     except (KeyError, IndexError, TypeError):
         return "no reason given"

@@ -1,16 +1,16 @@
-"""What a client has to say, in the app's log: seldom, and never at the app's cost."""
+"""Warnings for the app's log, at most one a minute of each kind."""
 
 import contextlib
 import logging
 from collections.abc import Callable
 
 QUIET_S = 60.0
-"""How long nothing is said twice."""
+"""How long after a warning another of its kind is left out."""
 
 _log = logging.getLogger("metrics.client")
 
 
-class Complaints:
+class ThrottledLog:
     """Says each kind of thing at most once a minute."""
 
     def __init__(self, monotonic: Callable[[], float]) -> None:

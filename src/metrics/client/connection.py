@@ -40,7 +40,7 @@ def http_client() -> Any:  # noqa: ANN401  a module has no better type
     return http.client
 
 
-class Wire:
+class CollectorConnection:
     """A connection to one collector, opened when it is needed. For one thread."""
 
     def __init__(self, address: Address, *, connect_s: float, answer_s: float) -> None:
@@ -73,7 +73,7 @@ class Wire:
             self.close()
             is_stale = isinstance(error, OSError) and not isinstance(error, TimeoutError)
             if not (was_kept and is_stale):
-                raise CollectorAwayError(_told(error), is_unsent=False) from error
+                raise CollectorAwayError(_text_of(error), is_unsent=False) from error
         try:
             return self.post(body, headers)
         except CollectorAwayError as error:
@@ -96,13 +96,13 @@ class Wire:
             connection.connect()
         except OSError as error:
             connection.close()
-            raise CollectorAwayError(_told(error), is_unsent=True) from error
+            raise CollectorAwayError(_text_of(error), is_unsent=True) from error
         self._kept = connection, connection.sock
         return self._kept
 
     def _exchange(self, kept: _Kept, body: bytes, headers: dict[str, str]) -> Answer:
         connection, raw = kept
-        connection.sock = _Timed(raw, time.monotonic() + self._answer_s)
+        connection.sock = _DeadlineSocket(raw, time.monotonic() + self._answer_s)
         connection.request("POST", self._address.path, body, headers)
         response = connection.getresponse()
         content = response.read(BODY_BYTES_MAX)
@@ -111,7 +111,7 @@ class Wire:
         return Answer(response.status, content, _retry_after_s(response.getheader("Retry-After")))
 
 
-class _Timed:
+class _DeadlineSocket:
     """A socket whose sends and reads share one deadline, and the file that reads from it.
 
     Without the locks of ``io``: in a forked child they may belong to a thread that is not there.
@@ -126,7 +126,7 @@ class _Timed:
         self._raw.settimeout(self._left_s())
         self._raw.sendall(data)
 
-    def makefile(self, _mode: str) -> "_Timed":
+    def makefile(self, _mode: str) -> "_DeadlineSocket":
         return self
 
     def readline(self, limit: int) -> bytes:
@@ -162,7 +162,7 @@ class _Timed:
         return left_s
 
 
-def _told(error: Exception) -> str:
+def _text_of(error: Exception) -> str:
     return str(error) or type(error).__name__
 
 

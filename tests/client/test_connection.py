@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import pytest
 
 from metrics.client.collectors import Address
-from metrics.client.wire import Answer, Wire, _retry_after_s
+from metrics.client.connection import Answer, CollectorConnection, _retry_after_s
 from metrics.errors import CollectorAwayError
 from ops.lab.service import free_port
 
@@ -54,7 +54,7 @@ def saying(*parts: bytes, pause_s: float = 0.0) -> Peer:
 
 
 @contextmanager
-def server(*peers: Peer, answer_s: float = 60.0) -> Iterator[tuple[Wire, list[int]]]:
+def server(*peers: Peer, answer_s: float = 60.0) -> Iterator[tuple[CollectorConnection, list[int]]]:
     """Serve connections one after the other, each in its way; count them."""
     connections: list[int] = []
 
@@ -75,75 +75,79 @@ def server(*peers: Peer, answer_s: float = 60.0) -> Iterator[tuple[Wire, list[in
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()
         address = Address.parse(f"http://127.0.0.1:{listener.getsockname()[1]}")
-        wire = Wire(address, connect_s=60.0, answer_s=answer_s)
+        connection = CollectorConnection(address, connect_s=60.0, answer_s=answer_s)
         try:
-            yield wire, connections
+            yield connection, connections
         finally:
-            wire.close()
+            connection.close()
             listener.shutdown(socket.SHUT_RDWR)
             thread.join()
 
 
-def post(wire: Wire) -> Answer:
+def post(connection: CollectorConnection) -> Answer:
     """Send a short body."""
-    return wire.post(b"body", {"Idempotency-Key": "k"})
+    return connection.post(b"body", {"Idempotency-Key": "k"})
 
 
 def test_a_connection_is_kept() -> None:
     """Many batches, one connection."""
-    with server(taking) as (wire, connections):
+    with server(taking) as (connection, connections):
         for _ in range(5):
-            assert post(wire) == Answer(202, b'{"accepted":1}')
+            assert post(connection) == Answer(202, b'{"accepted":1}')
 
         assert len(connections) == 1
 
 
 def test_a_connection_that_was_closed_meanwhile_is_replaced() -> None:
     """A server ends idle connections: that is no failure, and nothing is lost by it."""
-    with server(saying(TAKEN), taking) as (wire, connections):
-        assert post(wire).status == 202
-        assert post(wire).status == 202
+    with server(saying(TAKEN), taking) as (connection, connections):
+        assert post(connection).status == 202
+        assert post(connection).status == 202
         assert len(connections) == 2
 
 
 def test_a_connection_is_not_kept_when_the_collector_closes_it() -> None:
     """As its answer says."""
     closing = b"HTTP/1.1 202 Accepted\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
-    with server(saying(closing), taking) as (wire, _):
-        assert post(wire).status == 202
-        assert wire._kept is None
-        assert post(wire).status == 202
+    with server(saying(closing), taking) as (connection, _):
+        assert post(connection).status == 202
+        assert connection._kept is None
+        assert post(connection).status == 202
 
 
 def test_an_answer_without_a_length_ends_with_its_connection() -> None:
     """As HTTP/1.0 has it."""
-    with server(saying(b"HTTP/1.0 503 no\r\nRetry-After: 7\r\n\r\n{}")) as (wire, _):
-        assert post(wire) == Answer(503, b"{}", 7.0)
+    with server(saying(b"HTTP/1.0 503 no\r\nRetry-After: 7\r\n\r\n{}")) as (connection, _):
+        assert post(connection) == Answer(503, b"{}", 7.0)
 
 
 def test_an_answer_in_chunks_is_read() -> None:
     """A proxy in between may cut it up."""
     chunked = b"HTTP/1.1 202 Accepted\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n"
-    with server(saying(chunked)) as (wire, _):
-        assert post(wire) == Answer(202, b"{}")
+    with server(saying(chunked)) as (connection, _):
+        assert post(connection) == Answer(202, b"{}")
 
 
 def test_where_nobody_listens_nothing_was_sent() -> None:
     """So the batch is certainly not stored."""
-    wire = Wire(Address.parse(f"http://127.0.0.1:{free_port()}"), connect_s=60.0, answer_s=60.0)
+    connection = CollectorConnection(
+        Address.parse(f"http://127.0.0.1:{free_port()}"), connect_s=60.0, answer_s=60.0
+    )
 
     with pytest.raises(CollectorAwayError, match="refused") as caught:
-        post(wire)
+        post(connection)
 
     assert caught.value.is_unsent
 
 
 def test_a_name_that_nobody_knows_is_a_collector_that_is_away() -> None:
     """Its address may come back."""
-    wire = Wire(Address.parse("http://collector.invalid:8000"), connect_s=60.0, answer_s=60.0)
+    connection = CollectorConnection(
+        Address.parse("http://collector.invalid:8000"), connect_s=60.0, answer_s=60.0
+    )
 
     with pytest.raises(CollectorAwayError) as caught:
-        post(wire)
+        post(connection)
 
     assert caught.value.is_unsent
 
@@ -162,20 +166,20 @@ def test_a_name_that_nobody_knows_is_a_collector_that_is_away() -> None:
 )
 def test_what_is_no_answer_leaves_open_whether_it_is_stored(peer: Peer) -> None:
     """The request was sent, so it may have been taken."""
-    with server(peer) as (wire, _), pytest.raises(CollectorAwayError) as caught:
-        post(wire)
+    with server(peer) as (connection, _), pytest.raises(CollectorAwayError) as caught:
+        post(connection)
 
     assert not caught.value.is_unsent
     assert str(caught.value)
-    assert wire._kept is None
+    assert connection._kept is None
 
 
 @pytest.mark.parametrize("answer", [TAKEN[:12], TAKEN[:30], TAKEN[:-5]])
 def test_an_answer_that_is_cut_short_behind_its_status_is_one(answer: bytes) -> None:
     """It was said; the connection is not used again."""
-    with server(saying(answer), taking) as (wire, _):
-        assert post(wire).status == 202
-        assert post(wire) == Answer(202, b'{"accepted":1}')
+    with server(saying(answer), taking) as (connection, _):
+        assert post(connection).status == 202
+        assert post(connection) == Answer(202, b'{"accepted":1}')
 
 
 @pytest.mark.parametrize(
@@ -189,10 +193,10 @@ def test_an_answer_that_is_cut_short_behind_its_status_is_one(answer: bytes) -> 
 )
 def test_an_answer_that_takes_too_long_is_given_up_as_a_whole(parts: list[bytes]) -> None:
     """However little each byte takes."""
-    with server(saying(*parts, pause_s=TOO_LONG_S / 60), answer_s=ANSWER_S) as (wire, _):
+    with server(saying(*parts, pause_s=TOO_LONG_S / 60), answer_s=ANSWER_S) as (connection, _):
         began = time.monotonic()
         with pytest.raises(CollectorAwayError, match=r"timed out|in time") as caught:
-            post(wire)
+            post(connection)
 
         assert time.monotonic() - began < TOO_LONG_S / 2
         assert not caught.value.is_unsent
@@ -201,10 +205,10 @@ def test_an_answer_that_takes_too_long_is_given_up_as_a_whole(parts: list[bytes]
 def test_a_peer_that_reads_nothing_is_given_up_too() -> None:
     """A long body fills the connection, and then has to wait."""
     done = threading.Event()
-    with server(lambda _: (done.wait(TOO_LONG_S), None)[1], answer_s=ANSWER_S) as (wire, _):
+    with server(lambda _: (done.wait(TOO_LONG_S), None)[1], answer_s=ANSWER_S) as (connection, _):
         began = time.monotonic()
         with pytest.raises(CollectorAwayError):
-            wire.post(b"x" * 30_000_000, {})
+            connection.post(b"x" * 30_000_000, {})
 
         assert time.monotonic() - began < TOO_LONG_S / 2
         done.set()
@@ -212,13 +216,13 @@ def test_a_peer_that_reads_nothing_is_given_up_too() -> None:
 
 def test_a_request_on_a_stale_connection_may_be_stored_though_the_new_one_is_refused() -> None:
     """The collector may have taken it, and died before it could say so."""
-    with server(saying(TAKEN)) as (wire, connections):
-        post(wire)
+    with server(saying(TAKEN)) as (connection, connections):
+        post(connection)
         assert connections
-        wire._address = Address.parse("http://127.0.0.1:1")
+        connection._address = Address.parse("http://127.0.0.1:1")
 
         with pytest.raises(CollectorAwayError, match="refused") as caught:
-            post(wire)
+            post(connection)
 
     assert not caught.value.is_unsent
 
