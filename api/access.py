@@ -50,10 +50,12 @@ EVERYTHING = Grant("", ("",))
 
 
 class Access:
-    """Finds out what a request may do."""
+    """Finds out what a request may do.
+
+    Without tokens everybody may do everything.
+    """
 
     def __init__(self, tokens: Sequence[Token]) -> None:
-        """Prepare the grants; without tokens everybody may do everything."""
         prefixes: dict[str, list[str]] = {}
         for token in tokens:
             prefixes.setdefault(_digest(token.secret), []).append(token.prefix)

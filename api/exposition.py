@@ -27,19 +27,17 @@ class Answers:
     """Counts what a resource answers: a middleware of falcon, a collector of prometheus_client.
 
     Safe for greenlets: nothing here waits. Probes and scrapes do not count.
+
+    Args:
+        service: Its name, in the names of the series.
+        of: The resource.
+        outcomes: What may become of messages, and a text that says so. The resource leaves in
+            ``req.context``, under each of these names, how many of a request's it was, if any.
     """
 
     def __init__(
         self, service: str, of: object, *, outcomes: Mapping[str, str] | None = None
     ) -> None:
-        """Count from 0.
-
-        Args:
-            service: Its name, in the names of the series.
-            of: The resource.
-            outcomes: What may become of messages, and a text that says so. The resource leaves in
-                ``req.context``, under each of these names, how many of a request's it was, if any.
-        """
         self._service = service
         self._resource = of
         self._requests: Counter[int] = Counter()

@@ -42,7 +42,19 @@ _log = logging.getLogger(__name__)
 
 
 class Aggregator:
-    """One worker on all partitions."""
+    """One worker on all partitions.
+
+    It begins with what is pending for its consumer since an earlier life.
+
+    Args:
+        backlog: The streams, as this worker's consumer sees them.
+        agree: Checks that Redis holds what this process expects, until it once did.
+        partitions: How many there are.
+        claim_s: Idle time after which an entry is taken over from another worker.
+        counters: Count what it does.
+        now: Clock of the retention, Unix seconds.
+        monotonic: Clock of the claims, seconds.
+    """
 
     def __init__(
         self,
@@ -55,17 +67,6 @@ class Aggregator:
         now: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Set it up; it begins with what is pending for its consumer since an earlier life.
-
-        Args:
-            backlog: The streams, as this worker's consumer sees them.
-            agree: Checks that Redis holds what this process expects, until it once did.
-            partitions: How many there are.
-            claim_s: Idle time after which an entry is taken over from another worker.
-            counters: Count what it does.
-            now: Clock of the retention, Unix seconds.
-            monotonic: Clock of the claims, seconds.
-        """
         self._backlog = backlog
         self._agree = agree
         self._partitions = range(partitions)

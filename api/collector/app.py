@@ -59,7 +59,16 @@ class Group(Protocol):
 
 
 class Messages:
-    """``/messages``: takes what apps measured."""
+    """``/messages``: takes what apps measured.
+
+    Args:
+        group: Appends the batches.
+        access: Who may write which keys.
+        partitions: How many there are.
+        retention_days: How old a timestamp may be.
+        body_max_bytes: How long a body may be, before and after decompression.
+        now: The clock that gives a message its hour, in Unix seconds.
+    """
 
     def __init__(
         self,
@@ -71,16 +80,6 @@ class Messages:
         body_max_bytes: int,
         now: Callable[[], float],
     ) -> None:
-        """Set it up.
-
-        Args:
-            group: Appends the batches.
-            access: Who may write which keys.
-            partitions: How many there are.
-            retention_days: How old a timestamp may be.
-            body_max_bytes: How long a body may be, before and after decompression.
-            now: The clock that gives a message its hour, in Unix seconds.
-        """
         self._group = group
         self._access = access
         self._partitions = partitions

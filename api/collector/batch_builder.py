@@ -57,6 +57,14 @@ class _Values:
 class Draft:
     """Collects the messages and loss reports of a request in their order.
 
+    Args:
+        arrival: When the request came, in Unix seconds: the time of messages without one.
+        retention_days: How old a timestamp may be.
+        may_write: Tells whether the sender may write a key.
+        is_left_out: Tells whether the messages of a key are not to be taken now; none, if
+            not given.
+        breathe: Lets other requests go on; called again and again while there is much to do.
+
     Attributes:
         accepted: How many messages were good so far.
         reports: How many loss reports were good so far.
@@ -78,16 +86,6 @@ class Draft:
         is_left_out: Callable[[str], bool] | None = None,
         breathe: Callable[[], None] = lambda: None,
     ) -> None:
-        """Begin.
-
-        Args:
-            arrival: When the request came, in Unix seconds: the time of messages without one.
-            retention_days: How old a timestamp may be.
-            may_write: Tells whether the sender may write a key.
-            is_left_out: Tells whether the messages of a key are not to be taken now; none, if
-                not given.
-            breathe: Lets other requests go on; called again and again while there is much to do.
-        """
         self.accepted = 0
         self.reports = 0
         self.dropped = 0

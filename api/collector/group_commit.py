@@ -33,7 +33,18 @@ REGISTER_S = 0.5
 
 
 class GroupCommit:
-    """Appends batches for many requests; each call blocks its greenlet until Redis answered."""
+    """Appends batches for many requests; each call blocks its greenlet until Redis answered.
+
+    It connects with the first request.
+
+    Args:
+        connection: The way to Redis, with room for ``send_queue.SENDERS`` to each node.
+        agree: Checks that Redis holds what this process expects, until it once did.
+        partitions: How many there are.
+        backlog_limit_entries: How many entries a stream may hold.
+        window_s: The dedupe window.
+        replicas: How many replicas must have a batch before it counts as stored.
+    """
 
     def __init__(
         self,
@@ -45,16 +56,6 @@ class GroupCommit:
         window_s: int,
         replicas: int = 0,
     ) -> None:
-        """Set it up; connects with the first request.
-
-        Args:
-            connection: The way to Redis, with room for ``send_queue.SENDERS`` to each node.
-            agree: Checks that Redis holds what this process expects, until it once did.
-            partitions: How many there are.
-            backlog_limit_entries: How many entries a stream may hold.
-            window_s: The dedupe window.
-            replicas: How many replicas must have a batch before it counts as stored.
-        """
         self._connection = connection
         self._partitions = partitions
         self._streams = [Partition(number).stream for number in range(partitions)]

@@ -8,7 +8,13 @@ from metrics.stream import Batch, Failures, Mark, Registration, failure_of
 
 
 class SingleCommit:
-    """Does what ``GroupCommit`` does where a request has a thread, which may wait for itself."""
+    """Does what ``GroupCommit`` does where a request has a thread, which may wait for itself.
+
+    Args:
+        send: Sends items, as ``Appender.send`` does.
+        partitions: How many there are.
+        window_s: The dedupe window.
+    """
 
     def __init__(
         self,
@@ -17,13 +23,6 @@ class SingleCommit:
         partitions: int,
         window_s: int,
     ) -> None:
-        """Set it up.
-
-        Args:
-            send: Sends items, as ``Appender.send`` does.
-            partitions: How many there are.
-            window_s: The dedupe window.
-        """
         self._send = send
         self._partitions = partitions
         self._window_s = window_s

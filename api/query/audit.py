@@ -18,18 +18,17 @@ _log = logging.getLogger(__name__)
 
 
 class AllBooks:
-    """The books of all partitions, of which any may be away."""
+    """The books of all partitions, of which any may be away.
+
+    Args:
+        connection: The way to Redis.
+        agree: Checks that Redis holds what this process expects, until it once did.
+        partitions: How many there are.
+    """
 
     def __init__(
         self, connection: Connection, *, agree: Callable[[], None], partitions: int
     ) -> None:
-        """Set it up.
-
-        Args:
-            connection: The way to Redis.
-            agree: Checks that Redis holds what this process expects, until it once did.
-            partitions: How many there are.
-        """
         self._connection = connection
         self._agree = agree
         self._partitions = range(partitions)

@@ -20,16 +20,15 @@ _LIMIT = re.compile(r"\d{1,4}", re.ASCII)
 
 
 class Keys:
-    """``/keys``: which keys have messages, and in which hour each had its newest."""
+    """``/keys``: which keys have messages, and in which hour each had its newest.
+
+    Args:
+        known_keys: Where they are.
+        access: Who may read which keys.
+        agree: Checks that Redis holds what this process expects, until it once did.
+    """
 
     def __init__(self, known_keys: KnownKeys, *, access: Access, agree: Callable[[], None]) -> None:
-        """Set it up.
-
-        Args:
-            known_keys: Where they are.
-            access: Who may read which keys.
-            agree: Checks that Redis holds what this process expects, until it once did.
-        """
         self._known_keys = known_keys
         self._access = access
         self._agree = agree

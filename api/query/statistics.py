@@ -15,7 +15,14 @@ HOURS = range(24)
 
 
 class Statistics:
-    """One number of an hour, or of each hour of a day: of a key, or of all keys with a prefix."""
+    """One number of an hour, or of each hour of a day: of a key, or of all keys with a prefix.
+
+    Args:
+        store: Where the key-hours are.
+        access: Who may read which keys.
+        agree: Checks that Redis holds what this process expects, until it once did.
+        now: The clock by which an hour is over, in Unix seconds.
+    """
 
     def __init__(
         self,
@@ -25,14 +32,6 @@ class Statistics:
         agree: Callable[[], None],
         now: Callable[[], float],
     ) -> None:
-        """Set it up.
-
-        Args:
-            store: Where the key-hours are.
-            access: Who may read which keys.
-            agree: Checks that Redis holds what this process expects, until it once did.
-            now: The clock by which an hour is over, in Unix seconds.
-        """
         self._store = store
         self._access = access
         self._agree = agree

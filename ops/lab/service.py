@@ -67,20 +67,19 @@ class Answer:
 
 
 class Service:
-    """One process of the Procfile, with nothing but PORT, REDIS_URL and what is added."""
+    """One process of the Procfile, with nothing but PORT, REDIS_URL and what is added.
+
+    Args:
+        name: Its name in the Procfile.
+        redis_url: What it gets as ``REDIS_URL``.
+        log: The file that it writes to, at its end.
+        command: What to start instead of the line of the Procfile.
+        environ: More variables.
+    """
 
     def __init__(
         self, name: str, redis_url: str, log: Path, *, command: str = "", **environ: str
     ) -> None:
-        """Prepare it.
-
-        Args:
-            name: Its name in the Procfile.
-            redis_url: What it gets as ``REDIS_URL``.
-            log: The file that it writes to, at its end.
-            command: What to start instead of the line of the Procfile.
-            environ: More variables.
-        """
         self.name = name
         self.port = free_port()
         self.log = log

@@ -51,6 +51,14 @@ class Member:
 class ClusterNode(EmbeddedRedis):
     """A redis-server of a cluster, on 127.0.0.1; it can be killed, paused and asked.
 
+    Args:
+        server: The program.
+        port: Where it will listen; for the other nodes, ``BUS_OFFSET`` above.
+        folder: Where its data lie.
+        node_timeout_ms: How long a node may be silent before it counts as failed.
+        options: More arguments for it.
+        password: The same for all nodes; None if they have none.
+
     Attributes:
         address: Where clients find it, as CLUSTER NODES writes it.
         id: Its name in the cluster, once it was started; the same on another port.
@@ -66,16 +74,6 @@ class ClusterNode(EmbeddedRedis):
         options: Sequence[str] = (),
         password: Password | None = None,
     ) -> None:
-        """Prepare it.
-
-        Args:
-            server: The program.
-            port: Where it will listen; for the other nodes, ``BUS_OFFSET`` above.
-            folder: Where its data lie.
-            node_timeout_ms: How long a node may be silent before it counts as failed.
-            options: More arguments for it.
-            password: The same for all nodes; None if they have none.
-        """
         super().__init__(
             server,
             port=port,

@@ -30,6 +30,15 @@ _PORTS = range(10_000, 20_000)
 class RedisCluster:
     """Masters and as many replicas, each a process; a context manager that starts and stops them.
 
+    Args:
+        server: The program.
+        ports: One for each node, an even number; each node also uses the port
+            ``BUS_OFFSET`` above.
+        folder: Where their data lie, in a folder for each.
+        node_timeout_ms: How long a master may be silent before its replica takes over.
+        options: More arguments for each node.
+        password: That of all nodes; None if they have none.
+
     Attributes:
         nodes: All nodes. At the first start the first half are the masters, and the second half
             their replicas in the same order.
@@ -45,17 +54,6 @@ class RedisCluster:
         options: Sequence[str] = (),
         password: Password | None = None,
     ) -> None:
-        """Prepare it.
-
-        Args:
-            server: The program.
-            ports: One for each node, an even number; each node also uses the port
-                ``BUS_OFFSET`` above.
-            folder: Where their data lie, in a folder for each.
-            node_timeout_ms: How long a master may be silent before its replica takes over.
-            options: More arguments for each node.
-            password: That of all nodes; None if they have none.
-        """
         self._server = server
         self._folder = folder
         self._node_timeout_ms = node_timeout_ms

@@ -127,7 +127,16 @@ def _is_fit(server: Path, folder: Path | None) -> bool:
 
 
 class EmbeddedRedis:
-    """A redis-server process on 127.0.0.1, with its append-only file in a folder."""
+    """A redis-server process on 127.0.0.1, with its append-only file in a folder.
+
+    Args:
+        server: The program.
+        port: Where it will listen.
+        folder: Where its data lie.
+        options: More arguments for it; they win over the configuration.
+        configuration: Files of settings, of which the last wins.
+        password: What clients and replicas must say; None if they need not.
+    """
 
     def __init__(
         self,
@@ -139,16 +148,6 @@ class EmbeddedRedis:
         configuration: Sequence[Path] = (REDIS_CONF,),
         password: Password | None = None,
     ) -> None:
-        """Prepare it.
-
-        Args:
-            server: The program.
-            port: Where it will listen.
-            folder: Where its data lie.
-            options: More arguments for it; they win over the configuration.
-            configuration: Files of settings, of which the last wins.
-            password: What clients and replicas must say; None if they need not.
-        """
         self._server = server
         self._arguments = [
             *("--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder)),

@@ -21,6 +21,15 @@ ROLES = ("collector", "worker", "query")
 class RedisWithUsers(EmbeddedRedis):
     """A redis-server process on 127.0.0.1 with a file of users.
 
+    Its passwords are drawn.
+
+    Args:
+        server: The program.
+        port: Where it will listen.
+        folder: Where its data and the file of users lie.
+        options: More arguments for it.
+        users: The lines of that file; ``ADMIN`` must be one of them.
+
     Attributes:
         url: Of the user that may do everything.
     """
@@ -34,15 +43,6 @@ class RedisWithUsers(EmbeddedRedis):
         options: Sequence[str] = (),
         users: str = USERS.read_text("utf-8"),
     ) -> None:
-        """Prepare it, with passwords that are drawn.
-
-        Args:
-            server: The program.
-            port: Where it will listen.
-            folder: Where its data and the file of users lie.
-            options: More arguments for it.
-            users: The lines of that file; ``ADMIN`` must be one of them.
-        """
         file = folder / USERS.name
         super().__init__(
             server, port=port, folder=folder, options=(*options, "--aclfile", str(file))

@@ -84,16 +84,15 @@ class Exceptions:
 
 
 class Backlog:
-    """All partitions' streams, as one consumer sees them."""
+    """All partitions' streams, as one consumer sees them.
+
+    Args:
+        connection: The way to Redis.
+        consumer: Name of the consumer; the same after a restart.
+        retention_days: How long a key-hour is kept.
+    """
 
     def __init__(self, connection: Connection, *, consumer: str, retention_days: int) -> None:
-        """Look at them through a connection.
-
-        Args:
-            connection: The way to Redis.
-            consumer: Name of the consumer; the same after a restart.
-            retention_days: How long a key-hour is kept.
-        """
         self._connection = connection
         self._consumer = consumer
         self._retention_s = retention_days * _SECONDS_PER_DAY

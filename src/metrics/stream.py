@@ -98,20 +98,18 @@ class Registration:
     the first did. So each key also has a home, where its first body is written down before
     anything is appended. Nothing counts as stored because of it.
 
+    Args:
+        mark: The batch's.
+        arrival: When this request came, in Unix seconds.
+        partitions: How many there are.
+        window_s: The dedupe window.
+
     Attributes:
         home: The partition of the key.
         calls: What to send.
     """
 
     def __init__(self, mark: Mark, arrival: float, *, partitions: int, window_s: int) -> None:
-        """Prepare it.
-
-        Args:
-            mark: The batch's.
-            arrival: When this request came, in Unix seconds.
-            partitions: How many there are.
-            window_s: The dedupe window.
-        """
         self._mark = mark
         self._arrival = arrival
         self.home = partition_of(mark.name, partitions)
@@ -155,7 +153,14 @@ class _PartitionGroup:
 
 
 class Group:
-    """Batches that are appended together: one call per partition, whatever their number."""
+    """Batches that are appended together: one call per partition, whatever their number.
+
+    Args:
+        batches: What to append.
+        backlog_limit_entries: How many entries a stream may hold.
+        window_s: The dedupe window.
+        draw: Draws a number that makes ids of entries unique, of ``DRAWN_BITS`` bits.
+    """
 
     def __init__(
         self,
@@ -165,14 +170,6 @@ class Group:
         window_s: int,
         draw: Callable[[], int] = draw_number,
     ) -> None:
-        """Prepare the calls.
-
-        Args:
-            batches: What to append.
-            backlog_limit_entries: How many entries a stream may hold.
-            window_s: The dedupe window.
-            draw: Draws a number that makes ids of entries unique, of ``DRAWN_BITS`` bits.
-        """
         # One for all streams: in each of them it comes once.
         self._drawn = draw()
         self._batches = batches
@@ -247,7 +244,16 @@ def _names(partition: int) -> tuple[str, ...]:
 
 
 class Appender:
-    """Sends batches and registrations to Redis together; each has an outcome of its own."""
+    """Sends batches and registrations to Redis together; each has an outcome of its own.
+
+    Args:
+        connection: The way to Redis.
+        agree: Checks that Redis holds what this process expects, until it once did.
+        backlog_limit_entries: How many entries a stream may hold.
+        window_s: The dedupe window.
+        replicas: How many replicas must have a batch before it counts as stored.
+        draw: Draws a number that makes ids of entries unique, of ``DRAWN_BITS`` bits.
+    """
 
     def __init__(
         self,
@@ -259,16 +265,6 @@ class Appender:
         replicas: int = 0,
         draw: Callable[[], int] = draw_number,
     ) -> None:
-        """Set it up.
-
-        Args:
-            connection: The way to Redis.
-            agree: Checks that Redis holds what this process expects, until it once did.
-            backlog_limit_entries: How many entries a stream may hold.
-            window_s: The dedupe window.
-            replicas: How many replicas must have a batch before it counts as stored.
-            draw: Draws a number that makes ids of entries unique, of ``DRAWN_BITS`` bits.
-        """
         self._draw = draw
         self._connection = connection
         self._agree = agree

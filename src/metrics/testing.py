@@ -7,19 +7,17 @@ from metrics.message import check_key, check_value
 class Recorder(Client):
     """Takes the place of a client in a test, and shows what was recorded.
 
+    Args:
+        key: Of the app instance, for ``timer()`` and the middleware. Default: METRICS_KEY.
+
     Attributes:
         messages: The keys and values, in the order in which they were recorded.
+
+    Raises:
+        ValueError: If the key is none.
     """
 
     def __init__(self, *, key: str | None = None) -> None:
-        """Begin empty.
-
-        Args:
-            key: Of the app instance, for ``timer()`` and the middleware. Default: METRICS_KEY.
-
-        Raises:
-            ValueError: If the key is none.
-        """
         super().__init__(key=key, enabled=False)
         self.messages: list[tuple[str, float]] = []
 

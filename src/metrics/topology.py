@@ -24,15 +24,16 @@ ASKED_AGAIN_S = 0.25
 
 
 class Topology:
-    """The nodes, and which of them has which slot. Safe for threads and greenlets."""
+    """The nodes, and which of them has which slot. Safe for threads and greenlets.
+
+    It knows one node at first, and asks it for the others.
+
+    Args:
+        seed: The node that ``REDIS_URL`` names: any of a cluster, or the only one.
+        monotonic: Clock of the questions, in seconds.
+    """
 
     def __init__(self, seed: Node, *, monotonic: Callable[[], float] = time.monotonic) -> None:
-        """Begin with one node; the others are asked of it.
-
-        Args:
-            seed: The node that ``REDIS_URL`` names: any of a cluster, or the only one.
-            monotonic: Clock of the questions, in seconds.
-        """
         self._seed = seed
         self._monotonic = monotonic
         self._nodes = {seed.address: seed}

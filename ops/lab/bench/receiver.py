@@ -41,16 +41,16 @@ class Destination:
 class Receiver:
     """Such a process.
 
+    Making one starts it, and waits until it can be reached.
+
     Attributes:
         destination: How it is reached.
+
+    Raises:
+        RuntimeError: If it does not come up; it has told why.
     """
 
     def __init__(self) -> None:
-        """Start it, and wait until it can be reached.
-
-        Raises:
-            RuntimeError: If it does not come up; it has told why.
-        """
         self._process = subprocess.Popen(
             [sys.executable, "-m", "ops.lab.bench.receiver"],
             cwd=ROOT,

@@ -12,17 +12,15 @@ PAUSE_S = 0.1
 class Auditor(Thread):
     """Asks ``GET /audit``; whenever it is answered, the books must balance.
 
+    Args:
+        query: The query service; it may be away at times.
+
     Attributes:
         answers: How often it was told all books.
         findings: Answers that should not be.
     """
 
     def __init__(self, query: Service) -> None:
-        """Prepare it.
-
-        Args:
-            query: The query service; it may be away at times.
-        """
         super().__init__(name="auditor", daemon=True)
         self._query = query
         self._leaving = Event()

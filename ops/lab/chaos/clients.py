@@ -29,6 +29,11 @@ PAUSE_AFTER_FAILURE_S = 0.05
 class Load:
     """All clients of a run.
 
+    Args:
+        ledger: Where everything is written down.
+        collectors: Where to send; any of them will do.
+        seed: Decides what is sent.
+
     Attributes:
         manner: How they send now.
         batches: How many were begun.
@@ -36,13 +41,6 @@ class Load:
     """
 
     def __init__(self, ledger: Ledger, collectors: Sequence[Service], seed: int) -> None:
-        """Prepare it.
-
-        Args:
-            ledger: Where everything is written down.
-            collectors: Where to send; any of them will do.
-            seed: Decides what is sent.
-        """
         self.manner: Manner = "plain"
         self.batches = 0
         self.findings: list[Finding] = []
@@ -100,6 +98,13 @@ class Load:
 class Client(Thread):
     """One app: it has one batch at a time.
 
+    Args:
+        load: Says how to send, and until when.
+        name: Its keys and batches begin with it.
+        ledger: Where everything is written down.
+        collectors: Where to send.
+        random: Decides what is sent, and where to.
+
     Attributes:
         batch: The id of its batch.
         last: The last answer to it.
@@ -113,15 +118,6 @@ class Client(Thread):
         collectors: Sequence[Service],
         random: Random,
     ) -> None:
-        """Prepare it.
-
-        Args:
-            load: Says how to send, and until when.
-            name: Its keys and batches begin with it.
-            ledger: Where everything is written down.
-            collectors: Where to send.
-            random: Decides what is sent, and where to.
-        """
         super().__init__(name=name, daemon=True)
         self._load = load
         self._ledger = ledger

@@ -14,6 +14,10 @@ class OneRedis:
 
     It has the users that ship, so each restart reads the append-only file as those do.
 
+    Args:
+        server: The program.
+        folder: Where its data lie; it must exist.
+
     Attributes:
         server: The redis-server.
         proxy: What the processes connect to.
@@ -24,12 +28,6 @@ class OneRedis:
     replicas = 0
 
     def __init__(self, server: Path, folder: Path) -> None:
-        """Prepare it.
-
-        Args:
-            server: The program.
-            folder: Where its data lie; it must exist.
-        """
         self.server = RedisWithUsers(
             server, port=free_port(), folder=folder, options=("--appendfsync", "always")
         )

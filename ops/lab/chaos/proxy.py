@@ -14,6 +14,10 @@ BYTES_MAX = 65536
 class Proxy:
     """Listens on 127.0.0.1 and passes everything on, until told otherwise.
 
+    Args:
+        target_port: Where on 127.0.0.1 everything is passed on to.
+        port: Where to listen; 0 for a free one.
+
     Attributes:
         mode: What it does with what comes next: pass it on; hold it for ever; hold every reply for
             ``delay_s``; close the connection before the request, before the reply to it, or after
@@ -22,12 +26,6 @@ class Proxy:
     """
 
     def __init__(self, target_port: int, *, port: int = 0) -> None:
-        """Bind it.
-
-        Args:
-            target_port: Where on 127.0.0.1 everything is passed on to.
-            port: Where to listen; 0 for a free one.
-        """
         self.mode: Mode = "pass"
         self.delay_s = 0.0
         self._target_port = target_port

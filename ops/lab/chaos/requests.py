@@ -44,14 +44,15 @@ class Request:
 
 
 class Line:
-    """A kept connection to a collector."""
+    """A kept connection to a collector.
+
+    It connects when first used, and again after a failure.
+
+    Args:
+        port: Where the collector listens on 127.0.0.1.
+    """
 
     def __init__(self, port: int) -> None:
-        """Connects when first used, and again after a failure.
-
-        Args:
-            port: Where the collector listens on 127.0.0.1.
-        """
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=ANSWER_TIMEOUT_S)
         self._failure: Answer | None = None
 

@@ -41,18 +41,17 @@ Say = Callable[[str], None]
 
 
 class Run:
-    """A system, its clients and their ledger, and what was found so far."""
+    """A system, its clients and their ledger, and what was found so far.
+
+    Args:
+        system: What is broken; it runs.
+        ledger: What the clients write down.
+        load: The clients.
+        seed: Of the schedule.
+        say: Tells a person how it goes.
+    """
 
     def __init__(self, system: System, *, ledger: Ledger, load: Load, seed: int, say: Say) -> None:
-        """Prepare it.
-
-        Args:
-            system: What is broken; it runs.
-            ledger: What the clients write down.
-            load: The clients.
-            seed: Of the schedule.
-            say: Tells a person how it goes.
-        """
         self._system = system
         self._ledger = ledger
         self._load = load

@@ -13,6 +13,10 @@ NODE_TIMEOUT_MS = 2000
 class SixNodes:
     """A cluster that keeps all it was told before it answers.
 
+    Args:
+        server: The program.
+        folder: Where its data lie.
+
     Attributes:
         cluster: The nodes.
     """
@@ -20,12 +24,6 @@ class SixNodes:
     replicas = 1
 
     def __init__(self, server: Path, folder: Path) -> None:
-        """Prepare it.
-
-        Args:
-            server: The program.
-            folder: Where its data lie.
-        """
         self.cluster = RedisCluster(
             server,
             ports=free_ports(NODES),

@@ -57,6 +57,11 @@ class Redis(Protocol):
 class System:
     """The processes of a run, their Redis, and a look at it past all of them.
 
+    Args:
+        redis: What the processes share; started, since their ports must not be its own.
+        folder: Where logs lie; it must exist.
+        source: A folder whose packages the processes use instead of ours, if there is one.
+
     Attributes:
         redis: What they share.
         collectors: The last has a clock that can be put off.
@@ -68,13 +73,6 @@ class System:
     """
 
     def __init__(self, redis: Redis, folder: Path, *, source: Path | None = None) -> None:
-        """Prepare it.
-
-        Args:
-            redis: What the processes share; started, since their ports must not be its own.
-            folder: Where logs lie; it must exist.
-            source: A folder whose packages the processes use instead of ours, if there is one.
-        """
         self.redis = redis
         self._folder = folder
         self._environ = {

@@ -119,19 +119,18 @@ class _Side:
 
 
 class Pipeline:
-    """Clients' buffers, the backlog, and what a dead worker has read of it."""
+    """Clients' buffers, the backlog, and what a dead worker has read of it.
+
+    Args:
+        buffer_max: Messages that all clients together can keep waiting.
+        random: Draws the noise.
+        failing: Share of the partitions that are on the master that may fail.
+        noise: Standard deviation of the arrivals of a step, as a share of them.
+    """
 
     def __init__(
         self, *, buffer_max: float, random: Random, failing: float = 0.0, noise: float = 0.02
     ) -> None:
-        """Begin with empty queues.
-
-        Args:
-            buffer_max: Messages that all clients together can keep waiting.
-            random: Draws the noise.
-            failing: Share of the partitions that are on the master that may fail.
-            noise: Standard deviation of the arrivals of a step, as a share of them.
-        """
         self._buffer_max = buffer_max
         self._random = random
         self._noise = noise

@@ -22,7 +22,14 @@ _HOUR = "}:hour:"
 
 
 class Checks:
-    """Looks at what Redis holds, past all that can be lost on the way."""
+    """Looks at what Redis holds, past all that can be lost on the way.
+
+    Args:
+        storage: Redis.
+        ledger: What was sent, and how that was answered.
+        partitions: How many there are.
+        complain: Called with what is not as it must be, in words.
+    """
 
     def __init__(
         self,
@@ -32,14 +39,6 @@ class Checks:
         partitions: int,
         complain: Callable[[str], None],
     ) -> None:
-        """Set it up.
-
-        Args:
-            storage: Redis.
-            ledger: What was sent, and how that was answered.
-            partitions: How many there are.
-            complain: Called with what is not as it must be, in words.
-        """
         self._storage = storage
         self._ledger = ledger
         self._partitions = [Partition(number) for number in range(partitions)]

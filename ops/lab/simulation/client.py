@@ -37,6 +37,16 @@ HOURS = frozenset({Hour.parse("2026-11-23T14"), Hour.parse("2026-11-23T15")})
 class Client(Process):
     """A client; with Idempotency-Keys it repeats what it got no good answer to.
 
+    Args:
+        name: For the trace, and for its Idempotency-Keys.
+        wire: Knows the time and the faults.
+        ledger: What it sends, and how that was answered.
+        collectors: Where to send; any of them will do.
+        has_keys: Whether it sends Idempotency-Keys.
+        spoilt_keys: Keys of which nobody expects anything.
+        expect: Called with a message and the hours of which it may be.
+        complain: Called with what no answer may say.
+
     Attributes:
         is_leaving: Whether it begins no more batches.
     """
@@ -53,18 +63,6 @@ class Client(Process):
         expect: Callable[[Message, Collection[Hour]], None],
         complain: Callable[[str], None],
     ) -> None:
-        """Set it up.
-
-        Args:
-            name: For the trace, and for its Idempotency-Keys.
-            wire: Knows the time and the faults.
-            ledger: What it sends, and how that was answered.
-            collectors: Where to send; any of them will do.
-            has_keys: Whether it sends Idempotency-Keys.
-            spoilt_keys: Keys of which nobody expects anything.
-            expect: Called with a message and the hours of which it may be.
-            complain: Called with what no answer may say.
-        """
         super().__init__(wire.scheduler, name)
         self._wire = wire
         self._ledger = ledger

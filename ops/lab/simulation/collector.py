@@ -68,17 +68,16 @@ class _Whole(BytesIO):
 
 
 class Collector(Process):
-    """A collector process. It begins again with nothing when it was killed."""
+    """A collector process. It begins again with nothing when it was killed.
+
+    Args:
+        name: For the trace.
+        wire: The way to Redis.
+        settings: Of the process.
+        ahead_s: How far its clock is ahead of the true time.
+    """
 
     def __init__(self, name: str, wire: Wire, settings: Settings, *, ahead_s: float) -> None:
-        """Set it up.
-
-        Args:
-            name: For the trace.
-            wire: The way to Redis.
-            settings: Of the process.
-            ahead_s: How far its clock is ahead of the true time.
-        """
         super().__init__(wire.scheduler, name)
         self._wire = wire
         self._settings = settings

@@ -41,7 +41,17 @@ _OPERATOR = "operator"
 
 
 class Events:
-    """Lets them happen, and tells the ledger what may be lost by it."""
+    """Lets them happen, and tells the ledger what may be lost by it.
+
+    Args:
+        storage: Redis.
+        wire: The way to it.
+        ledger: What was sent, and how that was answered.
+        checks: To be told when Redis went back to what it held earlier.
+        partitions: How many there are.
+        processes: Those that are killed and stopped.
+        hours: Of which there are messages.
+    """
 
     def __init__(
         self,
@@ -54,17 +64,6 @@ class Events:
         processes: Sequence[Process],
         hours: Collection[Hour],
     ) -> None:
-        """Set it up.
-
-        Args:
-            storage: Redis.
-            wire: The way to it.
-            ledger: What was sent, and how that was answered.
-            checks: To be told when Redis went back to what it held earlier.
-            partitions: How many there are.
-            processes: Those that are killed and stopped.
-            hours: Of which there are messages.
-        """
         self._storage = storage
         self._wire = wire
         self._ledger = ledger

@@ -59,17 +59,15 @@ REQUESTS_SHARE = 3.0
 class Faults:
     """Draws the faults of one schedule. It knows only some kinds, so none hides what others show.
 
+    Args:
+        random: Draws everything.
+        events: What may happen between two steps, and how many schedules know it.
+
     Attributes:
         seen: How many there were of each kind.
     """
 
     def __init__(self, random: Random, events: Mapping[str, float]) -> None:
-        """Choose the mixture.
-
-        Args:
-            random: Draws everything.
-            events: What may happen between two steps, and how many schedules know it.
-        """
         self._random = random
         self._rate = random.choice(RATES)
         chances = {**dict.fromkeys((*EXCHANGES, *REQUESTS), OFTEN), **events}

@@ -35,6 +35,13 @@ _NEED_MEMORY = frozenset({"SET", "HSETNX", "XGROUP", Script.named("append").sha1
 class Wire:
     """What lies between all processes and Redis.
 
+    Args:
+        storage: Redis.
+        scheduler: Whose turn it is.
+        faults: What happens on it.
+        sabotage: What is changed on it.
+        saw: Called with who sent a command that Redis has done, the command, and the reply.
+
     Attributes:
         scheduler: Whose turn it is.
         faults: What happens on it.
@@ -52,15 +59,6 @@ class Wire:
         sabotage: Sabotage,
         saw: Callable[[str, Command, Reply], None],
     ) -> None:
-        """Lay it.
-
-        Args:
-            storage: Redis.
-            scheduler: Whose turn it is.
-            faults: What happens on it.
-            sabotage: What is changed on it.
-            saw: Called with who sent a command that Redis has done, the command, and the reply.
-        """
         self.scheduler = scheduler
         self.faults = faults
         self.random: Random = scheduler.random

@@ -33,7 +33,12 @@ FILE_BYTES_MAX = 4_000_000
 
 
 class RealStorage:
-    """A redis-server on a unix socket, which writes each command to its file before it replies."""
+    """A redis-server on a unix socket, which writes each command to its file before it replies.
+
+    Args:
+        server: The program.
+        folder: Where it may keep what it needs; an empty one.
+    """
 
     events: ClassVar[Mapping[str, float]] = {
         **STORAGE,
@@ -43,12 +48,6 @@ class RealStorage:
     }
 
     def __init__(self, server: Path, folder: Path) -> None:
-        """Start it.
-
-        Args:
-            server: The program.
-            folder: Where it may keep what it needs; an empty one.
-        """
         self._folder = folder / "data"
         self._file = self._folder
         socket = str(folder / "socket")

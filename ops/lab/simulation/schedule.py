@@ -97,16 +97,17 @@ class Outcome:
 
 
 class Schedule:
-    """The processes of one seed, and what happens to them."""
+    """The processes of one seed, and what happens to them.
+
+    Redis is emptied first.
+
+    Args:
+        seed: Decides everything.
+        storage: Redis.
+        sabotage: What is taken away of the product.
+    """
 
     def __init__(self, seed: int, storage: Storage, sabotage: Sabotage) -> None:
-        """Set them up; Redis is emptied.
-
-        Args:
-            seed: Decides everything.
-            storage: Redis.
-            sabotage: What is taken away of the product.
-        """
         self._seed = seed
         self._random = random = Random(seed)  # noqa: S311  (nothing is secret here)
         self._storage = storage

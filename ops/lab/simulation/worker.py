@@ -15,17 +15,16 @@ LINGER_STEPS_MAX = 12
 
 
 class Worker(Process):
-    """A worker process; under the same name again when it was killed."""
+    """A worker process; under the same name again when it was killed.
+
+    Args:
+        name: For the trace.
+        wire: The way to Redis.
+        settings: Of the process.
+        consumer: Name of its consumer; two processes may have the same by mistake.
+    """
 
     def __init__(self, name: str, wire: Wire, settings: Settings, *, consumer: str) -> None:
-        """Set it up.
-
-        Args:
-            name: For the trace.
-            wire: The way to Redis.
-            settings: Of the process.
-            consumer: Name of its consumer; two processes may have the same by mistake.
-        """
         super().__init__(wire.scheduler, name)
         self._wire = wire
         self._settings = settings

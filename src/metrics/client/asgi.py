@@ -28,6 +28,16 @@ class ASGIMiddleware:
     A request is over when the last part of its body was sent: what the app still does in the
     background does not count. If that part never comes, it is over when the app is. WebSockets and
     the lifespan pass untouched.
+
+    Args:
+        app: The app.
+        client: What records; None for one from the environment.
+        key: The key of all requests, or what returns the key of one from its scope when it is
+            over, and None to leave it out. None for the client's own key.
+        clock: Seconds, from any beginning.
+
+    Raises:
+        ValueError: If there is no key, or it is none.
     """
 
     def __init__(
@@ -38,18 +48,6 @@ class ASGIMiddleware:
         key: str | Callable[[Scope], str | None] | None = None,
         clock: Callable[[], float] = perf_counter,
     ) -> None:
-        """Wrap an app.
-
-        Args:
-            app: The app.
-            client: What records; None for one from the environment.
-            key: The key of all requests, or what returns the key of one from its scope when it is
-                over, and None to leave it out. None for the client's own key.
-            clock: Seconds, from any beginning.
-
-        Raises:
-            ValueError: If there is no key, or it is none.
-        """
         self._app = app
         self._clock = clock
         self._times: RequestTimes[Scope] = RequestTimes(client, key, clock)

@@ -46,6 +46,13 @@ class Buffer:
 
     Every value draws a ticket. There is room for it if its ticket is below the limit: the values
     that are done with, and those that may wait. So the newest are dropped when it is full.
+
+    Args:
+        values_max: How many values may wait, or be on their way.
+        batch_size: How many are taken at once.
+        now: Clock, in Unix seconds.
+        call: Calls the sender, from an app's thread, when there is something to do: the first
+            value, or enough of them for a batch.
     """
 
     def __init__(
@@ -56,15 +63,6 @@ class Buffer:
         now: Callable[[], float],
         call: Callable[[], None],
     ) -> None:
-        """Begin empty.
-
-        Args:
-            values_max: How many values may wait, or be on their way.
-            batch_size: How many are taken at once.
-            now: Clock, in Unix seconds.
-            call: Calls the sender, from an app's thread, when there is something to do: the first
-                value, or enough of them for a batch.
-        """
         self._values_max = values_max
         self.batch_size = batch_size
         self._now = now

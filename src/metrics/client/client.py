@@ -58,6 +58,26 @@ class Client:
 
     A daemon thread, started with the first value, sends what was recorded. In a forked child the
     client begins anew: what its parent has recorded, the parent sends.
+
+    Nothing is sent and no thread is started before the first value.
+
+    Args:
+        collectors: Their URLs, ``http://collector-1:8000``, in any order; or one text with
+            commas between them. Default: METRICS_COLLECTORS.
+        key: Of this app instance, for ``timer()`` and the middleware. Default: METRICS_KEY.
+        token: For collectors that ask for one. Default: METRICS_TOKEN.
+        max_buffered: How many values may wait, at 16 bytes each; newer ones are dropped.
+        flush_seconds: How long a value waits at most for others to be sent with.
+        batch_size: How many values are sent at once; at most half of ``max_buffered``.
+        connect_seconds: How long a connection to a collector may take.
+        answer_seconds: How long its answer may take.
+        repeat_seconds: How long a batch that may be stored is sent again. Must be less than
+            the collectors' METRICS_DEDUPE_SECONDS, or it may count twice.
+        enabled: False lets ``record`` check its arguments and do nothing else.
+        environ: The environment.
+
+    Raises:
+        ValueError: If one of them cannot be used; the text names it.
     """
 
     def __init__(
@@ -75,26 +95,6 @@ class Client:
         enabled: bool = True,
         environ: Mapping[str, str] = os.environ,
     ) -> None:
-        """Set it up; nothing is sent yet, and no thread started.
-
-        Args:
-            collectors: Their URLs, ``http://collector-1:8000``, in any order; or one text with
-                commas between them. Default: METRICS_COLLECTORS.
-            key: Of this app instance, for ``timer()`` and the middleware. Default: METRICS_KEY.
-            token: For collectors that ask for one. Default: METRICS_TOKEN.
-            max_buffered: How many values may wait, at 16 bytes each; newer ones are dropped.
-            flush_seconds: How long a value waits at most for others to be sent with.
-            batch_size: How many values are sent at once; at most half of ``max_buffered``.
-            connect_seconds: How long a connection to a collector may take.
-            answer_seconds: How long its answer may take.
-            repeat_seconds: How long a batch that may be stored is sent again. Must be less than
-                the collectors' METRICS_DEDUPE_SECONDS, or it may count twice.
-            enabled: False lets ``record`` check its arguments and do nothing else.
-            environ: The environment.
-
-        Raises:
-            ValueError: If one of them cannot be used; the text names it.
-        """
         self.key = check_key(key) if (key := key or environ.get("METRICS_KEY")) else None
         if collectors is None:
             collectors = environ.get("METRICS_COLLECTORS", "")

@@ -80,6 +80,8 @@ class Collectors:
     One that failed is left alone for a while, longer each time, with jitter so that many clients
     do not come back at once.
 
+    The first is chosen at random.
+
     Source:
         Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015 (equal jitter).
     """
@@ -87,7 +89,6 @@ class Collectors:
     def __init__(
         self, addresses: Sequence[Address], *, random: Random, monotonic: Callable[[], float]
     ) -> None:
-        """Begin with any of them."""
         self._all = [Collector(address) for address in addresses]
         self._random = random
         self._monotonic = monotonic

@@ -41,16 +41,15 @@ def http_client() -> Any:  # noqa: ANN401  a module has no better type
 
 
 class CollectorConnection:
-    """A connection to one collector, opened when it is needed. For one thread."""
+    """A connection to one collector, opened when it is needed. For one thread.
+
+    Args:
+        address: Of the collector.
+        connect_s: How long a connection may take.
+        answer_s: How long a request and its answer may take.
+    """
 
     def __init__(self, address: Address, *, connect_s: float, answer_s: float) -> None:
-        """Prepare it.
-
-        Args:
-            address: Of the collector.
-            connect_s: How long a connection may take.
-            answer_s: How long a request and its answer may take.
-        """
         self._address = address
         self._connect_s = connect_s
         self._answer_s = answer_s

@@ -34,6 +34,11 @@ class Timeouts:
 class Delivery:
     """The way to the collectors. For one thread; its counts may be read in any.
 
+    Args:
+        addresses: Of the collectors.
+        headers: Sent with each batch.
+        timeouts: How long to wait for what.
+
     Attributes:
         retries: How often a batch was sent again.
         last_error: What went wrong last; None if nothing did.
@@ -46,13 +51,6 @@ class Delivery:
         headers: dict[str, str],
         timeouts: Timeouts,
     ) -> None:
-        """Prepare the connections.
-
-        Args:
-            addresses: Of the collectors.
-            headers: Sent with each batch.
-            timeouts: How long to wait for what.
-        """
         self._headers = headers
         self._timeouts = timeouts
         self._throttled_log = ThrottledLog(time.monotonic)

@@ -12,7 +12,17 @@ Request = TypeVar("Request")
 
 
 class RequestTimes(Generic[Request]):
-    """Records how long requests took, and lets no error of ours out into the app."""
+    """Records how long requests took, and lets no error of ours out into the app.
+
+    Args:
+        client: What records; None for one from the environment.
+        key: The key of all requests, or what returns the key of one when it is over, and None
+            to leave it out. None for the client's own key.
+        clock: Seconds, from any beginning.
+
+    Raises:
+        ValueError: If there is no key, or it is none.
+    """
 
     __slots__ = ("_client", "_clock", "_key", "_key_of", "_throttled_log")
 
@@ -22,17 +32,6 @@ class RequestTimes(Generic[Request]):
         key: str | Callable[[Request], str | None] | None,
         clock: Callable[[], float],
     ) -> None:
-        """Set it up.
-
-        Args:
-            client: What records; None for one from the environment.
-            key: The key of all requests, or what returns the key of one when it is over, and None
-                to leave it out. None for the client's own key.
-            clock: Seconds, from any beginning.
-
-        Raises:
-            ValueError: If there is no key, or it is none.
-        """
         self._client = Client() if client is None else client
         found = self._client.key if key is None else key
         if found is None:

@@ -30,6 +30,15 @@ class Sender:
     It sleeps on a lock used as an event: ``release()`` wakes it. ``threading.Event`` could deadlock
     in a signal handler.
 
+    Args:
+        buffer: Where the values wait.
+        delivery: The way to the collectors.
+        flush_s: How long a value waits for others to go with.
+        no_fork: Held while no child must be forked.
+        may_end_unnoticed: Whether this process may end without telling anybody, as forked
+            children do by ``os._exit``. Then the first values after a pause are sent at once,
+            and later ones wait no longer than those before them took to come.
+
     Attributes:
         is_alive: Whether its thread runs, or is about to.
         sent: How many values count.
@@ -46,17 +55,6 @@ class Sender:
         no_fork: LockType,
         may_end_unnoticed: bool,
     ) -> None:
-        """Prepare it; ``start`` starts it.
-
-        Args:
-            buffer: Where the values wait.
-            delivery: The way to the collectors.
-            flush_s: How long a value waits for others to go with.
-            no_fork: Held while no child must be forked.
-            may_end_unnoticed: Whether this process may end without telling anybody, as forked
-                children do by ``os._exit``. Then the first values after a pause are sent at once,
-                and later ones wait no longer than those before them took to come.
-        """
         self._buffer = buffer
         self._delivery = delivery
         self._flush_s = flush_s

@@ -14,7 +14,6 @@ class ThrottledLog:
     """Says each kind of thing at most once a minute."""
 
     def __init__(self, monotonic: Callable[[], float]) -> None:
-        """Say nothing yet."""
         self._monotonic = monotonic
         self._quiet_until: dict[str, float] = {}
 

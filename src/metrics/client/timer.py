@@ -18,17 +18,15 @@ class Timer:
 
     What ends with an exception is recorded too. As a context manager one timer is for one block
     at a time; as a decorator for any number of threads and tasks.
+
+    Args:
+        record: Takes the key and the milliseconds.
+        key: One that is good.
     """
 
     __slots__ = ("_began", "_key", "_record")
 
     def __init__(self, record: Callable[[str, float], None], key: str) -> None:
-        """Prepare it.
-
-        Args:
-            record: Takes the key and the milliseconds.
-            key: One that is good.
-        """
         self._record = record
         self._key = key
         self._began = 0.0

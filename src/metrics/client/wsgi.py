@@ -20,6 +20,16 @@ class WSGIMiddleware:
 
     A request is over when its answer has been taken to the end, closed, or given up with an
     exception. The app and the server see each other as before.
+
+    Args:
+        app: The app.
+        client: What records; None for one from the environment.
+        key: The key of all requests, or what returns the key of one from its environ when it
+            is over, and None to leave it out. None for the client's own key.
+        clock: Seconds, from any beginning.
+
+    Raises:
+        ValueError: If there is no key, or it is none.
     """
 
     def __init__(
@@ -30,18 +40,6 @@ class WSGIMiddleware:
         key: str | Callable[[WSGIEnvironment], str | None] | None = None,
         clock: Callable[[], float] = perf_counter,
     ) -> None:
-        """Wrap an app.
-
-        Args:
-            app: The app.
-            client: What records; None for one from the environment.
-            key: The key of all requests, or what returns the key of one from its environ when it
-                is over, and None to leave it out. None for the client's own key.
-            clock: Seconds, from any beginning.
-
-        Raises:
-            ValueError: If there is no key, or it is none.
-        """
         self._app = app
         self._clock = clock
         self._times: RequestTimes[WSGIEnvironment] = RequestTimes(client, key, clock)

@@ -26,6 +26,10 @@ _PATH, _JSON = "/messages", "application/json"
 class Ours:
     """A Redis of its own, a collector, a worker and a query service.
 
+    Args:
+        folder: Where its data lie; it must exist.
+        collectors: ``WEB_CONCURRENCY`` of the collector.
+
     Attributes:
         collector: Where messages go.
         worker: Folds them.
@@ -43,12 +47,6 @@ class Ours:
     }
 
     def __init__(self, folder: Path, *, collectors: int) -> None:
-        """Prepare it.
-
-        Args:
-            folder: Where its data lie; it must exist.
-            collectors: ``WEB_CONCURRENCY`` of the collector.
-        """
         self.redis = EmbeddedRedis(find_server(), port=free_port(), folder=folder)
 
         def service(name: str, **environ: str) -> Service:

@@ -105,17 +105,16 @@ def get(path: str) -> str:
 
 
 class Paced:
-    """A process that sends requests in turns."""
+    """A process that sends requests in turns.
+
+    Args:
+        port: Where to, on 127.0.0.1.
+        requests: What to send, as it goes over the wire.
+        pace: How fast.
+        folder: Where the requests are put, in a folder of their own.
+    """
 
     def __init__(self, port: int, requests: Sequence[str], pace: Pace, folder: Path) -> None:
-        """Start it.
-
-        Args:
-            port: Where to, on 127.0.0.1.
-            requests: What to send, as it goes over the wire.
-            pace: How fast.
-            folder: Where the requests are put, in a folder of their own.
-        """
         self._files = write_files(requests, folder)
         self._process = subprocess.Popen(
             [

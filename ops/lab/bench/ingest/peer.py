@@ -24,7 +24,19 @@ ANSWER_TIMEOUT_S = 60.0
 
 
 class Peer:
-    """One of them."""
+    """One of them.
+
+    Args:
+        name: What it is called.
+        port: Where it will listen.
+        command: What starts it.
+        environ: What it gets as its environment, besides ``PATH``.
+        log: The file that it writes to.
+        ping: The path that answers once it is up.
+        forms: In which it takes messages.
+        ask_count: Asks it how many messages of some keys it has.
+        on_start: What to do when it answers.
+    """
 
     def __init__(
         self,
@@ -39,19 +51,6 @@ class Peer:
         ask_count: Callable[["Peer", Sequence[str]], int],
         on_start: Callable[["Peer"], None],
     ) -> None:
-        """Prepare it.
-
-        Args:
-            name: What it is called.
-            port: Where it will listen.
-            command: What starts it.
-            environ: What it gets as its environment, besides ``PATH``.
-            log: The file that it writes to.
-            ping: The path that answers once it is up.
-            forms: In which it takes messages.
-            ask_count: Asks it how many messages of some keys it has.
-            on_start: What to do when it answers.
-        """
         self.name = name
         self.port = port
         self.forms = forms

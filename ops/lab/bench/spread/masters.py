@@ -10,15 +10,14 @@ from ops.local.redis_server import find_server
 
 
 class Masters(RedisCluster):
-    """Masters that share the slots evenly; a context manager that starts and stops them."""
+    """Masters that share the slots evenly; a context manager that starts and stops them.
+
+    Args:
+        count: How many masters.
+        folder: Where their data lie, in a folder for each.
+    """
 
     def __init__(self, count: int, folder: Path) -> None:
-        """Prepare it.
-
-        Args:
-            count: How many masters.
-            folder: Where their data lie, in a folder for each.
-        """
         # A node that is alone learns from nobody what its own address is.
         announce = ("--cluster-announce-ip", "127.0.0.1")
         super().__init__(find_server(), ports=free_ports(count), folder=folder, options=announce)

@@ -22,6 +22,11 @@ LOOK_TIMEOUT_S = 5.0
 class System:
     """Masters, a collector and a worker, for as long as the context lasts.
 
+    Args:
+        masters: How many masters.
+        folder: Where data and logs lie; it must exist.
+        collectors: ``WEB_CONCURRENCY`` of the collector.
+
     Attributes:
         cluster: The masters.
         collector: Where messages go.
@@ -30,13 +35,6 @@ class System:
     """
 
     def __init__(self, masters: int, folder: Path, *, collectors: int) -> None:
-        """Prepare it.
-
-        Args:
-            masters: How many masters.
-            folder: Where data and logs lie; it must exist.
-            collectors: ``WEB_CONCURRENCY`` of the collector.
-        """
         self.cluster = Masters(masters, folder)
         # Of the first node, as no other is asked before all are up.
         url = self.cluster.nodes[0].url

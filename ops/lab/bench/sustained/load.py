@@ -90,12 +90,13 @@ class Tick:
 class Load:
     """The process that sends, for as long as the context lasts.
 
+    It starts at once, and sends its first tick when it begins to send.
+
     Attributes:
         pid: Its process id.
     """
 
     def __init__(self, plan: Plan) -> None:
-        """Start it; it tells its first tick when it begins to send."""
         self._process = subprocess.Popen(
             [sys.executable, "-m", "ops.lab.bench.sustained.sender", json.dumps(asdict(plan))],
             cwd=ROOT,

@@ -36,19 +36,18 @@ class Reading:
 
 
 class Meter:
-    """Reads what a load does to the system."""
+    """Reads what a load does to the system.
+
+    Args:
+        ours: The system, which is up.
+        load: The load on it.
+        looks: At the backlog, beside it.
+        asked: The queries, beside it.
+    """
 
     def __init__(
         self, ours: Ours, load: Load, looks: Repeated[Look], asked: Repeated[Asked]
     ) -> None:
-        """Prepare it.
-
-        Args:
-            ours: The system, which is up.
-            load: The load on it.
-            looks: At the backlog, beside it.
-            asked: The queries, beside it.
-        """
         self._ours = ours
         self._looks = looks
         self._asked = asked

@@ -33,15 +33,14 @@ class Asked:
 
 
 class Asker:
-    """Asks for the median of the current hour of one key after the other, on one connection."""
+    """Asks for the median of the current hour of one key after the other, on one connection.
+
+    Args:
+        port: Of the query service, on 127.0.0.1.
+        keys: Whose medians to ask for.
+    """
 
     def __init__(self, port: int, keys: Sequence[str]) -> None:
-        """Prepare it.
-
-        Args:
-            port: Of the query service, on 127.0.0.1.
-            keys: Whose medians to ask for.
-        """
         self._keys = cycle(keys)
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=ANSWER_TIMEOUT_S)
 

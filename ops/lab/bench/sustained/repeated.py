@@ -9,15 +9,14 @@ T = TypeVar("T")
 
 
 class Repeated(Generic[T]):
-    """Does it in a thread of its own, for as long as the context lasts."""
+    """Does it in a thread of its own, for as long as the context lasts.
+
+    Args:
+        do: What to do.
+        pause_s: Between an end and the next begin.
+    """
 
     def __init__(self, do: Callable[[], T], pause_s: float) -> None:
-        """Prepare it.
-
-        Args:
-            do: What to do.
-            pause_s: Between an end and the next begin.
-        """
         self._do = do
         self._pause_s = pause_s
         self._found: list[T] = []

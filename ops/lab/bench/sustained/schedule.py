@@ -10,18 +10,16 @@ that comes later would be measured by how long this one has waited."""
 class Schedule:
     """Batches that become due one after the other.
 
+    Args:
+        per_s: How many become due; infinite, if there is always one.
+        begun: When the first one is due, in seconds of any clock.
+        seconds: For how long.
+
     Attributes:
         taken: How many were taken so far.
     """
 
     def __init__(self, per_s: float, begun: float, seconds: float) -> None:
-        """Begin.
-
-        Args:
-            per_s: How many become due; infinite, if there is always one.
-            begun: When the first one is due, in seconds of any clock.
-            seconds: For how long.
-        """
         self._per_s = per_s
         self._begun = begun
         self._until = begun + seconds

@@ -52,16 +52,15 @@ class _Line:
 
 
 class Sender:
-    """The loop of that process."""
+    """The loop of that process.
+
+    Args:
+        plan: What is sent.
+        posts: Without end.
+        repeat_s: After how long a batch that was not taken is sent again.
+    """
 
     def __init__(self, plan: Plan, posts: Iterator[Post], *, repeat_s: float = REPEAT_S) -> None:
-        """Connect.
-
-        Args:
-            plan: What is sent.
-            posts: Without end.
-            repeat_s: After how long a batch that was not taken is sent again.
-        """
         self._plan = plan
         self._repeat_s = repeat_s
         self._posts = posts

@@ -35,16 +35,14 @@ class App:
     """Records the squares of 1, 2, 3 …, each once: their sum is exact, and tells what is missing.
 
     So no loss makes up for a duplicate.
+
+    Args:
+        client: What records.
+        key: Its key.
+        rate: Values a second.
     """
 
     def __init__(self, client: Client, key: str, rate: float) -> None:
-        """Prepare it.
-
-        Args:
-            client: What records.
-            key: Its key.
-            rate: Values a second.
-        """
         self._client = client
         self._key = key
         self._pause_s = 1 / rate

@@ -34,7 +34,14 @@ class Kind:
 
 
 class Fleet:
-    """App processes, from their start to their reports."""
+    """App processes, from their start to their reports.
+
+    Args:
+        kinds: One for each.
+        collectors: URLs, any of which will do.
+        log: The file to which they write what goes wrong.
+        source: A folder whose packages they use instead of ours, if there is one.
+    """
 
     def __init__(
         self,
@@ -44,14 +51,6 @@ class Fleet:
         *,
         source: Path | None = None,
     ) -> None:
-        """Start them.
-
-        Args:
-            kinds: One for each.
-            collectors: URLs, any of which will do.
-            log: The file to which they write what goes wrong.
-            source: A folder whose packages they use instead of ours, if there is one.
-        """
         environ = {**os.environ, "METRICS_COLLECTORS": ",".join(collectors)}
         if source is not None:
             environ["PYTHONPATH"] = str(source)

@@ -14,17 +14,15 @@ DRAIN_TIMEOUT_S = 30.0
 class Site:
     """The processes of the Procfile on a Redis of their own.
 
+    Args:
+        folder: Where data and logs lie; it must exist.
+
     Attributes:
         collectors: What is broken.
         query: The query service.
     """
 
     def __init__(self, folder: Path) -> None:
-        """Prepare it.
-
-        Args:
-            folder: Where data and logs lie; it must exist.
-        """
         data = folder / "redis"
         data.mkdir()
         self._redis = EmbeddedRedis(find_server(), port=free_port(), folder=data)

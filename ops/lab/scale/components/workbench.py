@@ -78,10 +78,12 @@ class Spent:
 
 
 class Workbench:
-    """Appends and folds, and tells what either cost."""
+    """Appends and folds, and tells what either cost.
+
+    Making one fills the hours of all keys; the server must be up and empty.
+    """
 
     def __init__(self, server: EmbeddedRedis) -> None:
-        """Fill the hours of all keys; the server must be up and empty."""
         if server.process is None:
             raise ValueError("the Redis of the benchmark is not up")
         self._pid = server.process.pid
