@@ -33,7 +33,7 @@ class Readyz:
             MetricsError: If Redis is away or another's.
         """
         self._connection.ask(command("PING"))
-        self._layout.agree(self._connection)
+        self._layout.ensure()
         resp.data = _OK
 
 

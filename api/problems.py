@@ -7,7 +7,7 @@ from typing import Any
 import falcon
 import msgspec
 
-from api.throttled_log import SeldomLog
+from api.throttled_log import ThrottledLog
 from metrics.errors import (
     IdempotencyConflictError,
     InvalidQueryError,
@@ -43,7 +43,7 @@ class Problem(falcon.HTTPError):
 
 def add_problems(app: falcon.App[Any, Any]) -> None:
     """Let an app answer every error as a problem."""
-    log = SeldomLog(_log)
+    log = ThrottledLog(_log)
     app.set_error_serializer(_Serializer(log).serialize)
     app.add_error_handler(Exception, _Faults(log).handle)
     app.add_error_handler(InvalidQueryError, _raise_bad_request)
@@ -58,7 +58,7 @@ def add_problems(app: falcon.App[Any, Any]) -> None:
 class _Serializer:
     """Writes errors as problems, and logs what is not told of their causes."""
 
-    def __init__(self, log: SeldomLog) -> None:
+    def __init__(self, log: ThrottledLog) -> None:
         self._log = log
 
     def serialize(
@@ -76,13 +76,13 @@ class _Serializer:
         resp.data = msgspec.json.encode(problem)
         cause = error.__cause__
         if isinstance(cause, StorageUnavailableError):
-            self._log.say(cause.public, "answering %d: %s", error.status_code, cause)
+            self._log.log(cause.public, "answering %d: %s", error.status_code, cause)
 
 
 class _KeyHoursUnsound:
     """Answers where a key-hour is not sound; the log names its hash, once a minute."""
 
-    def __init__(self, log: SeldomLog) -> None:
+    def __init__(self, log: ThrottledLog) -> None:
         self._log = log
 
     def handle(
@@ -93,7 +93,7 @@ class _KeyHoursUnsound:
         params: object,
     ) -> None:
         """Raise the problem that says which key-hour it is."""
-        self._log.say(error.name, "%s", error)
+        self._log.log(error.name, "%s", error)
         raise Problem(
             falcon.HTTP_500,
             f"the numbers of {error.key} in {error.hour} UTC are not sound: {error.fault}",
@@ -106,7 +106,7 @@ class _KeyHoursUnsound:
 class _Faults:
     """Answers what nobody foresaw; the log has each kind of it once a minute."""
 
-    def __init__(self, log: SeldomLog) -> None:
+    def __init__(self, log: ThrottledLog) -> None:
         self._log = log
 
     def handle(
@@ -116,7 +116,7 @@ class _Faults:
         if isinstance(error, falcon.HTTPError | falcon.HTTPStatus):
             raise error
         kind = f"{type(error).__name__} {req.method} {req.uri_template}"
-        self._log.say(kind, "%s %.64s failed", req.method, req.path, error=error)
+        self._log.log(kind, "%s %.64s failed", req.method, req.path, error=error)
         raise Problem(
             falcon.HTTP_500, "A fault of ours; the log of this process has it.", stored="unknown"
         ) from error

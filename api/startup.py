@@ -9,16 +9,16 @@ from metrics.errors import SettingsError, StorageUnavailableError, StorageUnsoun
 from metrics.layout import Layout
 from metrics.settings import Settings
 
-REFUSED_TO_START = 4
+EXIT_CONFIG = 4
 """Exit status that lets gunicorn stop, instead of starting the process again and again."""
 
 _log = logging.getLogger(__name__)
 
 
-def start(
+def load(
     environ: Mapping[str, str], *, timeout_s: float, connections_max: int
-) -> tuple[Settings, Connection]:
-    """Return the settings of a service and its way to Redis.
+) -> tuple[Settings, Connection, Layout]:
+    """Return the settings of a service, its way to Redis, and the layout that it found there.
 
     A Redis that is away is no reason not to start: requests are answered 503 until it is there.
 
@@ -35,11 +35,12 @@ def start(
         connection = Connection.open(
             settings.redis_url, timeout_s=timeout_s, connections_max=connections_max
         )
+        layout = Layout(connection, partitions=settings.partitions)
         try:
-            Layout(partitions=settings.partitions).agree(connection)
+            layout.ensure()
         except (StorageUnavailableError, StorageUnsoundError) as error:
             _log.warning("answering 503 until Redis is well: %s", error)
     except SettingsError as error:
         _log.critical("refusing to start: %s", error)
-        sys.exit(REFUSED_TO_START)
-    return settings, connection
+        sys.exit(EXIT_CONFIG)
+    return settings, connection, layout

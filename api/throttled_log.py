@@ -10,7 +10,7 @@ QUIET_S = 60.0
 _KINDS_MAX = 1000
 
 
-class SeldomLog:
+class ThrottledLog:
     """Logs each kind of warning at most once a minute. Safe for threads and greenlets.
 
     Args:
@@ -25,7 +25,7 @@ class SeldomLog:
         self._monotonic = monotonic
         self._quiet_until: dict[str, float] = {}
 
-    def say(self, kind: str, text: str, *arguments: object, error: Exception | None = None) -> None:
+    def log(self, kind: str, text: str, *arguments: object, error: Exception | None = None) -> None:
         """Log a warning, unless one of its kind was logged just now.
 
         Args:

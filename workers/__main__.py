@@ -53,16 +53,16 @@ def serve(settings: Settings, environ: Mapping[str, str]) -> int:
         SettingsError: If it cannot start with these settings.
     """
     connection = Connection.open(settings.redis_url, timeout_s=REDIS_TIMEOUT_S, connections_max=2)
-    layout = Layout(partitions=settings.partitions)
+    layout = Layout(connection, partitions=settings.partitions)
     try:
-        layout.agree(connection)
+        layout.ensure()
     except (StorageUnavailableError, StorageUnsoundError) as error:
         _log.warning("waiting for Redis: %s", error)
     consumer = consumer_name(environ, settings.port)
     counters = Counters()
     aggregator = Aggregator(
         Backlog(connection, consumer=consumer, retention_days=settings.retention_days),
-        agree=lambda: layout.agree(connection),
+        ensure_layout=layout.ensure,
         partitions=settings.partitions,
         claim_s=settings.claim_seconds,
         counters=counters,

@@ -48,7 +48,7 @@ class Aggregator:
 
     Args:
         backlog: The streams, as this worker's consumer sees them.
-        agree: Checks that Redis holds what this process expects, until it once did.
+        ensure_layout: Checks that Redis holds what this process expects.
         partitions: How many there are.
         claim_s: Idle time after which an entry is taken over from another worker.
         counters: Count what it does.
@@ -60,7 +60,7 @@ class Aggregator:
         self,
         backlog: Backlog,
         *,
-        agree: Callable[[], None],
+        ensure_layout: Callable[[], None],
         partitions: int,
         claim_s: float,
         counters: Counters | None = None,
@@ -68,7 +68,7 @@ class Aggregator:
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._backlog = backlog
-        self._agree = agree
+        self._ensure_layout = ensure_layout
         self._partitions = range(partitions)
         self._without_group = set(self._partitions)
         self._errors: dict[int, MetricsError] = {}
@@ -130,7 +130,7 @@ class Aggregator:
         Raises:
             MetricsError: If no partition can go on; nothing is lost by it.
         """
-        self._agree()
+        self._ensure_layout()
         self._errors = {}
         self._create_groups()
         entries = self._read()

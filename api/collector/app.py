@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Callable
 from time import monotonic
-from typing import Any, Protocol
+from typing import Any
 
 import falcon
 import msgspec
@@ -17,15 +17,16 @@ from api.collector.bodies import read_body
 from api.collector.fast_path import FAILURE, Direct, WSGIApp
 from api.collector.fast_posts import PlainPosts
 from api.collector.group_commit import GroupCommit
+from api.collector.inline_queue import InlineQueue
+from api.collector.node_queues import NodeQueues
 from api.collector.request_body import has_greenlets, mark_of, read_bytes
 from api.collector.send_queue import SENDERS
-from api.collector.single_commit import SingleCommit
 from api.collector.time_slices import Turns
 from api.cross_site import add_cross_site
 from api.exposition import Answers, add_exposition
 from api.health import add_health
 from api.problems import Problem, add_problems, unavailable
-from api.startup import start
+from api.startup import load
 from metrics.connection import Connection
 from metrics.cross_site import CrossSiteRules
 from metrics.errors import PartlyStoredError
@@ -48,21 +49,11 @@ _OUTCOMES = {
 _log = logging.getLogger(__name__)
 
 
-class Group(Protocol):
-    """What registers and appends batches; see ``GroupCommit``."""
-
-    def register(self, mark: Mark, arrival: float, deadline: float) -> float:
-        """Return when the first request under an idempotency key came, in Unix seconds."""
-
-    def append(self, batch: Batch, deadline: float) -> None:
-        """Append a batch; when this returns, Redis has it."""
-
-
 class Messages:
     """``/messages``: takes what apps measured.
 
     Args:
-        group: Appends the batches.
+        commit: Appends the batches.
         access: Who may write which keys.
         partitions: How many there are.
         retention_days: How old a timestamp may be.
@@ -72,7 +63,7 @@ class Messages:
 
     def __init__(
         self,
-        group: Group,
+        commit: GroupCommit,
         *,
         access: Access,
         partitions: int,
@@ -80,7 +71,7 @@ class Messages:
         body_max_bytes: int,
         now: Callable[[], float],
     ) -> None:
-        self._group = group
+        self._commit = commit
         self._access = access
         self._partitions = partitions
         self._retention_days = retention_days
@@ -106,7 +97,7 @@ class Messages:
         arrival = self._now()
         draft = self._draft(post, arrival)
         if post.mark is not None:
-            first = self._group.register(post.mark, arrival, monotonic() + ANSWER_DEADLINE_S)
+            first = self._commit.register(post.mark, arrival, monotonic() + ANSWER_DEADLINE_S)
             if first != arrival:
                 # Read as the first time: the same hours, the same messages good and bad.
                 arrival = first
@@ -117,7 +108,7 @@ class Messages:
                 raise failure
             batch = Batch(draft.columns(self._partitions), post.mark)
             # From here on, so that a body that took long to read still has its time for Redis.
-            self._group.append(batch, monotonic() + ANSWER_DEADLINE_S)
+            self._commit.append(batch, monotonic() + ANSWER_DEADLINE_S)
         except PartlyStoredError as error:
             raise self._partly_stored(post, arrival, error) from error
         post.tell(draft)
@@ -208,7 +199,9 @@ def create_app(
     settings: Settings,
     *,
     now: Callable[[], float] = time.time,
-    group: Group | None = None,
+    layout: Layout | None = None,
+    commit: GroupCommit | None = None,
+    with_greenlets: bool = True,
 ) -> WSGIApp:
     """Return the collector as a WSGI app.
 
@@ -216,20 +209,25 @@ def create_app(
         connection: The way to Redis.
         settings: Of the process.
         now: Clock that gives a message its hour, in Unix seconds.
-        group: What appends the batches; a group commit, if not given.
+        layout: That of the process, if it has one already.
+        commit: Appends the batches; one with queues of its own, if not given.
+        with_greenlets: Whether each request has a greenlet; else it has a thread.
     """
-    layout = Layout(partitions=settings.partitions)
-    group = group or GroupCommit(
-        connection,
-        agree=lambda: layout.agree(connection),
-        partitions=settings.partitions,
-        backlog_limit_entries=settings.backlog_limit_entries,
-        window_s=settings.dedupe_seconds,
-        replicas=settings.wait_replicas,
-    )
+    layout = layout or Layout(connection, partitions=settings.partitions)
+    queues = None
+    if commit is None:
+        send = _appender(connection, settings, layout).send
+        if with_greenlets:
+            queues = NodeQueues(connection, send, partitions=settings.partitions)
+        inline = InlineQueue(send)
+        commit = GroupCommit(
+            queues.of if queues else lambda _: inline,
+            partitions=settings.partitions,
+            window_s=settings.dedupe_seconds,
+        )
     access = Access(settings.write_tokens)
     messages = Messages(
-        group,
+        commit,
         access=access,
         partitions=settings.partitions,
         retention_days=settings.retention_days,
@@ -244,10 +242,11 @@ def create_app(
     answers = Answers("collector", of=messages, outcomes=_OUTCOMES)
     add_exposition(app, answers)
     app.add_route("/messages", messages)
-    if not (isinstance(group, GroupCommit) and access.is_open):
+    if queues is None or not access.is_open:
         return app
     posts = PlainPosts(
-        group,
+        queues,
+        commit,
         draft=messages.draft,
         count=answers.count,
         partitions=settings.partitions,
@@ -263,29 +262,26 @@ def get_app() -> WSGIApp:
     Raises:
         SystemExit: If it cannot start with these settings.
     """
-    settings, connection = start(os.environ, timeout_s=REDIS_TIMEOUT_S, connections_max=SENDERS + 1)
+    settings, connection, layout = load(
+        os.environ, timeout_s=REDIS_TIMEOUT_S, connections_max=SENDERS + 1
+    )
     if not settings.write_tokens:
         _log.warning(
             "METRICS_WRITE_TOKENS is not set: everybody who reaches this port may write; "
             "METRICS_HOST is %s",
             settings.host,
         )
-    group = None if has_greenlets() else _single_commit(connection, settings)
-    app = create_app(connection, settings, group=group)
+    app = create_app(connection, settings, layout=layout, with_greenlets=has_greenlets())
     # What there is by now stays: the garbage collector need not go through it again and again.
     gc.freeze()
     return app
 
 
-def _single_commit(connection: Connection, settings: Settings) -> SingleCommit:
-    layout = Layout(partitions=settings.partitions)
-    appender = Appender(
+def _appender(connection: Connection, settings: Settings, layout: Layout) -> Appender:
+    return Appender(
         connection,
-        agree=lambda: layout.agree(connection),
+        ensure_layout=layout.ensure,
         backlog_limit_entries=settings.backlog_limit_entries,
         window_s=settings.dedupe_seconds,
         replicas=settings.wait_replicas,
-    )
-    return SingleCommit(
-        appender.send, partitions=settings.partitions, window_s=settings.dedupe_seconds
     )

@@ -15,7 +15,8 @@ import msgspec
 from api.collector import fast_json
 from api.collector.batch_builder import Draft
 from api.collector.group_commit import GroupCommit
-from api.collector.send_queue import Waiting
+from api.collector.node_queues import NodeQueues
+from api.collector.send_queue import PendingAppend
 from metrics.errors import MetricsError, StorageUnavailableError
 from metrics.hours import SECONDS_PER_HOUR
 from metrics.stream import Batch, SingleMessage, failure_of
@@ -49,7 +50,8 @@ class PlainPosts:
     Each request has a greenlet, which waits here.
 
     Args:
-        commit: Appends what was read.
+        queues: Where what was read waits for Redis.
+        commit: Appends what is on several nodes.
         draft: Makes the draft of a request that came at a time, in Unix seconds.
         count: Counts each answer that is given here, by its status and by what became of its
             messages.
@@ -60,6 +62,7 @@ class PlainPosts:
 
     def __init__(
         self,
+        queues: NodeQueues,
         commit: GroupCommit,
         *,
         draft: Callable[[float], Draft],
@@ -68,6 +71,7 @@ class PlainPosts:
         deadline_s: float,
         now: Callable[[], float],
     ) -> None:
+        self._queues = queues
         self._commit = commit
         self._draft = draft
         self._count = count
@@ -75,7 +79,7 @@ class PlainPosts:
         self._deadline_s = deadline_s
         self._now = now
         self._loop = gevent.get_hub().loop
-        self._unread: list[tuple[bytes, Waiting[Any]]] = []
+        self._unread: list[tuple[bytes, PendingAppend[Any]]] = []
 
     def take(self, body: bytes) -> Outcome:
         """Append the messages of a body; return the answer once Redis has them.
@@ -83,7 +87,7 @@ class PlainPosts:
         Args:
             body: JSON, all of it.
         """
-        waiting: Waiting[Any] = Waiting(None, 0, monotonic() + self._deadline_s)
+        waiting: PendingAppend[Any] = PendingAppend(None, 0, monotonic() + self._deadline_s)
         self._unread.append((body, waiting))
         if len(self._unread) == 1:
             # It runs when those that can run now have run, so that it finds their bodies too.
@@ -98,7 +102,7 @@ class PlainPosts:
             raise failures
         return self._outcome(waiting, failures)
 
-    def _outcome(self, waiting: Waiting[Any], failures: Any) -> Outcome:  # noqa: ANN401
+    def _outcome(self, waiting: PendingAppend[Any], failures: Any) -> Outcome:  # noqa: ANN401
         item = waiting.item
         batch = Batch({item.partition: []}) if isinstance(item, SingleMessage) else item
         if failures is _ON_SEVERAL_NODES:
@@ -125,7 +129,7 @@ class PlainPosts:
             else:
                 waiting.switch(item)
 
-    def _next_to_read(self) -> list[tuple[bytes, Waiting[Any]]]:
+    def _next_to_read(self) -> list[tuple[bytes, PendingAppend[Any]]]:
         """Return what is read in this turn of the event loop; the rest comes in the next."""
         count = length = 0
         for body, _ in self._unread:
@@ -153,10 +157,10 @@ class PlainPosts:
             return None
         return Batch(draft.columns(self._partitions))
 
-    def _put(self, waiting: Waiting[Any], item: SingleMessage | Batch) -> None:
+    def _put(self, waiting: PendingAppend[Any], item: SingleMessage | Batch) -> None:
         waiting.item = item
         try:
-            if not self._commit.put(waiting):
+            if not self._queues.put(waiting):
                 waiting.switch(_ON_SEVERAL_NODES)
         except StorageUnavailableError as error:
             waiting.switch(error)

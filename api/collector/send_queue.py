@@ -43,8 +43,14 @@ _ANSWERED = inf
 Item = TypeVar("Item")
 
 
-class Waiting(Waiter, Generic[Item]):  # type: ignore[misc]  # gevent has no types
-    """A request's part of the next group."""
+class PendingAppend(Waiter, Generic[Item]):  # type: ignore[misc]  # gevent has no types
+    """A request's part of the next group.
+
+    Args:
+        item: What to send.
+        length: The length of its text.
+        deadline: Until when its outcome is waited for, on the monotonic clock.
+    """
 
     __slots__ = ("deadline", "item", "length")
 
@@ -53,6 +59,17 @@ class Waiting(Waiter, Generic[Item]):  # type: ignore[misc]  # gevent has no typ
         self.item = item
         self.length = length
         self.deadline = deadline
+
+    def result(self) -> object:
+        """Wait for the outcome of the item, until its deadline.
+
+        Raises:
+            Exception: What kept the whole group from being sent, or that it took too long.
+        """
+        outcome: object = self.get()
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
 
 
 class SendQueue(Generic[Item]):
@@ -73,9 +90,9 @@ class SendQueue(Generic[Item]):
         self._send = send
         self._stored_when_late = stored_when_late
         self._loop = gevent.get_hub().loop
-        self._waiting: deque[Waiting[Item]] = deque()
+        self._waiting: deque[PendingAppend[Item]] = deque()
         self._waiting_length = 0
-        self._sent: dict[int, Sequence[Waiting[Item]]] = {}
+        self._sent: dict[int, Sequence[PendingAppend[Item]]] = {}
         self._senders = 0
         self._is_sender_coming = False
         self._group_size = 0
@@ -83,7 +100,7 @@ class SendQueue(Generic[Item]):
         self._lingering: Waiter | None = None
         self._is_watched = False
 
-    def join(self, item: Item, length: int, deadline: float) -> Waiting[Item]:
+    def submit(self, item: Item, length: int, deadline: float) -> PendingAppend[Item]:
         """Put an item at the end of the queue.
 
         Args:
@@ -94,11 +111,11 @@ class SendQueue(Generic[Item]):
         Raises:
             StorageUnavailableError: If the queue is too long.
         """
-        waiting = Waiting(item, length, deadline)
+        waiting = PendingAppend(item, length, deadline)
         self.put(waiting)
         return waiting
 
-    def put(self, waiting: Waiting[Item]) -> None:
+    def put(self, waiting: PendingAppend[Item]) -> None:
         """Put what waits already at the end of the queue.
 
         Raises:
@@ -121,18 +138,6 @@ class SendQueue(Generic[Item]):
         if not self._is_watched:
             self._is_watched = True
             gevent.spawn(self._watch_deadlines)
-
-    @staticmethod
-    def outcome_of(waiting: Waiting[Item]) -> object:
-        """Wait for the outcome of an item, until its deadline.
-
-        Raises:
-            Exception: What kept the whole group from being sent, or that it took too long.
-        """
-        outcome: object = waiting.get()
-        if isinstance(outcome, Exception):
-            raise outcome
-        return outcome
 
     def _send_groups(self) -> None:
         try:
@@ -162,9 +167,9 @@ class SendQueue(Generic[Item]):
     def _has_enough(self) -> bool:
         return len(self._waiting) >= self._group_size or self._waiting_length >= GROUP_LENGTH_MAX
 
-    def _take(self) -> list[Waiting[Item]]:
+    def _take(self) -> list[PendingAppend[Item]]:
         self._is_sender_coming = False
-        group: list[Waiting[Item]] = []
+        group: list[PendingAppend[Item]] = []
         length = 0
         while self._waiting and (not group or length < GROUP_LENGTH_MAX):
             waiting = self._waiting.popleft()
@@ -174,7 +179,7 @@ class SendQueue(Generic[Item]):
         self._group_size = len(group)
         return group
 
-    def _outcomes(self, group: Sequence[Waiting[Item]]) -> Sequence[object]:
+    def _outcomes(self, group: Sequence[PendingAppend[Item]]) -> Sequence[object]:
         begun = monotonic()
         # Those that come while this one is under way linger as well.
         self._linger_until = begun + LINGER_MAX_S
@@ -211,7 +216,7 @@ class SendQueue(Generic[Item]):
                 waiting.switch(_late(self._stored_when_late(waiting.item)))
 
 
-def _answer(group: Iterable[Waiting[Item]], outcomes: Sequence[object]) -> None:
+def _answer(group: Iterable[PendingAppend[Item]], outcomes: Sequence[object]) -> None:
     """Give each its outcome, in the hub: only from there may a greenlet be switched to."""
     for waiting, outcome in zip(group, outcomes, strict=True):
         if waiting.deadline != _ANSWERED:

@@ -18,7 +18,7 @@ from api.query.audit import AllBooks, Audit
 from api.query.audit_series import BooksSeries
 from api.query.keys import Keys
 from api.query.statistics import Statistics
-from api.startup import start
+from api.startup import load
 from metrics.admission import Admission
 from metrics.connection import Connection
 from metrics.cross_site import CrossSiteRules
@@ -39,7 +39,11 @@ _log = logging.getLogger(__name__)
 
 
 def create_app(
-    connection: Connection, settings: Settings, *, now: Callable[[], float] = time.time
+    connection: Connection,
+    settings: Settings,
+    *,
+    now: Callable[[], float] = time.time,
+    layout: Layout | None = None,
 ) -> falcon.App[Any, Any]:
     """Return the query service as a WSGI app.
 
@@ -47,13 +51,10 @@ def create_app(
         connection: The way to Redis.
         settings: Of the process.
         now: Clock by which an hour is over, in Unix seconds.
+        layout: That of the process, if it has one already.
     """
-    layout = Layout(partitions=settings.partitions)
+    layout = layout or Layout(connection, partitions=settings.partitions)
     access = Access(settings.read_tokens)
-
-    def agree() -> None:
-        layout.agree(connection)
-
     known_keys = KnownKeys(connection, partitions=settings.partitions)
     store = Store(
         connection,
@@ -66,9 +67,9 @@ def create_app(
             wait_s=LARGE_WAIT_S,
         ),
     )
-    statistics = Statistics(store, access=access, agree=agree, now=now)
-    keys = Keys(known_keys, access=access, agree=agree)
-    all_books = AllBooks(connection, agree=agree, partitions=settings.partitions)
+    statistics = Statistics(store, access=access, ensure_layout=layout.ensure, now=now)
+    keys = Keys(known_keys, access=access, ensure_layout=layout.ensure)
+    all_books = AllBooks(connection, ensure_layout=layout.ensure, partitions=settings.partitions)
     app = falcon.App()
     add_problems(app)
     add_cross_site(app, CrossSiteRules.of(settings), settings)
@@ -88,7 +89,7 @@ def get_app() -> falcon.App[Any, Any]:
     Raises:
         SystemExit: If it cannot start with these settings.
     """
-    settings, connection = start(
+    settings, connection, layout = load(
         os.environ, timeout_s=REDIS_TIMEOUT_S, connections_max=CONNECTIONS_MAX
     )
     if not settings.read_tokens:
@@ -97,7 +98,7 @@ def get_app() -> falcon.App[Any, Any]:
             "METRICS_HOST is %s",
             settings.host,
         )
-    app = create_app(connection, settings)
+    app = create_app(connection, settings, layout=layout)
     # What there is by now stays: the garbage collector need not go through it again and again.
     gc.freeze()
     return app

@@ -9,7 +9,7 @@ import msgspec
 
 from api.access import Access
 from api.problems import Problem, unavailable
-from api.throttled_log import SeldomLog
+from api.throttled_log import ThrottledLog
 from metrics.books import Books, read_books
 from metrics.connection import Connection
 from metrics.errors import MetricsError, StorageUnavailableError
@@ -22,15 +22,15 @@ class AllBooks:
 
     Args:
         connection: The way to Redis.
-        agree: Checks that Redis holds what this process expects, until it once did.
+        ensure_layout: Checks that Redis holds what this process expects.
         partitions: How many there are.
     """
 
     def __init__(
-        self, connection: Connection, *, agree: Callable[[], None], partitions: int
+        self, connection: Connection, *, ensure_layout: Callable[[], None], partitions: int
     ) -> None:
         self._connection = connection
-        self._agree = agree
+        self._ensure_layout = ensure_layout
         self._partitions = range(partitions)
 
     def read(self) -> dict[int, Books | MetricsError]:
@@ -41,7 +41,7 @@ class AllBooks:
         """
         # The node with the layout may be away while others are not; theirs are shown.
         with contextlib.suppress(StorageUnavailableError):
-            self._agree()
+            self._ensure_layout()
         return read_books(self._connection, self._partitions)
 
 
@@ -55,7 +55,7 @@ class Audit:
     def __init__(self, all_books: AllBooks, *, access: Access) -> None:
         self._all_books = all_books
         self._access = access
-        self._log = SeldomLog(_log)
+        self._log = ThrottledLog(_log)
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Answer with the books of the partitions that can be read.
@@ -87,7 +87,7 @@ class Audit:
     def _log_what_is_wrong(self, found: Mapping[int, Books | MetricsError]) -> None:
         for number, books in found.items():
             if isinstance(books, StorageUnavailableError):
-                self._log.say(books.public, "partition %d: %s", number, books)
+                self._log.log(books.public, "partition %d: %s", number, books)
             elif isinstance(books, MetricsError):
                 _log.error("partition %d: %s", number, books)
             elif not books.balance:

@@ -25,13 +25,15 @@ class Keys:
     Args:
         known_keys: Where they are.
         access: Who may read which keys.
-        agree: Checks that Redis holds what this process expects, until it once did.
+        ensure_layout: Checks that Redis holds what this process expects.
     """
 
-    def __init__(self, known_keys: KnownKeys, *, access: Access, agree: Callable[[], None]) -> None:
+    def __init__(
+        self, known_keys: KnownKeys, *, access: Access, ensure_layout: Callable[[], None]
+    ) -> None:
         self._known_keys = known_keys
         self._access = access
-        self._agree = agree
+        self._ensure_layout = ensure_layout
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Answer with one page: the keys that its token covers, in the order of their bytes.
@@ -44,7 +46,7 @@ class Keys:
         prefix, after, limit = _parameters(req)
         if not grant.reaches(prefix):
             raise Problem(falcon.HTTP_403, f"this token may not read keys with prefix {prefix}")
-        self._agree()
+        self._ensure_layout()
         found = self._known_keys.page(grant.within(prefix), after, limit + 1)
         page = found[:limit]
         content = {

@@ -12,11 +12,11 @@ from metrics.errors import InvalidMessageError, InvalidQueryError
 from metrics.hours import parse_date
 from metrics.message import check_key, is_key, shown
 from metrics.statistic import Statistic, parse_statistic
-from metrics.store import ANY
+from metrics.store import WILDCARD
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class StatisticQuery:
     """What a path asks.
 
     Attributes:
@@ -38,8 +38,8 @@ class Question:
         Raises:
             InvalidQueryError: If one of them is none; the text says what is allowed.
         """
-        if key.endswith(ANY):
-            check_prefix(key.removesuffix(ANY))
+        if key.endswith(WILDCARD):
+            check_prefix(key.removesuffix(WILDCARD))
         else:
             try:
                 check_key(key)
@@ -50,15 +50,15 @@ class Question:
     @property
     def is_of_prefix(self) -> bool:
         """Whether it asks for all keys with a prefix."""
-        return self.key.endswith(ANY)
+        return self.key.endswith(WILDCARD)
 
-    def require(self, grant: Grant) -> None:
+    def authorize(self, grant: Grant) -> None:
         """See that a request may ask this.
 
         Raises:
             falcon.HTTPError: If its token does not cover all that is asked for.
         """
-        if not grant.covers(self.key.removesuffix(ANY)):
+        if not grant.covers(self.key.removesuffix(WILDCARD)):
             what = "all keys" if self.is_of_prefix else "the key"
             raise Problem(falcon.HTTP_403, f"this token may not read {what} {self.key}")
 

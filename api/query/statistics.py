@@ -6,7 +6,7 @@ import falcon
 
 from api.access import Access
 from api.query.caching import answer
-from api.query.statistic_query import Question
+from api.query.statistic_query import StatisticQuery
 from metrics.errors import NoDataError
 from metrics.hours import Hour, parse_hour_of_day
 from metrics.store import Found, Store
@@ -20,7 +20,7 @@ class Statistics:
     Args:
         store: Where the key-hours are.
         access: Who may read which keys.
-        agree: Checks that Redis holds what this process expects, until it once did.
+        ensure_layout: Checks that Redis holds what this process expects.
         now: The clock by which an hour is over, in Unix seconds.
     """
 
@@ -29,12 +29,12 @@ class Statistics:
         store: Store,
         *,
         access: Access,
-        agree: Callable[[], None],
+        ensure_layout: Callable[[], None],
         now: Callable[[], float],
     ) -> None:
         self._store = store
         self._access = access
-        self._agree = agree
+        self._ensure_layout = ensure_layout
         self._now = now
 
     def on_get(
@@ -47,18 +47,18 @@ class Statistics:
             MetricsError: If there is no answer.
         """
         grant = self._access.grant(req)
-        question = Question.parse(key, stat, date)
+        query = StatisticQuery.parse(key, stat, date)
         hour_of_day = parse_hour_of_day(hour)
-        question.require(grant)
-        ((found, is_complete),) = self._read(question, range(hour_of_day, hour_of_day + 1))
+        query.authorize(grant)
+        ((found, is_complete),) = self._read(query, range(hour_of_day, hour_of_day + 1))
         if found.aggregate is None:
-            raise _no_data(question, Hour.on(question.day, hour_of_day), found.dropped)
+            raise _no_data(query, Hour.on(query.day, hour_of_day), found.dropped)
         content = {
             "key": key,
             "stat": stat,
             "date": date,
             "hour": hour_of_day,
-            **_numbers(question, found),
+            **_numbers(query, found),
             "complete": is_complete,
         }
         answer(req, resp, content, is_complete=is_complete, is_open=self._access.is_open)
@@ -75,15 +75,15 @@ class Statistics:
             MetricsError: If there is no answer.
         """
         grant = self._access.grant(req)
-        question = Question.parse(key, stat, date)
-        question.require(grant)
-        hours = self._read(question, HOURS)
+        query = StatisticQuery.parse(key, stat, date)
+        query.authorize(grant)
+        hours = self._read(query, HOURS)
         content = {
             "key": key,
             "stat": stat,
             "date": date,
             "hours": [
-                {"hour": i, **_numbers(question, found), "complete": is_complete}
+                {"hour": i, **_numbers(query, found), "complete": is_complete}
                 if found.aggregate or found.dropped
                 else None
                 for i, (found, is_complete) in enumerate(hours)
@@ -94,29 +94,29 @@ class Statistics:
 
     on_head_day = on_get_day
 
-    def _read(self, question: Question, hours: range) -> list[tuple[Found, bool]]:
+    def _read(self, query: StatisticQuery, hours: range) -> list[tuple[Found, bool]]:
         """Return for each hour of the day what was found, and whether that is complete."""
-        self._agree()
-        asked = [Hour.on(question.day, hour) for hour in hours]
+        self._ensure_layout()
+        asked = [Hour.on(query.day, hour) for hour in hours]
         # The clock first: an hour that is over now gets only messages that are late.
         now = self._now()
         return [
             (found, hour.end <= now and found.is_drained)
-            for hour, found in zip(asked, self._store.read(question.key, asked), strict=True)
+            for hour, found in zip(asked, self._store.read(query.key, asked), strict=True)
         ]
 
 
-def _numbers(question: Question, found: Found) -> dict[str, object]:
+def _numbers(query: StatisticQuery, found: Found) -> dict[str, object]:
     """Return the number that is asked for, and what it stands on."""
     aggregate = found.aggregate
     return {
-        "value": None if aggregate is None else question.statistic(aggregate),
+        "value": None if aggregate is None else query.statistic(aggregate),
         "count": 0 if aggregate is None else aggregate.count,
         **({"dropped": found.dropped} if found.dropped else {}),
-        **({"keys": found.keys} if question.is_of_prefix else {}),
+        **({"keys": found.keys} if query.is_of_prefix else {}),
     }
 
 
-def _no_data(question: Question, hour: Hour, dropped: int) -> NoDataError:
+def _no_data(query: StatisticQuery, hour: Hour, dropped: int) -> NoDataError:
     lost = f", and {dropped} that were dropped by their sender" if dropped else ""
-    return NoDataError(f"no messages of {question.key} in {hour} UTC{lost}", dropped=dropped)
+    return NoDataError(f"no messages of {query.key} in {hour} UTC{lost}", dropped=dropped)

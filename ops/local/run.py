@@ -99,7 +99,7 @@ def _check_redis(settings: Settings) -> None:
     connection = Connection.open(settings.redis_url, timeout_s=3.0, connections_max=1)
     try:
         connection.ask(command("PING"))
-        Layout(partitions=settings.partitions).agree(connection)
+        Layout(connection, partitions=settings.partitions).ensure()
     except SettingsError:
         raise
     except MetricsError as error:

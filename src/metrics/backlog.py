@@ -10,7 +10,7 @@ from metrics.entry import messages_in, read_key_hour
 from metrics.errors import MetricsError
 from metrics.fold import Folded
 from metrics.hours import Hour
-from metrics.keyspace import GROUP, Partition
+from metrics.keyspace import GROUP, PartitionNames
 from metrics.node import Argument, Reply
 
 NEW = b">"
@@ -105,7 +105,7 @@ class Backlog:
         Returns:
             For each partition None if it has its group now, or what stands against it.
         """
-        streams = {number: Partition(number).stream for number in partitions}
+        streams = {number: PartitionNames(number).stream for number in partitions}
         # Asked first, since a Redis that is out of memory creates none, and must drain.
         existing = self._connection.execute(
             [command("XINFO", "GROUPS", name, key=name) for name in streams.values()]
@@ -142,8 +142,8 @@ class Backlog:
             [
                 command(
                     *("XREADGROUP", "GROUP", GROUP, self._consumer, "COUNT", entries_max),
-                    *("STREAMS", Partition(number).stream, cursor),
-                    key=Partition(number).stream,
+                    *("STREAMS", PartitionNames(number).stream, cursor),
+                    key=PartitionNames(number).stream,
                 )
                 for number, cursor in cursors.items()
             ]
@@ -160,7 +160,7 @@ class Backlog:
         replies = self._connection.execute(
             [
                 command(
-                    *("XAUTOCLAIM", Partition(number).stream, GROUP, self._consumer, idle_ms),
+                    *("XAUTOCLAIM", PartitionNames(number).stream, GROUP, self._consumer, idle_ms),
                     *(cursor, "COUNT", entries_max),
                 )
                 for number, cursor in cursors.items()
@@ -195,7 +195,7 @@ class Backlog:
         Raises:
             MetricsError: If Redis did not say.
         """
-        stream = Partition(partition).stream
+        stream = PartitionNames(partition).stream
         pending = self._connection.ask(command("XPENDING", stream, GROUP, entry.id, entry.id, 1))
         return int(pending[0][3]) if pending else 0
 
@@ -205,7 +205,7 @@ class Backlog:
         Raises:
             MetricsError: If Redis did not do it.
         """
-        names = Partition(partition)
+        names = PartitionNames(partition)
         hours = entry.hours
         messages = messages_in(entry.fields or ())
         buried = self._connection.ask(
@@ -223,7 +223,7 @@ class Backlog:
             MetricsError: If Redis did not do it.
         """
         ids = [entry.id for entry in entries]
-        self._connection.ask(command("XACK", Partition(partition).stream, GROUP, *ids))
+        self._connection.ask(command("XACK", PartitionNames(partition).stream, GROUP, *ids))
 
     def dismiss_consumers(self, partitions: Iterable[int], idle_ms: int) -> None:
         """Remove consumers that were idle for ``idle_ms`` and have nothing pending.
@@ -231,11 +231,14 @@ class Backlog:
         Where Redis cannot do it now they stay, and do no harm.
         """
         self._connection.execute(
-            [_DISMISS.call([Partition(number).stream], [GROUP, idle_ms]) for number in partitions]
+            [
+                _DISMISS.call([PartitionNames(number).stream], [GROUP, idle_ms])
+                for number in partitions
+            ]
         )
 
     def _commit_call(self, commit: Commit, now: float) -> Call:
-        names = Partition(commit.partition)
+        names = PartitionNames(commit.partition)
         hours = Counter(hour for entry in commit.entries for hour in entry.hours)
         arguments: list[Argument] = [GROUP, self._consumer, commit.folded.messages]
         arguments += (Hour.of(now - self._retention_s).digits, len(commit.entries))

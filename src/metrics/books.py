@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from metrics.connection import Connection, Script
 from metrics.errors import MetricsError, StorageUnsoundError
-from metrics.keyspace import Partition
+from metrics.keyspace import PartitionNames
 from metrics.message import shown
 from metrics.node import Reply
 
@@ -71,12 +71,12 @@ def read_books(
         For each partition its books, or the error that keeps them from being read: a
         ``StorageUnsoundError`` if what is there are no books of ours.
     """
-    names = [Partition(number) for number in partitions]
+    names = [PartitionNames(number) for number in partitions]
     replies = connection.execute([_AUDIT.call([each.stream, each.audit], []) for each in names])
     return {each.number: _books_of(each, reply) for each, reply in zip(names, replies, strict=True)}
 
 
-def _books_of(names: Partition, reply: Reply | MetricsError) -> Books | MetricsError:
+def _books_of(names: PartitionNames, reply: Reply | MetricsError) -> Books | MetricsError:
     if isinstance(reply, MetricsError):
         return reply
     *texts, length = reply

@@ -41,7 +41,7 @@ WAIT_MS = 700
 """How long replicas may take to have what was written. A call whose script must be loaded first
 waits twice, and a collector answers within two seconds."""
 
-TURNS_MAX = 6
+ATTEMPTS_MAX = 6
 """How often a call may be sent that no node did: a slot that moves needs two or three."""
 
 TRY_AGAIN_S = 0.02
@@ -139,10 +139,10 @@ class Connection:
         Returns:
             For each call what Redis replied, or the error that it met.
         """
-        self._topology.freshen()
+        self._topology.refresh_if_stale()
         replies: list[Reply] = [None] * len(calls)
         routes = dict(self._routes(calls, range(len(calls)), replies))
-        for _ in range(TURNS_MAX):
+        for _ in range(ATTEMPTS_MAX):
             self._send(calls, routes, replicas, replies)
             failed = {i: route for i, route in routes.items() if isinstance(replies[i], RedisError)}
             routes = self._routes_again(calls, failed, replies)
@@ -188,7 +188,7 @@ class Connection:
             reply = replies[i]
             if isinstance(reply, MovedError):
                 address = (reply.host, reply.port)
-                again[i] = _Route(self._topology.moved(reply.slot_id, address, route.node))
+                again[i] = _Route(self._topology.update_slot(reply.slot_id, address, route.node))
             elif isinstance(reply, AskError):
                 node = self._topology.node_at((reply.host, reply.port), route.node)
                 again[i] = _Route(node, asking=True)
@@ -197,7 +197,7 @@ class Connection:
             elif isinstance(reply, TryAgainError):
                 trying.append(i)
             elif isinstance(reply, ClusterDownError):
-                self._topology.doubt()
+                self._topology.mark_stale()
         if trying:
             sleep(TRY_AGAIN_S)
             again.update(self._routes(calls, trying, replies))
@@ -214,13 +214,13 @@ class Connection:
         for i, route in routes.items():
             by_node.setdefault(route.node, []).append(i)
         with ExitStack() as stack:
-            exchanges = []
+            pipelines = []
             for node, indexes in by_node.items():
                 commands, places = _commands(calls, routes, indexes, replicas)
-                exchange = stack.enter_context(node.begin(commands))
-                exchanges.append((exchange, indexes, places))
-            for exchange, indexes, places in exchanges:
-                found = exchange.replies()
+                pipeline = stack.enter_context(node.pipeline(commands))
+                pipelines.append((pipeline, indexes, places))
+            for pipeline, indexes, places in pipelines:
+                found = pipeline.replies()
                 confirmed = _confirmed(found[-1], replicas)
                 for i, place in zip(indexes, places, strict=True):
                     reply = found[place]

@@ -16,7 +16,7 @@ from http import HTTPStatus
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from metrics.settings import ANY, Settings, bare_host, is_loopback
+from metrics.settings import WILDCARD, Settings, bare_host, is_loopback
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
@@ -44,11 +44,11 @@ class CrossSiteRules:
     def __init__(
         self, host: str, *, allowed_hosts: Sequence[str], allowed_origins: Sequence[str]
     ) -> None:
-        default = (host.lower(), *_LOOPBACK_NAMES) if is_loopback(host) else (ANY,)
+        default = (host.lower(), *_LOOPBACK_NAMES) if is_loopback(host) else (WILDCARD,)
         self._hosts = frozenset(map(bare_host, allowed_hosts or default))
         self._origins = frozenset(allowed_origins)
         self.has_host: Callable[[str | None], bool] = _any_host
-        if ANY not in self._hosts:
+        if WILDCARD not in self._hosts:
             self.has_host = lru_cache(_HOSTS_REMEMBERED)(self._has_host)
         """Whether a Host header names this service; None is that of HTTP/1.0, which has none."""
 
@@ -80,7 +80,7 @@ class CrossSiteRules:
             )
         if method in SAFE_METHODS or self._is_own(host, origin, fetch_site):
             return None
-        if ANY in self._origins or (origin or "").lower() in self._origins:
+        if WILDCARD in self._origins or (origin or "").lower() in self._origins:
             return None
         return Refusal(
             HTTPStatus.FORBIDDEN,

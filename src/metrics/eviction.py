@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 from metrics.connection import Call, Connection
 from metrics.errors import StorageUnsoundError
-from metrics.keyspace import Partition
+from metrics.keyspace import PartitionNames
 
 _LIMIT = re.compile(rb"^maxmemory:(\d+)", re.MULTILINE)
 _POLICY = re.compile(rb"^maxmemory_policy:([\w-]+)", re.MULTILINE)
@@ -21,7 +21,7 @@ def refuse_eviction(connection: Connection, partitions: Iterable[int]) -> None:
     Raises:
         StorageUnsoundError: If one of them may evict keys.
     """
-    streams = [Partition(number).stream for number in partitions]
+    streams = [PartitionNames(number).stream for number in partitions]
     for told in connection.execute([Call(("INFO", "memory"), stream) for stream in streams]):
         if not isinstance(told, bytes):
             continue

@@ -22,7 +22,7 @@ def partition_of(text: str, partitions: int) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Partition:
+class PartitionNames:
     """The names of one partition.
 
     Attributes:

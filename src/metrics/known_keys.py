@@ -25,7 +25,7 @@ from typing import Self
 from metrics.connection import Connection, command, done
 from metrics.errors import InvalidQueryError, StorageUnsoundError
 from metrics.hours import Hour
-from metrics.keyspace import Partition, partition_of
+from metrics.keyspace import PartitionNames, partition_of
 from metrics.node import Reply
 
 KEYS_PER_REPLY = 4_000
@@ -102,7 +102,7 @@ class KnownKeys:
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._connection = connection
-        self._partitions = [Partition(number) for number in range(partitions)]
+        self._partitions = [PartitionNames(number) for number in range(partitions)]
         self._monotonic = monotonic
         self._known = [_NEVER_READ] * partitions
         self._reading = Lock()
@@ -270,7 +270,7 @@ class KnownKeys:
         return [(key, newest[key]) for key in keys if key in newest]
 
 
-def _newest_hours(partition: Partition, items: Reply) -> dict[str, int]:
+def _newest_hours(partition: PartitionNames, items: Reply) -> dict[str, int]:
     keys, scores = map(str, items[::2], repeat("ascii")), map(_digits, items[1::2])
     try:
         return dict(zip(keys, scores, strict=True))
@@ -278,7 +278,7 @@ def _newest_hours(partition: Partition, items: Reply) -> dict[str, int]:
         raise _unsound(partition, error) from error
 
 
-def _unsound(partition: Partition, error: ValueError) -> StorageUnsoundError:
+def _unsound(partition: PartitionNames, error: ValueError) -> StorageUnsoundError:
     return StorageUnsoundError(f"{partition.keys} is not sound: {error}")
 
 

@@ -13,32 +13,46 @@ from metrics.lost_data import refuse_lost_data, refuse_powerless_default_user
 
 SCHEMA_VERSION = 1
 
-AGREED_S = 10.0
+ENSURED_S = 10.0
 """How long an agreement holds: somebody may empty Redis, or put another in its place."""
 
 
-class Layout:
-    """What all processes on one Redis must agree on.
+def fields_of(partitions: int) -> dict[str, str]:
+    """Return the fields of the hash ``metrics:layout``."""
+    return {
+        "partitions": str(partitions),
+        "histogram_accuracy": str(RELATIVE_ERROR),
+        "schema_version": str(SCHEMA_VERSION),
+    }
 
-    Attributes:
-        fields: As in the hash ``metrics:layout``.
+
+class Layout:
+    """What all processes on one Redis must have alike. One for each process.
+
+    Args:
+        connection: The way to Redis.
+        partitions: How many there are.
+        monotonic: Clock, in seconds.
     """
 
-    def __init__(self, *, partitions: int, monotonic: Callable[[], float] = time.monotonic) -> None:
-        self.fields = {
-            "partitions": str(partitions),
-            "histogram_accuracy": str(RELATIVE_ERROR),
-            "schema_version": str(SCHEMA_VERSION),
-        }
+    def __init__(
+        self,
+        connection: Connection,
+        *,
+        partitions: int,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._connection = connection
+        self._fields = fields_of(partitions)
         self._partitions = range(partitions)
         self._monotonic = monotonic
-        self._agreed_until = -math.inf
+        self._ensured_until = -math.inf
 
-    def agree(self, connection: Connection) -> None:
-        """Write the layout down if it is the first, else compare; not again for a while.
+    def ensure(self) -> None:
+        """Create ``metrics:layout``, or check that it matches; the result holds for 10 s.
 
-        Who has agreed once goes on while Redis cannot be asked: in a cluster it may be only the
-        node of the layout that is away, and the others have their work to do.
+        After one success an unreachable Redis is no error: in a cluster only the layout's node may
+        be down, and the others have their work to do.
 
         Raises:
             LayoutError: If Redis holds numbers of another layout.
@@ -46,40 +60,41 @@ class Layout:
             StorageUnavailableError: If Redis is away and was never asked; to be called again.
         """
         now = self._monotonic()
-        if now < self._agreed_until:
+        if now < self._ensured_until:
             return
-        has_agreed = self._agreed_until > -math.inf
-        if has_agreed:
+        was_ensured = self._ensured_until > -math.inf
+        if was_ensured:
             # One asks again; who comes meanwhile goes on, as the answer may take long.
-            self._agreed_until = now + AGREED_S
+            self._ensured_until = now + ENSURED_S
         try:
-            self._compare(connection)
-            refuse_eviction(connection, self._partitions)
-            refuse_powerless_default_user(connection, self._partitions)
-            refuse_lost_data(connection, self._partitions)
+            self._compare()
+            refuse_eviction(self._connection, self._partitions)
+            refuse_powerless_default_user(self._connection, self._partitions)
+            refuse_lost_data(self._connection, self._partitions)
         except StorageUnavailableError:
-            if not has_agreed:
+            if not was_ensured:
                 raise
         except (LayoutError, StorageUnsoundError):
-            self._agreed_until = -math.inf
+            self._ensured_until = -math.inf
             raise
-        self._agreed_until = self._monotonic() + AGREED_S
+        self._ensured_until = self._monotonic() + ENSURED_S
 
-    def _compare(self, connection: Connection) -> None:
+    def _compare(self) -> None:
+        ask = self._connection.ask
         try:
-            found = connection.ask(command("HMGET", LAYOUT, *self.fields))
+            found = ask(command("HMGET", LAYOUT, *self._fields))
         except StorageUnsoundError as error:
             raise LayoutError(f"{LAYOUT} is not a hash of ours: {error}") from error
         if None in found:
             # Only then, since a Redis that is out of memory allows no such write, and must drain.
-            for name, value in self.fields.items():
-                connection.ask(command("HSETNX", LAYOUT, name, value))
-            found = connection.ask(command("HMGET", LAYOUT, *self.fields))
+            for name, value in self._fields.items():
+                ask(command("HSETNX", LAYOUT, name, value))
+            found = ask(command("HMGET", LAYOUT, *self._fields))
         if None in found:
             raise StorageUnavailableError(f"Redis lost {LAYOUT} as soon as it was written")
         differences = [
             f"{name} is {value} here and {kept.decode(errors='replace')} in Redis"
-            for (name, value), kept in zip(self.fields.items(), found, strict=True)
+            for (name, value), kept in zip(self._fields.items(), found, strict=True)
             if kept != value.encode()
         ]
         if differences:

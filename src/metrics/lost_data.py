@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from metrics.connection import Call, Connection, command
 from metrics.errors import StorageUnsoundError
-from metrics.keyspace import LAYOUT, Partition
+from metrics.keyspace import LAYOUT, PartitionNames
 from metrics.node import Reply
 
 HAS_DATA = "has_data"
@@ -24,7 +24,7 @@ def refuse_powerless_default_user(connection: Connection, partitions: Iterable[i
     Source:
         https://github.com/redis/redis/issues/14541
     """
-    streams = [Partition(number).stream for number in partitions]
+    streams = [PartitionNames(number).stream for number in partitions]
     calls = [
         Call(("ACL", "DRYRUN", "default", "XADD", stream, "*", "a", "b"), stream)
         for stream in streams
@@ -44,7 +44,7 @@ def refuse_lost_data(connection: Connection, partitions: Iterable[int]) -> None:
     Raises:
         StorageUnsoundError: If there were messages, and no partition has any books left.
     """
-    calls = [command("HLEN", Partition(number).audit) for number in partitions]
+    calls = [command("HLEN", PartitionNames(number).audit) for number in partitions]
     noted, *lengths = connection.execute([command("HGET", LAYOUT, HAS_DATA), *calls])
     if any(map(_is_number_above_0, lengths)):
         if noted is None:

@@ -52,14 +52,14 @@ REFUSALS = (
 # Its types know commands of one word only.
 _packed = cast("Callable[[Command], bytes]", hiredis.pack_command)
 
-INQUIRY_S = 0.3
+PROBE_S = 0.3
 """How long a node that failed may take to show that it is well again, before it is used."""
 
-INQUIRY_PAUSE_S = 1.0
+PROBE_PAUSE_S = 1.0
 """How long a node that did not show it is left alone: those who wait for others wait for it too."""
 
 
-class Exchange:
+class Pipeline:
     """Commands that are under way to a node; leaving it unread gives its connection up."""
 
     def __init__(self, node: "Node", commands: Sequence[Command]) -> None:
@@ -149,9 +149,9 @@ class Node:
         )
         self.name = ":".join(map(str, self.address))
         self._monotonic = monotonic
-        self._inquiring = Lock()
+        self._probing = Lock()
         self._failure: Exception | None = None
-        self._inquiry_due = 0.0
+        self._probe_due = 0.0
         self._answered_at = -math.inf
         self._is_closed = False
 
@@ -190,7 +190,7 @@ class Node:
             ) from None
         return cls(pool)
 
-    def beside(self, address: Address) -> "Node":
+    def sibling(self, address: Address) -> "Node":
         """Return the node at another address of the same cluster, reached in the same way."""
         host, port = address
         pool = type(self._pool)(
@@ -202,15 +202,15 @@ class Node:
         return Node(pool, monotonic=self._monotonic)
 
     @property
-    def is_well(self) -> bool:
+    def is_healthy(self) -> bool:
         """Whether nothing has failed since it last answered."""
         return self._failure is None
 
-    def begin(self, commands: Sequence[Command]) -> Exchange:
+    def pipeline(self, commands: Sequence[Command]) -> Pipeline:
         """Return an exchange, which sends the commands when it is entered."""
-        return Exchange(self, commands)
+        return Pipeline(self, commands)
 
-    def inquire(self, *command: Argument) -> Reply:
+    def probe(self, *command: Argument) -> Reply:
         """Ask one thing, quickly or not at all, on a connection of its own.
 
         Returns:
@@ -218,8 +218,8 @@ class Node:
         """
         kwargs = {
             **self._pool.connection_kwargs,
-            "socket_timeout": INQUIRY_S,
-            "socket_connect_timeout": INQUIRY_S,
+            "socket_timeout": PROBE_S,
+            "socket_connect_timeout": PROBE_S,
         }
         connection = None
         try:
@@ -239,8 +239,8 @@ class Node:
         Raises:
             StorageUnavailableError: If there is none; nothing was sent then.
         """
-        if not self.is_well:
-            self._see_whether_it_is_well()
+        if not self.is_healthy:
+            self._check_health()
         try:
             return self._pool.get_connection()
         except (RedisError, OSError) as error:
@@ -263,7 +263,7 @@ class Node:
 
     def failed(self, error: Exception, stored: Stored) -> StorageUnavailableError:
         """Note a failure, unless it answers others, and return it as an error of ours."""
-        if not (_is_slow(error) and self._monotonic() - self._answered_at < INQUIRY_S):
+        if not (_is_slow(error) and self._monotonic() - self._answered_at < PROBE_S):
             self._failure = error
         return _away(error, stored)
 
@@ -272,18 +272,18 @@ class Node:
         self._is_closed = True
         self._pool.disconnect(inuse_connections=False)
 
-    def _see_whether_it_is_well(self) -> None:
-        with self._inquiring:
+    def _check_health(self) -> None:
+        with self._probing:
             failure = self._failure
             if failure is None:
                 return
-            if self._monotonic() >= self._inquiry_due:
-                reply = self.inquire("PING")
+            if self._monotonic() >= self._probe_due:
+                reply = self.probe("PING")
                 if not isinstance(reply, RedisError | OSError) or isinstance(reply, ResponseError):
                     self._failure = None
                     return
                 self._failure = failure = reply
-                self._inquiry_due = self._monotonic() + INQUIRY_PAUSE_S
+                self._probe_due = self._monotonic() + PROBE_PAUSE_S
             raise _away(failure, "no")
 
 

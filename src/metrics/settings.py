@@ -10,7 +10,7 @@ from metrics.errors import SettingsError
 
 EVERYWHERE = "0.0.0.0"  # noqa: S104  (a platform's router comes from outside)
 LOOPBACK = "127.0.0.1"
-ANY = "*"
+WILDCARD = "*"
 
 _TOKEN = re.compile(r"(?:((?:[A-Za-z0-9][A-Za-z0-9._:-]{0,127})?)\*=)?([\x21-\x7e]+)")
 _UNPREFIXED_SECRET = re.compile(r"[^=*]+=*")
@@ -157,13 +157,15 @@ class _Reader:
 
     def hosts(self, name: str) -> tuple[str, ...]:
         return self._listed(
-            name, lambda text: text == ANY or _is_host(bare_host(text)), "a host without its port"
+            name,
+            lambda text: text == WILDCARD or _is_host(bare_host(text)),
+            "a host without its port",
         )
 
     def origins(self, name: str) -> tuple[str, ...]:
         return self._listed(
             name,
-            lambda text: text == ANY or _ORIGIN.fullmatch(text) is not None,
+            lambda text: text == WILDCARD or _ORIGIN.fullmatch(text) is not None,
             "an origin such as https://dashboard.example",
         )
 

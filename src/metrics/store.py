@@ -24,13 +24,13 @@ from metrics.errors import (
     StorageUnsoundError,
 )
 from metrics.hours import Hour
-from metrics.keyspace import Partition, key_hour, partition_of
+from metrics.keyspace import PartitionNames, key_hour, partition_of
 from metrics.known_keys import KnownKeys, TooManyKeysError
 from metrics.merged import Merged, Merger
 from metrics.node import Argument, Reply
 from metrics.soundness import FIELDS, FIELDS_PER_HASH_MAX, UnsoundHashError, parse_fields
 
-ANY = "*"
+WILDCARD = "*"
 """At the end of a key that is asked for: all keys that begin with what stands before it."""
 
 KEY_HOURS_MAX = 50_000
@@ -131,7 +131,7 @@ class Store:
             StorageUnavailableError: If any partition that may have such a key is away.
             StorageUnsoundError: If what is there is not ours.
         """
-        if key.endswith(ANY):
+        if key.endswith(WILDCARD):
             are_drained, merged = self._read_prefix(key, hours)
         else:
             are_drained, merged = self._read_key(key, hours)
@@ -142,7 +142,7 @@ class Store:
 
     def _read_key(self, key: str, hours: Sequence[Hour]) -> tuple[list[bool], list[Merged]]:
         hashes = list(self._hashes_of({key: hours[-1].digits}, hours))
-        partition = Partition(partition_of(key, self._partitions))
+        partition = PartitionNames(partition_of(key, self._partitions))
         calls = _backlog_calls([partition], hours)
         replies = self._connection.execute([*calls, *_length_calls(hashes)])
         are_drained = _are_drained(replies[: len(calls)])
@@ -153,7 +153,7 @@ class Store:
             return are_drained, self._merged(sized, len(hours))
 
     def _read_prefix(self, key: str, hours: Sequence[Hour]) -> tuple[list[bool], list[Merged]]:
-        partitions = [Partition(number) for number in range(self._partitions)]
+        partitions = [PartitionNames(number) for number in range(self._partitions)]
         are_drained = _are_drained(self._connection.execute(_backlog_calls(partitions, hours)))
         newest = self._newest_hours(key, hours)
         touched = _count_key_hours(newest, hours)
@@ -173,7 +173,7 @@ class Store:
             return are_drained, self._merged(sized, len(hours))
 
     def _newest_hours(self, key: str, hours: Sequence[Hour]) -> dict[str, int]:
-        prefix = key.removesuffix(ANY)
+        prefix = key.removesuffix(WILDCARD)
         try:
             return self._known_keys.newest_hours(
                 prefix, hours[0], hours[-1], keys_max=KEY_HOURS_MAX
@@ -188,7 +188,7 @@ class Store:
             since = hour.digits
             for key, digits in newest.items():
                 if digits >= since:
-                    partition = Partition(partition_of(key, self._partitions))
+                    partition = PartitionNames(partition_of(key, self._partitions))
                     yield _Hash(index, key, hour, partition.hour(key_hour(key, hour)))
 
     def _merged(self, sized: Sequence[tuple[_Hash, int]], hours: int) -> list[Merged]:
@@ -247,7 +247,7 @@ def _count_key_hours(newest: Mapping[str, int], hours: Sequence[Hour]) -> int:
     return sum(bisect_right(starts, digits) for digits in newest.values())
 
 
-def _backlog_calls(partitions: Iterable[Partition], hours: Iterable[Hour]) -> list[Call]:
+def _backlog_calls(partitions: Iterable[PartitionNames], hours: Iterable[Hour]) -> list[Call]:
     names = list(map(str, hours))
     return [
         call
@@ -330,7 +330,7 @@ def _of(each: _Hash, reply: Reply | MetricsError) -> Reply:
 
 
 def _too_much(key: str, touched: str, limit: int) -> InvalidQueryError:
-    narrower = "a longer prefix" if key.endswith(ANY) else "fewer hours"
+    narrower = "a longer prefix" if key.endswith(WILDCARD) else "fewer hours"
     return InvalidQueryError(
         f"{key} touches {touched} and one question may touch {limit}: ask for {narrower}"
     )

@@ -19,7 +19,7 @@ from metrics.errors import (
     StorageUnavailableError,
     StorageUnsoundError,
 )
-from metrics.keyspace import Partition, partition_of
+from metrics.keyspace import PartitionNames, partition_of
 from metrics.node import Argument, Reply
 
 DRAWN_BITS = 48
@@ -72,6 +72,11 @@ class Batch(msgspec.Struct, frozen=True):
     columns: dict[int, list[Column]]
     mark: Mark | None = None
 
+    @property
+    def length(self) -> int:
+        """How long its text is."""
+        return sum([len(column.text) for columns in self.columns.values() for column in columns])
+
 
 class SingleMessage(msgspec.Struct, frozen=True, gc=False):
     """One message that comes alone, without a mark: many of them become one batch.
@@ -113,7 +118,7 @@ class Registration:
         self._mark = mark
         self._arrival = arrival
         self.home = partition_of(mark.name, partitions)
-        home = Partition(self.home).batch(mark.name)
+        home = PartitionNames(self.home).batch(mark.name)
         text = f"{mark.digest} {arrival!r}"
         self.calls: list[Call] = [
             command("SET", home, text, "NX", "EX", window_s),
@@ -133,7 +138,7 @@ class Registration:
             return self._arrival
         digest, _, arrival = text.decode(errors="replace").partition(" ")
         if not _ARRIVAL.fullmatch(arrival):
-            return _not_ours(Partition(self.home).batch(self._mark.name))
+            return _not_ours(PartitionNames(self.home).batch(self._mark.name))
         return float(arrival) if digest == self._mark.digest else _conflict(self._mark)
 
 
@@ -208,7 +213,7 @@ class Group:
     def _call(self, number: int, group: _PartitionGroup) -> Call:
         names = _names(number)
         if group.marked:
-            names += tuple(Partition(number).seen(mark.name) for _, mark, _ in group.marked)
+            names += tuple(PartitionNames(number).seen(mark.name) for _, mark, _ in group.marked)
         batches: list[tuple[Argument, list[Entry]]] = [
             (mark.fingerprint, entries) for _, mark, entries in group.marked
         ]
@@ -230,7 +235,7 @@ class Group:
         if result == -1 and mark is not None:
             return _conflict(mark)
         if result == -3 and mark is not None:
-            return _not_ours(Partition(partition).seen(mark.name))
+            return _not_ours(PartitionNames(partition).seen(mark.name))
         if result == -2:
             return StorageUnavailableError(f"the backlog of partition {partition} is at its limit")
         return None
@@ -239,7 +244,7 @@ class Group:
 @cache
 def _names(partition: int) -> tuple[str, ...]:
     """Return the names that each append touches."""
-    names = Partition(partition)
+    names = PartitionNames(partition)
     return names.stream, names.audit, names.backlog
 
 
@@ -248,7 +253,7 @@ class Appender:
 
     Args:
         connection: The way to Redis.
-        agree: Checks that Redis holds what this process expects, until it once did.
+        ensure_layout: Checks that Redis holds what this process expects.
         backlog_limit_entries: How many entries a stream may hold.
         window_s: The dedupe window.
         replicas: How many replicas must have a batch before it counts as stored.
@@ -259,7 +264,7 @@ class Appender:
         self,
         connection: Connection,
         *,
-        agree: Callable[[], None],
+        ensure_layout: Callable[[], None],
         backlog_limit_entries: int,
         window_s: int,
         replicas: int = 0,
@@ -267,7 +272,7 @@ class Appender:
     ) -> None:
         self._draw = draw
         self._connection = connection
-        self._agree = agree
+        self._ensure_layout = ensure_layout
         self._limit = backlog_limit_entries
         self._window_s = window_s
         self._replicas = replicas
@@ -282,7 +287,7 @@ class Appender:
         Raises:
             MetricsError: If Redis is not what this process expects; nothing is stored then.
         """
-        self._agree()
+        self._ensure_layout()
         singles = [item for item in items if isinstance(item, SingleMessage)]
         batches = [item for item in items if isinstance(item, Batch)]
         if singles:

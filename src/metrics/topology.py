@@ -19,7 +19,7 @@ from metrics.errors import StorageUnavailableError
 from metrics.node import Address, Node, Reply
 
 SLOTS = 16384
-ASKED_AGAIN_S = 0.25
+REFRESH_PAUSE_S = 0.25
 """The least time between two questions; a failover takes seconds."""
 
 
@@ -40,19 +40,19 @@ class Topology:
         self._owners: list[Node | None] | None = None
         self._masters = [seed]
         self._is_stale = True
-        self._ask_due = 0.0
-        self._asking = Lock()
+        self._refresh_due = 0.0
+        self._refreshing = Lock()
 
-    def freshen(self) -> None:
+    def refresh_if_stale(self) -> None:
         """Ask for the map if there is a reason to; who asks at the same time goes on without."""
-        if not (self._is_stale or (self._owners and not self._is_well())):
+        if not (self._is_stale or (self._owners and not self._is_healthy())):
             return
-        if self._monotonic() >= self._ask_due and self._asking.acquire(blocking=False):
+        if self._monotonic() >= self._refresh_due and self._refreshing.acquire(blocking=False):
             try:
-                self._ask()
-                self._ask_due = self._monotonic() + ASKED_AGAIN_S
+                self._refresh()
+                self._refresh_due = self._monotonic() + REFRESH_PAUSE_S
             finally:
-                self._asking.release()
+                self._refreshing.release()
 
     def node_of(self, key: str | None) -> Node:
         """Return the node that has a key; one that is well if there is no key.
@@ -63,7 +63,7 @@ class Topology:
         if self._owners is None:
             return self._seed
         if key is None:
-            return self._by_health()[0]
+            return self._healthy_first()[0]
         slot = key_slot(key.encode())
         node = self._owners[slot]
         if node is None:
@@ -71,7 +71,7 @@ class Topology:
             raise StorageUnavailableError(f"no node of the Redis Cluster has slot {slot}")
         return node
 
-    def moved(self, slot: int, address: Address, told_by: Node) -> Node:
+    def update_slot(self, slot: int, address: Address, told_by: Node) -> Node:
         """Note what a node said of a slot that it has no more; return the node that has it."""
         self._is_stale = True
         node = self.node_at(address, told_by)
@@ -85,10 +85,10 @@ class Topology:
         host, port = address
         whole = (host or told_by.address[0], port)
         if whole not in self._nodes:
-            self._nodes[whole] = self._seed.beside(whole)
+            self._nodes[whole] = self._seed.sibling(whole)
         return self._nodes[whole]
 
-    def doubt(self) -> None:
+    def mark_stale(self) -> None:
         """Let the map be asked for again: a node refused what it should have done."""
         self._is_stale = True
 
@@ -97,28 +97,28 @@ class Topology:
         for node in self._nodes.values():
             node.close()
 
-    def _is_well(self) -> bool:
-        return all(node.is_well for node in self._masters)
+    def _is_healthy(self) -> bool:
+        return all(node.is_healthy for node in self._masters)
 
-    def _by_health(self) -> list[Node]:
+    def _healthy_first(self) -> list[Node]:
         """Return the nodes in the order in which to ask them: masters first, if they are well."""
         masters = self._masters
         return sorted(
-            self._nodes.values(), key=lambda node: (not node.is_well, node not in masters)
+            self._nodes.values(), key=lambda node: (not node.is_healthy, node not in masters)
         )
 
-    def _ask(self) -> None:
-        for node in self._by_health():
-            reply = node.inquire("CLUSTER", "SLOTS")
+    def _refresh(self) -> None:
+        for node in self._healthy_first():
+            reply = node.probe("CLUSTER", "SLOTS")
             if isinstance(reply, ResponseError) and self._owners is None:
                 # "This instance has cluster support disabled", or a proxy that knows no clusters.
                 self._is_stale = False
                 return
             if isinstance(reply, list) and reply:
-                self._learn(reply, node)
+                self._load_slots(reply, node)
                 return
 
-    def _learn(self, ranges: list[Reply], told_by: Node) -> None:
+    def _load_slots(self, ranges: list[Reply], told_by: Node) -> None:
         owners: list[Node | None] = [None] * SLOTS
         named = {self._seed.address}
         for first, last, *nodes in ranges:

@@ -10,7 +10,7 @@ import pytest
 
 from api.collector import app as collector
 from metrics.connection import Connection, command
-from metrics.keyspace import Partition, partition_of
+from metrics.keyspace import PartitionNames, partition_of
 from metrics.settings import Settings
 from tests.conftest import free_port
 from tests.support.streams import books_of, hash_of
@@ -171,7 +171,7 @@ def test_a_repetition_belongs_to_the_hour_of_the_first(connection: Connection) -
     times = [NOW]
     client = client_of(connection, now=lambda: times[0], METRICS_BACKLOG_LIMIT="1")
     body = '[["a",1],["b",1]]'
-    full = Partition(partition_of("b", 16))
+    full = PartitionNames(partition_of("b", 16))
     connection.ask(command("XADD", full.stream, "*", "in", "the way"))
     assert_is_problem(post(client, body, Idempotency_Key="batch-1"), 503)
     connection.ask(command("DEL", full.stream))

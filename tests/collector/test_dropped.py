@@ -10,7 +10,7 @@ from metrics.backlog import NEW, Backlog, Commit, Delivered, Exceptions
 from metrics.connection import Connection, command
 from metrics.entry import Column
 from metrics.fold import fold
-from metrics.keyspace import Partition, partition_of
+from metrics.keyspace import PartitionNames, partition_of
 from metrics.stream import Batch
 from tests.collector import test_collector
 from tests.collector.test_collector import assert_is_problem, post
@@ -21,7 +21,7 @@ from tests.support.aggregators import HASH, STREAM, aggregator_of, drain
 from tests.support.away import PartlyAway
 from tests.support.streams import HOUR, append, assert_books_balance, batch, books_of, hash_of
 
-NAMES = Partition(PARTITION)
+NAMES = PartitionNames(PARTITION)
 REPORT = json.dumps({"key": KEY, "dropped": 17, "timestamp": 1795442400})
 MESSAGES = json.dumps({"key": KEY, "values": [10, 20]})
 BOTH = f"[{REPORT},{MESSAGES}]"
@@ -180,7 +180,7 @@ def test_a_loss_report_that_is_not_stored_is_to_be_sent_again(connection: Connec
     assert post(client, body, Idempotency_Key="1").json["accepted"] == 1
     reports = {"a": [b"dropped=2"], "b": [b"1.0", b"dropped=1"]}
     for key, texts in reports.items():
-        stream = Partition(partition_of(key, 16)).stream
+        stream = PartitionNames(partition_of(key, 16)).stream
         found = connection.ask(command("XRANGE", stream, "-", "+"))
         assert sorted(text for _, fields in found for text in fields[1::2]) == texts
 

@@ -10,7 +10,7 @@ import pytest
 from api.collector import app as collector
 from api.collector.fast_path import BODY_BYTES_MAX, Direct
 from metrics.connection import Connection, command
-from metrics.keyspace import Partition, partition_of
+from metrics.keyspace import PartitionNames, partition_of
 from metrics.settings import Settings
 from tests.processes.test_exposition import samples_in
 from tests.support.away import PartlyAway
@@ -96,7 +96,7 @@ def test_answers_and_entries_are_those_of_falcons_way(connection: Connection, bo
     def told(way: Callable) -> object:
         connection.ask(command("FLUSHALL"))
         answer = ask(way, body)
-        streams = [Partition(partition_of(key, 16)).stream for key in "ab"]
+        streams = [PartitionNames(partition_of(key, 16)).stream for key in "ab"]
         entries = [
             [fields for _, fields in connection.ask(command("XRANGE", name, "-", "+"))]
             for name in streams
@@ -158,7 +158,7 @@ def test_failures_are_told_as_falcon_tells_them(
     redis = PartlyAway(connection, away)
     app = app_of(redis, METRICS_BACKLOG_LIMIT="1")
     body = b'[{"key":"a","value":1},{"key":"b","value":2}]'
-    full = Partition(partition_of("b", 16)).stream
+    full = PartitionNames(partition_of("b", 16)).stream
     connection.ask(command("XADD", full, "*", "in", "the way"))
 
     answer = ask(app, body)
@@ -189,7 +189,9 @@ def test_its_hour_is_that_of_its_arrival(connection: Connection) -> None:
     """By the clock of the collector."""
     ask(app_of(connection), b'{"key":"a","value":1}')
 
-    assert hash_of(connection, Partition(partition_of("a", 16)).backlog) == {"2026-11-23T14": "1"}
+    assert hash_of(connection, PartitionNames(partition_of("a", 16)).backlog) == {
+        "2026-11-23T14": "1"
+    }
 
 
 def test_where_tokens_are_asked_for_falcon_does_it(connection: Connection) -> None:

@@ -11,7 +11,7 @@ from api.collector.app import create_app
 from api.collector.fast_path import Direct
 from metrics.connection import Connection, command
 from metrics.errors import StorageUnavailableError
-from metrics.keyspace import Partition, partition_of
+from metrics.keyspace import PartitionNames, partition_of
 from metrics.settings import Settings
 from metrics.stream import SingleMessage
 from tests.support.away import PartlyAway
@@ -129,7 +129,7 @@ def test_a_node_that_is_away_fails_its_own_messages_alone(connection: Connection
 def test_a_partition_at_its_limit_refuses_its_own_messages_alone(connection: Connection) -> None:
     """On one node as well."""
     full = partition_of("a", 16)
-    connection.ask(command("XADD", Partition(full).stream, "*", "in", "the way"))
+    connection.ask(command("XADD", PartitionNames(full).stream, "*", "in", "the way"))
     take = take_of(connection, METRICS_BACKLOG_LIMIT="1")
 
     refused, kept = outcomes_of(take, [b'{"key":"a","value":1}', b'{"key":"b","value":1}'])

@@ -9,10 +9,11 @@ from gevent.event import Event
 
 from api.collector import send_queue
 from api.collector.group_commit import GroupCommit
+from api.collector.node_queues import NodeQueues
 from api.collector.send_queue import SENDERS
 from metrics.connection import Call, Connection
 from metrics.errors import IdempotencyConflictError, MetricsError, StorageUnavailableError
-from metrics.stream import Batch, Mark
+from metrics.stream import Appender, Batch, Mark
 from tests.collector.test_send_queue import until
 from tests.support.streams import batch, books_of
 
@@ -70,13 +71,11 @@ def spawn() -> Iterator[Spawn]:
 
 def group_of(connection: object) -> GroupCommit:
     """Return a group commit through a connection."""
-    return GroupCommit(
-        connection,
-        agree=lambda: None,
-        partitions=16,
-        backlog_limit_entries=1000,
-        window_s=900,
+    appender = Appender(
+        connection, ensure_layout=lambda: None, backlog_limit_entries=1000, window_s=900
     )
+    queues = NodeQueues(connection, appender.send, partitions=16)
+    return GroupCommit(queues.of, partitions=16, window_s=900)
 
 
 def soon() -> float:

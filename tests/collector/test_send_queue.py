@@ -8,7 +8,7 @@ import pytest
 from gevent.event import Event
 
 from api.collector import send_queue
-from api.collector.send_queue import SENDERS, SendQueue, Waiting
+from api.collector.send_queue import SENDERS, PendingAppend, SendQueue
 from metrics.errors import StorageUnavailableError
 from tests.conftest import wait_until
 
@@ -24,9 +24,9 @@ class Sent(list[int]):
         return [f"sent {item}" for item in items]
 
 
-def join(queue: SendQueue[str], deadline_s: float = 60.0) -> Waiting[str]:
+def submit(queue: SendQueue[str], deadline_s: float = 60.0) -> PendingAppend[str]:
     """Put a request in line."""
-    return queue.join("a", 1, monotonic() + deadline_s)
+    return queue.submit("a", 1, monotonic() + deadline_s)
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def test_a_request_alone_waits_for_no_other() -> None:
     queue = SendQueue(sent.send)
 
     for _ in range(3):
-        assert queue.outcome_of(join(queue)) == "sent a"
+        assert submit(queue).result() == "sent a"
 
     assert sent == [1, 1, 1]
 
@@ -53,15 +53,15 @@ def test_a_group_waits_until_as_many_are_there_as_the_last_one_had() -> None:
     """The last of them ends the linger, and nothing else does."""
     sent = Sent()
     queue = SendQueue(sent.send)
-    for waiting in [join(queue) for _ in range(MANY)]:
-        queue.outcome_of(waiting)
+    for waiting in [submit(queue) for _ in range(MANY)]:
+        waiting.result()
 
-    early = [join(queue) for _ in range(MANY - 1)]
+    early = [submit(queue) for _ in range(MANY - 1)]
     for _ in range(3):
         gevent.sleep(0.001)
     assert sent == [MANY]
-    for waiting in [*early, join(queue)]:
-        queue.outcome_of(waiting)
+    for waiting in [*early, submit(queue)]:
+        waiting.result()
 
     assert sent == [MANY, MANY]
 
@@ -70,11 +70,11 @@ def test_where_fewer_come_the_linger_ends_by_itself() -> None:
     """And the next group waits for no more than those."""
     sent = Sent()
     queue = SendQueue(sent.send)
-    for waiting in [join(queue) for _ in range(MANY)]:
-        queue.outcome_of(waiting)
+    for waiting in [submit(queue) for _ in range(MANY)]:
+        waiting.result()
 
     for _ in range(2):
-        assert queue.outcome_of(join(queue)) == "sent a"
+        assert submit(queue).result() == "sent a"
 
     assert sent == [MANY, 1, 1]
 
@@ -87,10 +87,10 @@ def test_a_linger_follows_from_how_long_the_last_group_took(
     monkeypatch.setattr(send_queue, "LINGER_SHARE", 0.0)
     sent = Sent()
     queue = SendQueue(sent.send)
-    for waiting in [join(queue) for _ in range(MANY)]:
-        queue.outcome_of(waiting)
+    for waiting in [submit(queue) for _ in range(MANY)]:
+        waiting.result()
 
-    assert queue.outcome_of(join(queue)) == "sent a"
+    assert submit(queue).result() == "sent a"
 
     assert sent == [MANY, 1]
 
@@ -101,10 +101,10 @@ def test_text_for_a_whole_group_ends_the_linger(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(send_queue, "GROUP_LENGTH_MAX", 100)
     sent = Sent()
     queue = SendQueue(sent.send)
-    for waiting in [join(queue) for _ in range(MANY)]:
-        queue.outcome_of(waiting)
+    for waiting in [submit(queue) for _ in range(MANY)]:
+        waiting.result()
 
-    assert queue.outcome_of(queue.join("long", 100, monotonic() + 60)) == "sent long"
+    assert queue.submit("long", 100, monotonic() + 60).result() == "sent long"
 
     assert sent == [MANY, 1]
 
@@ -123,9 +123,9 @@ def test_a_slow_group_holds_no_other_up() -> None:
     queue = SendQueue(send)
     under_way = []
     for number in range(SENDERS):
-        under_way.append(join(queue))
+        under_way.append(submit(queue))
         until(lambda number=number: len(gates) > number)
-    rest = [join(queue) for _ in range(MANY)]
+    rest = [submit(queue) for _ in range(MANY)]
     gevent.sleep(0)
     assert sent == [1] * SENDERS
 
@@ -134,9 +134,7 @@ def test_a_slow_group_holds_no_other_up() -> None:
     for gate in gates:
         gate.set()
 
-    assert [queue.outcome_of(waiting) for waiting in [*under_way, *rest]] == ["a"] * (
-        SENDERS + MANY
-    )
+    assert [waiting.result() for waiting in [*under_way, *rest]] == ["a"] * (SENDERS + MANY)
     assert sent == [1] * SENDERS + [MANY]
 
 
@@ -154,13 +152,13 @@ def test_a_queue_whose_only_request_is_gone_before_its_sender_comes_goes_on() ->
     """As when the process stood still in between, and the deadline was over first."""
     sent = Sent()
     queue = SendQueue(sent.send)
-    gone = join(queue, deadline_s=-1.0)
+    gone = submit(queue, deadline_s=-1.0)
 
     queue._answer_late_ones()
 
     with pytest.raises(StorageUnavailableError):
-        queue.outcome_of(gone)
-    assert queue.outcome_of(join(queue)) == "sent a"
+        gone.result()
+    assert submit(queue).result() == "sent a"
     assert sent == [1]
 
 
@@ -173,10 +171,10 @@ def test_an_answer_that_comes_after_the_deadline_reaches_nobody_twice() -> None:
         return list(items)
 
     queue = SendQueue(send)
-    waiting = join(queue, deadline_s=0.0)
+    waiting = submit(queue, deadline_s=0.0)
     with pytest.raises(StorageUnavailableError) as caught:
-        queue.outcome_of(waiting)
+        waiting.result()
     gate.set()
 
     assert caught.value.stored == "unknown"
-    assert queue.outcome_of(join(queue)) == "a"
+    assert submit(queue).result() == "a"

@@ -12,15 +12,15 @@ from metrics.entry import Column
 from metrics.errors import GroupMissingError, StorageUnsoundError
 from metrics.fold import fold
 from metrics.hours import Hour
-from metrics.keyspace import GROUP, Partition
+from metrics.keyspace import GROUP, PartitionNames
 from metrics.merged import merged, merged_of
 from metrics.stream import Batch
 from tests.support.streams import HOUR, append, assert_books_balance, batch, books_of, hash_of
 
 pytestmark = pytest.mark.every_server
 
-STREAM = Partition(0).stream
-HASH = Partition(0).hour(f"{HOUR}:checkout.web-1")
+STREAM = PartitionNames(0).stream
+HASH = PartitionNames(0).hour(f"{HOUR}:checkout.web-1")
 NOW = float(Hour.parse(HOUR).end)
 
 
@@ -69,7 +69,7 @@ def test_a_commit_applies_acks_and_deletes(connection: Connection) -> None:
         "appended": 2, "committed": 2, "dead": 0,
         "accepted": 3, "applied": 3, "dead_messages": 0, "length": 0,
     }  # fmt: skip
-    assert hash_of(connection, Partition(0).backlog) == {}
+    assert hash_of(connection, PartitionNames(0).backlog) == {}
 
 
 def test_commits_add_up(connection: Connection) -> None:
@@ -126,7 +126,7 @@ def test_keys_are_listed_with_their_newest_hour(connection: Connection) -> None:
         append(connection, batch(key=key, hour=hour))
         commit(backlog, read(backlog))
 
-    assert connection.ask(command("ZRANGE", Partition(0).keys, 0, -1, "WITHSCORES")) == [
+    assert connection.ask(command("ZRANGE", PartitionNames(0).keys, 0, -1, "WITHSCORES")) == [
         b"a",
         b"2026112314",
     ]
@@ -198,7 +198,7 @@ def test_a_hash_that_is_not_sound_is_left_alone(
     assert all(text.startswith(f"{HASH} is not sound: ") for text in result.unsound)
     assert hash_of(connection, HASH) == before
     for key in ("another", "third"):
-        assert hash_of(connection, Partition(0).hour(f"{HOUR}:{key}"))["count"] == "1"
+        assert hash_of(connection, PartitionNames(0).hour(f"{HOUR}:{key}"))["count"] == "1"
     assert dead_of(connection) == [
         [
             *("id", entry.id.decode(), "reason", result.unsound[0]),
@@ -209,13 +209,13 @@ def test_a_hash_that_is_not_sound_is_left_alone(
         "appended": 2, "committed": 2, "dead": 0,
         "accepted": 5, "applied": 3, "dead_messages": 2, "length": 0,
     }  # fmt: skip
-    assert hash_of(connection, Partition(0).backlog) == {}
+    assert hash_of(connection, PartitionNames(0).backlog) == {}
     assert commit(backlog, [entry]) is False
 
 
 def dead_of(connection: Connection) -> list[list[str]]:
     """Return what is in the dead stream."""
-    entries = connection.ask(command("XRANGE", Partition(0).dead, "-", "+"))
+    entries = connection.ask(command("XRANGE", PartitionNames(0).dead, "-", "+"))
     return [[item.decode() for item in fields] for _, fields in entries]
 
 
@@ -243,7 +243,7 @@ def test_a_string_in_the_place_of_a_hash_keeps_only_its_own_columns(
     assert result == Exceptions(5, [f"{HASH} is not sound: type"], [])
     assert len(dead_of(connection)) == 5
     for i in range(5):
-        assert hash_of(connection, Partition(0).hour(f"{HOUR}:other-{i}"))["count"] == "2"
+        assert hash_of(connection, PartitionNames(0).hour(f"{HOUR}:other-{i}"))["count"] == "2"
     assert_books_balance(connection)
 
 
@@ -288,7 +288,12 @@ def test_counts_that_reach_their_limit_stay_there(connection: Connection) -> Non
 
 @pytest.mark.parametrize(
     "name",
-    [Partition(0).audit, Partition(0).keys, Partition(0).backlog, Partition(0).dead],
+    [
+        PartitionNames(0).audit,
+        PartitionNames(0).keys,
+        PartitionNames(0).backlog,
+        PartitionNames(0).dead,
+    ],
 )
 def test_a_foreign_key_in_the_place_of_our_books_stops_the_commit(
     connection: Connection, name: str
@@ -330,9 +335,9 @@ def test_an_hour_is_drained_when_its_last_entry_is_committed(connection: Connect
     first, *others = read(backlog)
 
     commit(backlog, [first])
-    assert hash_of(connection, Partition(0).backlog) == {HOUR: "1", "2026-11-23T13": "1"}
+    assert hash_of(connection, PartitionNames(0).backlog) == {HOUR: "1", "2026-11-23T13": "1"}
     commit(backlog, others)
-    assert hash_of(connection, Partition(0).backlog) == {}
+    assert hash_of(connection, PartitionNames(0).backlog) == {}
 
 
 def test_a_group_that_is_missing_is_created_over_the_whole_backlog(connection: Connection) -> None:
@@ -381,7 +386,7 @@ def test_burying_moves_an_entry_with_its_reason(connection: Connection) -> None:
 
     assert backlog.bury(0, entry, "it looks wrong") is True
 
-    ((_, fields),) = connection.ask(command("XRANGE", Partition(0).dead, "-", "+"))
+    ((_, fields),) = connection.ask(command("XRANGE", PartitionNames(0).dead, "-", "+"))
     assert [field.decode() for field in fields] == [
         *("id", entry.id.decode(), "reason", "it looks wrong"),
         *(f"{HOUR}:checkout.web-1", "1.0,2.0,3.0"),
@@ -390,7 +395,7 @@ def test_burying_moves_an_entry_with_its_reason(connection: Connection) -> None:
         "appended": 1, "committed": 0, "dead": 1,
         "accepted": 3, "applied": 0, "dead_messages": 3, "length": 0,
     }  # fmt: skip
-    assert hash_of(connection, Partition(0).backlog) == {}
+    assert hash_of(connection, PartitionNames(0).backlog) == {}
     assert backlog.bury(0, entry, "again") is False
     assert commit(backlog, [entry]) is False
 
@@ -446,7 +451,7 @@ def test_a_foreign_entry_is_counted_apart_and_takes_no_hour_from_the_backlog(
     broken, good, foreign = read(backlog)
 
     assert backlog.bury(0, foreign, "not a key") is True
-    assert hash_of(connection, Partition(0).backlog) == {HOUR: "2"}
+    assert hash_of(connection, PartitionNames(0).backlog) == {HOUR: "2"}
     assert_books_balance(connection)
     assert backlog.bury(0, broken, "no numbers") is True
     assert commit(backlog, [good]) is True
@@ -459,7 +464,9 @@ def test_a_foreign_entry_is_counted_apart_and_takes_no_hour_from_the_backlog(
     assert len(dead_of(connection)) == 2
 
 
-@pytest.mark.parametrize("name", [Partition(0).audit, Partition(0).dead, Partition(0).backlog])
+@pytest.mark.parametrize(
+    "name", [PartitionNames(0).audit, PartitionNames(0).dead, PartitionNames(0).backlog]
+)
 def test_a_foreign_key_in_the_place_of_our_books_stops_a_burial(
     connection: Connection, name: str
 ) -> None:

@@ -12,14 +12,14 @@ from metrics.books import Books, read_books
 from metrics.connection import Call, Connection, command
 from metrics.errors import MetricsError, StorageUnavailableError, StorageUnsoundError
 from metrics.fold import fold
-from metrics.keyspace import Partition
+from metrics.keyspace import PartitionNames
 from metrics.node import Reply
 from tests.conftest import free_port
 from tests.support.streams import append, batch
 
 pytestmark = pytest.mark.every_server
 
-NAMES = Partition(0)
+NAMES = PartitionNames(0)
 EMPTY = Books(0, *[0] * 7)
 ENTRY_COUNTS = ("appended", "committed", "dead")
 MESSAGE_COUNTS = ("accepted", "applied", "dead_messages")
@@ -176,7 +176,7 @@ def test_a_foreign_key_in_the_place_of_the_books_is_unsound(
 def test_one_partition_that_is_away_leaves_the_others_readable(connection: Connection) -> None:
     """All are asked in one go."""
     append(connection, batch(partition=0), batch(partition=1), batch(partition=2))
-    partly = Without(connection, Partition(1).stream)
+    partly = Without(connection, PartitionNames(1).stream)
 
     books = read_books(partly, range(3))
 

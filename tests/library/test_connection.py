@@ -185,9 +185,9 @@ def test_a_node_that_is_given_up_lets_those_finish_who_use_it(
 ) -> None:
     """A cluster may lose a node while its last replies are under way; then its connections go."""
     node = Node.at(redis_server.url, timeout_s=5, connections_max=2)
-    with node.begin([("CLIENT", "SETNAME", "given-up"), ("ECHO", "last")]) as exchange:
+    with node.pipeline([("CLIENT", "SETNAME", "given-up"), ("ECHO", "last")]) as pipeline:
         node.close()
-        assert exchange.replies() == [b"OK", b"last"]
+        assert pipeline.replies() == [b"OK", b"last"]
 
     wait_until(lambda: b"given-up" not in connection.ask(command("CLIENT", "LIST")))
 
@@ -197,14 +197,14 @@ def test_who_finds_no_connection_free_says_nothing_of_the_node(
 ) -> None:
     """All of them are in use, by others whom it answers."""
     node = Node.at(redis_server.url, timeout_s=0.3, connections_max=1)
-    with node.begin([("PING",)]) as held:
-        with node.begin([("PING",)]) as other:
+    with node.pipeline([("PING",)]) as held:
+        with node.pipeline([("PING",)]) as other:
             (error,) = other.replies()
         assert held.replies() == [b"PONG"]
 
     assert stored_in(error) == "no"
     assert str(error) == "all 1 connections to Redis are in use"
-    assert node.is_well
+    assert node.is_healthy
     node.close()
 
 
@@ -213,27 +213,27 @@ def test_a_node_that_answers_others_is_well_though_one_call_takes_too_long(
 ) -> None:
     """Who asks for too much must not take the node from everybody."""
     node = Node.at(redis_server.url, timeout_s=0.5, connections_max=2)
-    with ThreadPoolExecutor(1) as thread, node.begin([("BLPOP", "nothing-comes", 0)]) as slow:
+    with ThreadPoolExecutor(1) as thread, node.pipeline([("BLPOP", "nothing-comes", 0)]) as slow:
         answers = thread.submit(slow.replies)
         while not answers.done():
-            with node.begin([("PING",)]) as other:
+            with node.pipeline([("PING",)]) as other:
                 assert other.replies() == [b"PONG"]
     (error,) = answers.result()
 
     assert stored_in(error) == "unknown"
-    assert node.is_well
+    assert node.is_healthy
     node.close()
 
 
 def test_a_node_that_answers_nobody_must_show_that_it_is_well(proxy: Proxy) -> None:
     """It answered once; that is too long ago."""
     node = Node.at(f"redis://127.0.0.1:{proxy.port}", timeout_s=0.5, connections_max=2)
-    with node.begin([("PING",)]) as first:
+    with node.pipeline([("PING",)]) as first:
         assert first.replies() == [b"PONG"]
-    with node.begin([("BLPOP", "nothing-comes", 0)]) as slow:
+    with node.pipeline([("BLPOP", "nothing-comes", 0)]) as slow:
         slow.replies()
 
-    assert not node.is_well
+    assert not node.is_healthy
     node.close()
 
 

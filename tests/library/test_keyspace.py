@@ -7,12 +7,12 @@ from hypothesis import strategies as st
 from redis.crc import key_slot
 
 from metrics.hours import Hour
-from metrics.keyspace import Partition, key_hour, partition_of
+from metrics.keyspace import PartitionNames, key_hour, partition_of
 
 
 def test_the_names_are_those_of_the_design() -> None:
     """What redis-cli shows is documented."""
-    partition = Partition(7)
+    partition = PartitionNames(7)
 
     assert partition.stream == "metrics:{7}:stream"
     assert (
@@ -28,7 +28,7 @@ def test_the_names_are_those_of_the_design() -> None:
 @given(st.integers(0, 16383), st.text(min_size=1, max_size=128))
 def test_all_names_of_a_partition_are_in_one_slot(number: int, text: str) -> None:
     """Whatever a sender puts into a key or an idempotency key, braces included."""
-    partition = Partition(number)
+    partition = PartitionNames(number)
     names = [
         partition.stream,
         partition.keys,

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from metrics import known_keys
 from metrics.connection import Connection, command
 from metrics.hours import Hour
-from metrics.keyspace import Partition, partition_of
+from metrics.keyspace import PartitionNames, partition_of
 from metrics.known_keys import AGE_MAX_S, KnownKeys
 from tests.conftest import Clock
 
@@ -30,7 +30,7 @@ class Counting(Connection):
 
 def commit(connection: Connection, key: str, hour: int) -> None:
     """Do what a commit does of this."""
-    name = Partition(partition_of(key, PARTITIONS)).keys
+    name = PartitionNames(partition_of(key, PARTITIONS)).keys
     connection.ask(command("ZADD", name, "GT", Hour(FIRST.number + hour).digits, key))
 
 
@@ -38,7 +38,9 @@ def expire(connection: Connection, hour: int) -> None:
     """Do what commits do when an hour is too old."""
     oldest = Hour(FIRST.number + hour).digits
     for number in range(PARTITIONS):
-        connection.ask(command("ZREMRANGEBYSCORE", Partition(number).keys, "-inf", f"({oldest}"))
+        connection.ask(
+            command("ZREMRANGEBYSCORE", PartitionNames(number).keys, "-inf", f"({oldest}")
+        )
 
 
 KEYS = st.sampled_from([f"{app}.{n}" for app in ("a", "b") for n in range(12)])
@@ -91,7 +93,7 @@ def test_a_page_costs_by_its_length(connection: Connection) -> None:
     for number in range(PARTITIONS):
         keys = [key for key in map(str, range(5000)) if partition_of(key, PARTITIONS) == number]
         scores = [part for key in keys for part in (FIRST.digits, key)]
-        connection.ask(command("ZADD", Partition(number).keys, *scores))
+        connection.ask(command("ZADD", PartitionNames(number).keys, *scores))
     counting = Counting(connection)
     known = KnownKeys(counting, partitions=PARTITIONS)
     known.page([""], "", 10)
@@ -128,7 +130,7 @@ def test_what_was_changed_by_hand_is_seen_after_a_while(
     """One key in the place of another looks like no change."""
     commit(connection, "a.0", 3)
     known = KnownKeys(connection, partitions=1, monotonic=clock)
-    partition = Partition(0).keys
+    partition = PartitionNames(0).keys
     connection.ask(command("FLUSHALL"))
     connection.ask(command("ZADD", partition, FIRST.digits, "before", LAST.digits, "low"))
     assert [key for key, _ in known.page([""], "", 9)] == ["before", "low"]

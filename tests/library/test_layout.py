@@ -4,17 +4,30 @@ import pytest
 
 from metrics.connection import Call, Connection, command
 from metrics.errors import LayoutError, StorageUnavailableError, StorageUnsoundError
-from metrics.layout import AGREED_S, Layout
+from metrics.layout import ENSURED_S, Layout
 from metrics.node import Reply
 from tests.conftest import free_port
 from tests.support.streams import hash_of
 
 pytestmark = pytest.mark.every_server
 
+NOBODY = Connection.open(f"redis://127.0.0.1:{free_port()}", timeout_s=0.3, connections_max=1)
+
+
+class Way:
+    """The way to Redis, or to nobody."""
+
+    def __init__(self, to: Connection) -> None:
+        self.to = to
+
+    def __getattr__(self, name: str) -> object:
+        """Return what there is on the way."""
+        return getattr(self.to, name)
+
 
 def test_the_first_process_writes_the_layout_down(connection: Connection) -> None:
     """What the numbers in Redis were made with."""
-    Layout(partitions=16).agree(connection)
+    Layout(connection, partitions=16).ensure()
 
     assert hash_of(connection, "metrics:layout") == {
         "partitions": "16",
@@ -25,11 +38,11 @@ def test_the_first_process_writes_the_layout_down(connection: Connection) -> Non
 
 def test_a_process_that_differs_is_refused_and_told_in_what(connection: Connection) -> None:
     """And what is written stays as it is."""
-    Layout(partitions=16).agree(connection)
-    Layout(partitions=16).agree(connection)
+    Layout(connection, partitions=16).ensure()
+    Layout(connection, partitions=16).ensure()
 
     with pytest.raises(LayoutError, match="partitions is 32 here and 16 in Redis") as caught:
-        Layout(partitions=32).agree(connection)
+        Layout(connection, partitions=32).ensure()
 
     assert "METRICS_PARTITIONS" in str(caught.value)
     assert hash_of(connection, "metrics:layout")["partitions"] == "16"
@@ -40,17 +53,18 @@ def test_numbers_of_another_version_are_refused(connection: Connection) -> None:
     connection.ask(command("HSET", "metrics:layout", "schema_version", "2"))
 
     with pytest.raises(LayoutError, match="schema_version is 1 here and 2 in Redis"):
-        Layout(partitions=16).agree(connection)
+        Layout(connection, partitions=16).ensure()
 
 
 def test_while_redis_is_away_nothing_is_agreed(connection: Connection) -> None:
     """It is asked again at the next call."""
-    layout = Layout(partitions=16)
-    nobody = Connection.open(f"redis://127.0.0.1:{free_port()}", timeout_s=0.3, connections_max=1)
+    way = Way(NOBODY)
+    layout = Layout(way, partitions=16)
 
     with pytest.raises(StorageUnavailableError):
-        layout.agree(nobody)
-    layout.agree(connection)
+        layout.ensure()
+    way.to = connection
+    layout.ensure()
 
     assert hash_of(connection, "metrics:layout")["partitions"] == "16"
 
@@ -58,12 +72,12 @@ def test_while_redis_is_away_nothing_is_agreed(connection: Connection) -> None:
 def test_a_redis_that_was_emptied_gets_its_layout_again(connection: Connection) -> None:
     """While a process runs, from time to time."""
     now = [0.0]
-    layout = Layout(partitions=16, monotonic=lambda: now[0])
-    layout.agree(connection)
+    layout = Layout(connection, partitions=16, monotonic=lambda: now[0])
+    layout.ensure()
     connection.ask(command("FLUSHALL"))
-    now[0] += AGREED_S
+    now[0] += ENSURED_S
 
-    layout.agree(connection)
+    layout.ensure()
 
     assert hash_of(connection, "metrics:layout")["partitions"] == "16"
 
@@ -71,12 +85,13 @@ def test_a_redis_that_was_emptied_gets_its_layout_again(connection: Connection) 
 def test_who_has_agreed_goes_on_while_the_layout_is_away(connection: Connection) -> None:
     """In a cluster it may be only its node that is."""
     now = [0.0]
-    layout = Layout(partitions=16, monotonic=lambda: now[0])
-    layout.agree(connection)
-    now[0] += AGREED_S
-    nobody = Connection.open(f"redis://127.0.0.1:{free_port()}", timeout_s=0.3, connections_max=1)
+    way = Way(connection)
+    layout = Layout(way, partitions=16, monotonic=lambda: now[0])
+    layout.ensure()
+    now[0] += ENSURED_S
+    way.to = NOBODY
 
-    layout.agree(nobody)
+    layout.ensure()
 
 
 def test_a_foreign_key_in_its_place_is_a_layout_that_differs(connection: Connection) -> None:
@@ -84,7 +99,7 @@ def test_a_foreign_key_in_its_place_is_a_layout_that_differs(connection: Connect
     connection.ask(command("SET", "metrics:layout", "by hand"))
 
     with pytest.raises(LayoutError, match="metrics:layout is not a hash of ours"):
-        Layout(partitions=16).agree(connection)
+        Layout(connection, partitions=16).ensure()
 
 
 def test_a_layout_of_strange_bytes_differs(connection: Connection) -> None:
@@ -92,23 +107,23 @@ def test_a_layout_of_strange_bytes_differs(connection: Connection) -> None:
     connection.ask(command("HSET", "metrics:layout", "partitions", b"\xff"))
 
     with pytest.raises(LayoutError, match="partitions is 16 here and \ufffd in Redis"):
-        Layout(partitions=16).agree(connection)
+        Layout(connection, partitions=16).ensure()
 
 
 def test_a_redis_that_evicts_is_not_trusted_until_it_does_not(connection: Connection) -> None:
     """It would throw away messages that were answered 202; without a limit it never does."""
-    layout = Layout(partitions=16)
+    layout = Layout(connection, partitions=16)
     connection.ask(command("CONFIG", "SET", "maxmemory-policy", "volatile-ttl"))
     try:
-        layout.agree(connection)
+        layout.ensure()
         connection.ask(command("CONFIG", "SET", "maxmemory", 1_000_000_000))
 
         with pytest.raises(StorageUnsoundError, match=r"maxmemory-policy volatile-ttl\), so mess"):
-            Layout(partitions=16).agree(connection)
+            Layout(connection, partitions=16).ensure()
     finally:
         connection.ask(command("CONFIG", "SET", "maxmemory-policy", "noeviction"))
         connection.ask(command("CONFIG", "SET", "maxmemory", 0))
-    Layout(partitions=16).agree(connection)
+    Layout(connection, partitions=16).ensure()
 
 
 def test_a_layout_that_a_failover_takes_back_is_written_again(connection: Connection) -> None:
@@ -127,10 +142,10 @@ def test_a_layout_that_a_failover_takes_back_is_written_again(connection: Connec
             return reply
 
     forgetful = Forgetful(connection._topology)
-    layout = Layout(partitions=16)
+    layout = Layout(forgetful, partitions=16)
 
     with pytest.raises(StorageUnavailableError, match="Redis lost metrics:layout"):
-        layout.agree(forgetful)
-    layout.agree(forgetful)
+        layout.ensure()
+    layout.ensure()
 
     assert hash_of(connection, "metrics:layout")["partitions"] == "16"

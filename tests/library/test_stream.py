@@ -8,13 +8,13 @@ from metrics.errors import (
     IdempotencyConflictError,
     StorageUnavailableError,
 )
-from metrics.keyspace import Partition, partition_of
+from metrics.keyspace import PartitionNames, partition_of
 from metrics.stream import Appender, Batch, Mark, Registration
 from tests.support.streams import HOUR, append, assert_books_balance, batch, books_of, hash_of
 
 pytestmark = pytest.mark.every_server
 
-STREAM = Partition(0).stream
+STREAM = PartitionNames(0).stream
 MARK = Mark("batch-1", "digest-1")
 OTHER = Mark("batch-2", "digest-2")
 
@@ -26,7 +26,9 @@ def registration_of(mark: Mark) -> Registration:
 
 def appender_of(connection: Connection) -> Appender:
     """Return what sends to Redis together what came together."""
-    return Appender(connection, agree=lambda: None, backlog_limit_entries=1000, window_s=900)
+    return Appender(
+        connection, ensure_layout=lambda: None, backlog_limit_entries=1000, window_s=900
+    )
 
 
 def entries_in(connection: Connection, stream: str = STREAM) -> list[list[str]]:
@@ -42,7 +44,7 @@ def test_an_entry_is_legible(connection: Connection) -> None:
     assert append(connection, batch([123.4, 98.1])) == [None]
 
     assert entries_in(connection) == [[f"{HOUR}:checkout.web-1", "123.4,98.1"]]
-    assert hash_of(connection, Partition(0).backlog) == {HOUR: "1"}
+    assert hash_of(connection, PartitionNames(0).backlog) == {HOUR: "1"}
     assert books_of(connection) == {
         "appended": 1, "committed": 0, "dead": 0,
         "accepted": 2, "applied": 0, "dead_messages": 0, "length": 1,
@@ -66,7 +68,7 @@ def test_a_batch_may_touch_several_partitions(connection: Connection) -> None:
 
     assert books_of(connection, 0)["accepted"] == 1
     assert books_of(connection, 3)["accepted"] == 2
-    for partition in (Partition(0), Partition(3)):
+    for partition in (PartitionNames(0), PartitionNames(3)):
         mark = connection.ask(command("GET", partition.seen("batch-1")))
         assert mark == str(MARK.fingerprint).encode()
 
@@ -81,7 +83,7 @@ def test_a_large_batch_becomes_several_entries(connection: Connection) -> None:
     assert len(entries) == 4
     assert all(len(values) <= TEXT_LENGTH_MAX for _, values in entries)
     assert ",".join(values for _, values in entries) == text
-    assert hash_of(connection, Partition(0).backlog) == {HOUR: "4"}
+    assert hash_of(connection, PartitionNames(0).backlog) == {HOUR: "4"}
     assert_books_balance(connection)
 
 
@@ -103,11 +105,11 @@ def test_a_batch_with_a_mark_is_appended_once(connection: Connection, together: 
 def test_a_mark_lives_as_long_as_the_dedupe_window(connection: Connection) -> None:
     """Counted from the last time the batch came."""
     append(connection, batch(mark=MARK))
-    connection.ask(command("EXPIRE", Partition(0).seen("batch-1"), 5))
+    connection.ask(command("EXPIRE", PartitionNames(0).seen("batch-1"), 5))
 
     append(connection, batch(mark=MARK))
 
-    assert 890 < connection.ask(command("TTL", Partition(0).seen("batch-1"))) <= 900
+    assert 890 < connection.ask(command("TTL", PartitionNames(0).seen("batch-1"))) <= 900
 
 
 def test_a_mark_of_another_body_is_a_conflict(connection: Connection) -> None:
@@ -132,7 +134,7 @@ def test_a_full_backlog_takes_nothing_more_and_trims_nothing(connection: Connect
     assert isinstance(full, StorageUnavailableError)
     assert full.stored == "no"
     assert known is None
-    assert connection.ask(command("EXISTS", Partition(0).seen("batch-2"))) == 0
+    assert connection.ask(command("EXISTS", PartitionNames(0).seen("batch-2"))) == 0
     assert books_of(connection)["length"] == 1
 
 
@@ -159,12 +161,12 @@ def test_out_of_memory_appends_nothing_and_leaves_no_mark(connection: Connection
 
     connection.ask(command("CONFIG", "SET", "maxmemory", 0))
     assert [getattr(outcome, "stored", None) for outcome in outcomes] == ["no", "no", "no"]
-    assert connection.ask(command("EXISTS", Partition(0).seen("batch-2"))) == 0
+    assert connection.ask(command("EXISTS", PartitionNames(0).seen("batch-2"))) == 0
     assert books_of(connection)["accepted"] == 1
     assert_books_balance(connection)
 
 
-@pytest.mark.parametrize("name", [STREAM, Partition(0).audit, Partition(0).backlog])
+@pytest.mark.parametrize("name", [STREAM, PartitionNames(0).audit, PartitionNames(0).backlog])
 def test_a_foreign_key_in_our_place_changes_nothing(connection: Connection, name: str) -> None:
     """What is not sound is found before anything is written."""
     connection.ask(command("SET", name, "by hand"))
@@ -178,7 +180,7 @@ def test_a_foreign_key_in_our_place_changes_nothing(connection: Connection, name
 
 def test_books_that_are_no_numbers_change_nothing(connection: Connection) -> None:
     """A script is not rolled back, so it looks first."""
-    connection.ask(command("HSET", Partition(0).audit, "accepted", "many"))
+    connection.ask(command("HSET", PartitionNames(0).audit, "accepted", "many"))
 
     (error,) = append(connection, batch(mark=MARK))
 
@@ -218,7 +220,7 @@ def test_a_registration_counts_nothing_as_stored(connection: Connection) -> None
 
 def test_books_near_overflow_change_nothing(connection: Connection) -> None:
     """An increment that fails after the append would leave it half done."""
-    connection.ask(command("HSET", Partition(0).audit, "appended", "9" * 19))
+    connection.ask(command("HSET", PartitionNames(0).audit, "appended", "9" * 19))
 
     (error,) = append(connection, batch())
 
@@ -228,7 +230,7 @@ def test_books_near_overflow_change_nothing(connection: Connection) -> None:
 
 def test_part_of_a_batch_in_an_unsound_partition_leaves_it_unknown(connection: Connection) -> None:
     """The other part is stored."""
-    connection.ask(command("SET", Partition(3).audit, "by hand"))
+    connection.ask(command("SET", PartitionNames(3).audit, "by hand"))
 
     (error,) = append(connection, Batch({0: batch().columns[0], 3: batch().columns[0]}))
 
@@ -239,7 +241,7 @@ def test_part_of_a_batch_in_an_unsound_partition_leaves_it_unknown(connection: C
 def test_a_registration_is_refreshed_by_repetitions(connection: Connection) -> None:
     """Marks are, and must not outlive it."""
     register(connection, MARK, 1.0)
-    home = Partition(partition_of("batch-1", 16)).batch("batch-1")
+    home = PartitionNames(partition_of("batch-1", 16)).batch("batch-1")
     connection.ask(command("EXPIRE", home, 5))
 
     register(connection, MARK, 2.0)
@@ -252,7 +254,7 @@ def test_a_registration_that_somebody_made_by_hand_stops_its_own_request_alone(
     connection: Connection, text: str
 ) -> None:
     """The 503 names it; others that are sent together with it go on."""
-    home = Partition(partition_of("batch-1", 16)).batch("batch-1")
+    home = PartitionNames(partition_of("batch-1", 16)).batch("batch-1")
     connection.ask(command("SET", home, text))
     outcomes = appender_of(connection).send(
         [registration_of(MARK), batch(), registration_of(OTHER)]
@@ -265,7 +267,7 @@ def test_a_registration_that_somebody_made_by_hand_stops_its_own_request_alone(
 
 def test_a_registration_of_a_wrong_type_is_named(connection: Connection) -> None:
     """Redis itself names no key."""
-    home = Partition(partition_of("batch-1", 16)).batch("batch-1")
+    home = PartitionNames(partition_of("batch-1", 16)).batch("batch-1")
     connection.ask(command("HSET", home, "a", "b"))
     outcomes = appender_of(connection).send([registration_of(MARK), batch()])
 
@@ -276,7 +278,7 @@ def test_a_registration_of_a_wrong_type_is_named(connection: Connection) -> None
 
 def test_a_mark_of_a_wrong_type_stops_its_own_batch_alone(connection: Connection) -> None:
     """Others of the same call are appended, and the answer names the key."""
-    name = Partition(0).seen("batch-1")
+    name = PartitionNames(0).seen("batch-1")
     connection.ask(command("HSET", name, "a", "b"))
 
     first, second, third = append(connection, batch(mark=MARK), batch(mark=OTHER), batch())
@@ -289,7 +291,7 @@ def test_a_mark_of_a_wrong_type_stops_its_own_batch_alone(connection: Connection
 
 def test_a_mark_of_an_earlier_version_is_one(connection: Connection) -> None:
     """It holds the digest itself: 16 bytes in hexadecimal digits."""
-    connection.ask(command("SET", Partition(0).seen("batch-1"), "0123456789abcdef" * 2))
+    connection.ask(command("SET", PartitionNames(0).seen("batch-1"), "0123456789abcdef" * 2))
 
     assert append(connection, batch(mark=MARK)) == [None]
     assert books_of(connection)["accepted"] == 0
@@ -299,7 +301,7 @@ def test_a_mark_is_kept_as_a_number(connection: Connection) -> None:
     """Of 7 bytes: Redis then needs no memory for a text."""
     append(connection, batch(mark=Mark("batch-1", "f" * 32)))
 
-    kept = connection.ask(command("GET", Partition(0).seen("batch-1")))
+    kept = connection.ask(command("GET", PartitionNames(0).seen("batch-1")))
     assert 0 <= int(kept) < 2**56
 
 

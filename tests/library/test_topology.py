@@ -17,10 +17,10 @@ from redis.exceptions import (
     ConnectionError as RedisConnectionError,
 )
 
-from metrics.connection import TURNS_MAX, Connection, Script, command
+from metrics.connection import ATTEMPTS_MAX, Connection, Script, command
 from metrics.errors import StorageUnavailableError
 from metrics.node import Address, Command, Node, Reply
-from metrics.topology import ASKED_AGAIN_S, SLOTS, Topology
+from metrics.topology import REFRESH_PAUSE_S, SLOTS, Topology
 from tests.conftest import Clock
 
 KEY = "metrics:{7}:stream"
@@ -33,7 +33,7 @@ class FakeNode(Node):
     """A node whose answers a test writes down.
 
     Attributes:
-        cluster: All nodes of the test by address; ``beside`` finds them there.
+        cluster: All nodes of the test by address; ``sibling`` finds them there.
         sent: What was sent to it.
         answers: What it answers to the next commands, in turn; afterwards its own name.
         slots: What it answers when it is asked for the slots.
@@ -52,21 +52,21 @@ class FakeNode(Node):
         cluster[self.address] = self
 
     @property
-    def is_well(self) -> bool:
+    def is_healthy(self) -> bool:
         """Whether the test has not let it fail."""
         return not self.failing
 
-    def beside(self, address: Address) -> "FakeNode":
+    def sibling(self, address: Address) -> "FakeNode":
         """Return another node of the test."""
         return self.cluster[address]
 
-    def inquire(self, *command: object) -> Reply:
+    def probe(self, *command: object) -> Reply:
         """Answer CLUSTER SLOTS."""
         assert command == ("CLUSTER", "SLOTS")
         self.asked += 1
         return RedisConnectionError("away") if self.failing else self.slots
 
-    def begin(self, commands: Sequence[Command]) -> Any:  # noqa: ANN401
+    def pipeline(self, commands: Sequence[Command]) -> Any:  # noqa: ANN401
         """Take commands."""
         return FakeExchange(self, commands)
 
@@ -148,7 +148,7 @@ def test_a_redis_that_is_away_is_asked_again_what_it_is(clock: Clock, cluster: C
     with pytest.raises(StorageUnavailableError):
         cluster.connection.ask(READ)
     cluster.first.failing = False
-    clock.seconds += ASKED_AGAIN_S
+    clock.seconds += REFRESH_PAUSE_S
 
     assert cluster.connection.ask(READ) == "node:3"
 
@@ -178,7 +178,7 @@ def test_a_slot_that_nobody_has_is_unavailable_and_asked_for_again(
     assert error.stored == "no"
     assert f"no node of the Redis Cluster has slot {SLOT}" in str(error)
     cluster.tell({cluster.second: (0, SLOTS - 1)})
-    clock.seconds += ASKED_AGAIN_S
+    clock.seconds += REFRESH_PAUSE_S
     assert cluster.connection.ask(READ) == "node:2"
 
 
@@ -198,7 +198,7 @@ def test_moved_lets_the_map_be_asked_for_again(clock: Clock, cluster: Cluster) -
     cluster.third.answers = [MovedError(f"{SLOT} :4")]
     cluster.connection.ask(READ)
     cluster.tell({cluster.second: (0, SLOTS - 1)})
-    clock.seconds += ASKED_AGAIN_S
+    clock.seconds += REFRESH_PAUSE_S
 
     assert cluster.connection.ask(READ) == "node:2"
 
@@ -225,7 +225,7 @@ def test_a_call_whose_keys_are_just_being_moved_is_tried_again_for_a_while(
 
     assert isinstance(error, StorageUnavailableError)
     assert error.stored == "no"
-    assert len(cluster.third.sent) == 3 + TURNS_MAX
+    assert len(cluster.third.sent) == 3 + ATTEMPTS_MAX
 
 
 def test_nodes_that_send_a_call_to_each_other_do_not_keep_it_for_ever(cluster: Cluster) -> None:
@@ -262,7 +262,7 @@ def test_a_cluster_that_is_down_did_nothing_and_is_asked_again(
     assert isinstance(error, StorageUnavailableError)
     assert error.stored == "no"
     cluster.tell({cluster.second: (0, SLOTS - 1)})
-    clock.seconds += ASKED_AGAIN_S
+    clock.seconds += REFRESH_PAUSE_S
     assert cluster.connection.ask(READ) == "node:2"
 
 
@@ -277,7 +277,7 @@ def test_the_others_answer_while_one_node_is_away(clock: Clock, cluster: Cluster
     assert isinstance(error, StorageUnavailableError)
     assert reply == "node:1"
     cluster.tell({cluster.first: (0, 199), cluster.added: (200, SLOTS - 1)})
-    clock.seconds += ASKED_AGAIN_S
+    clock.seconds += REFRESH_PAUSE_S
     assert cluster.connection.ask(READ) == "node:4"
 
 
@@ -286,7 +286,7 @@ def test_the_node_that_was_named_at_first_may_go(clock: Clock, cluster: Cluster)
     cluster.connection.ask(READ)
     cluster.first.failing = True
     cluster.tell({cluster.second: (0, SLOTS - 1)})
-    clock.seconds += ASKED_AGAIN_S
+    clock.seconds += REFRESH_PAUSE_S
 
     assert cluster.connection.ask(READ) == "node:2"
 
@@ -297,7 +297,7 @@ def test_between_two_questions_some_time_passes(clock: Clock, cluster: Cluster) 
     cluster.third.failing = True
     before = cluster.first.asked
     for _ in range(100):
-        clock.seconds += ASKED_AGAIN_S / 10
+        clock.seconds += REFRESH_PAUSE_S / 10
         cluster.connection.execute([READ])
 
     assert cluster.first.asked - before <= 11

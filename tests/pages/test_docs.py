@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from metrics.keyspace import LAYOUT, Partition
+from metrics.keyspace import LAYOUT, PartitionNames
 from ops.lab.service import ROOT
 
 README = (ROOT / "README.md").read_text("utf-8")
@@ -29,7 +29,7 @@ def test_every_setting_is_documented(path: str) -> None:
 
 def test_every_name_in_redis_is_documented() -> None:
     """As redis-cli shows it."""
-    partition = Partition(7)
+    partition = PartitionNames(7)
     names = [
         *(partition.stream, partition.keys, partition.backlog, partition.dead, partition.audit),
         partition.hour("2026-11-23T14:checkout.web-1"),

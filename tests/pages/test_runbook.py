@@ -9,7 +9,7 @@ import pytest
 from metrics.backlog import NEW, Backlog
 from metrics.connection import Connection, command
 from metrics.entry import Column
-from metrics.keyspace import Partition, partition_of
+from metrics.keyspace import PartitionNames, partition_of
 from metrics.layout import Layout
 from metrics.stream import Batch
 from ops.local.redis_cluster import RedisCluster
@@ -22,7 +22,7 @@ from tests.support.streams import append, assert_books_balance
 from workers.aggregator import DELIVERIES_MAX, Aggregator
 
 KEY = "checkout.web-1"
-NAMES = Partition(partition_of(KEY, PARTITIONS))
+NAMES = PartitionNames(partition_of(KEY, PARTITIONS))
 NODE_DOWN = "node-down"
 
 
@@ -45,10 +45,10 @@ def collect(connection: Connection, *messages: object, **headers: str) -> None:
 
 def work(connection: Connection, rounds: int = 3) -> None:
     """Let a worker do some rounds, and take over at once what others hold."""
-    layout = Layout(partitions=PARTITIONS)
+    layout = Layout(connection, partitions=PARTITIONS)
     worker = Aggregator(
         Backlog(connection, consumer="worker.1", retention_days=30),
-        agree=lambda: layout.agree(connection),
+        ensure_layout=layout.ensure,
         partitions=PARTITIONS,
         claim_s=0.0,
     )
@@ -118,7 +118,7 @@ def be_wide(connection: Connection) -> None:
 
 def differ(connection: Connection) -> None:
     """The numbers are of another layout."""
-    Layout(partitions=32).agree(connection)
+    Layout(connection, partitions=32).ensure()
 
 
 def delete(connection: Connection) -> None:

@@ -110,11 +110,11 @@ def worker_answer(connection: Connection) -> str:
 
 def test_the_log_says_each_kind_once_a_minute(caplog: pytest.LogCaptureFixture) -> None:
     """Whoever asks cannot fill the disk."""
-    from api.throttled_log import SeldomLog
+    from api.throttled_log import ThrottledLog
     from tests.conftest import Clock
 
     clock = Clock()
-    log = SeldomLog(logging.getLogger("tests"), monotonic=clock)
+    log = ThrottledLog(logging.getLogger("tests"), monotonic=clock)
     for seconds in (0.0, 1.0, 59.0, 61.0):
         clock.seconds = seconds
         log.say("away", "away at %d", seconds)

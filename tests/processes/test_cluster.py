@@ -11,7 +11,7 @@ from time import monotonic
 import pytest
 
 from metrics.connection import Connection
-from metrics.keyspace import Partition
+from metrics.keyspace import PartitionNames
 from metrics.layout import Layout
 from ops.lab.service import Service
 from ops.local.redis_cluster import RedisCluster, free_ports
@@ -73,10 +73,10 @@ def test_any_node_leads_to_all_partitions(cluster: RedisCluster) -> None:
     """They are spread over the masters, and a replica will do to be told so."""
     for node in cluster.nodes:
         connection = Connection.open(node.url, timeout_s=2, connections_max=2)
-        Layout(partitions=PARTITIONS).agree(connection)
+        Layout(connection, partitions=PARTITIONS).ensure()
         batches = [batch(partition=number) for number in range(PARTITIONS)]
         assert append(connection, *batches) == [None] * PARTITIONS
-        names = [connection.node_name_of(Partition(n).stream) for n in range(PARTITIONS)]
+        names = [connection.node_name_of(PartitionNames(n).stream) for n in range(PARTITIONS)]
         connection.close()
 
         shares = Counter(names)

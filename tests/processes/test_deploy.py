@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from api.startup import REFUSED_TO_START
+from api.startup import EXIT_CONFIG
 from ops.lab.service import ROOT, STOP_TIMEOUT_S, procfile
 
 README = (ROOT / "README.md").read_text("utf-8")
@@ -89,7 +89,7 @@ def test_a_unit_lets_its_process_end_and_starts_it_again(name: str) -> None:
     assert unit["KillSignal"] == "SIGTERM"
     assert float(unit["TimeoutStopSec"]) >= STOP_TIMEOUT_S
     assert unit["Restart"] == "always"
-    assert unit["RestartPreventExitStatus"].split() == ["2", str(REFUSED_TO_START)]
+    assert unit["RestartPreventExitStatus"].split() == ["2", str(EXIT_CONFIG)]
 
 
 def test_units_differ_in_what_they_start_only() -> None:

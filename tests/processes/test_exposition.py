@@ -13,7 +13,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from metrics.connection import Connection, command
-from metrics.keyspace import LAYOUT, Partition, partition_of
+from metrics.keyspace import LAYOUT, PartitionNames, partition_of
 from tests.collector import test_collector
 from tests.collector.test_collector import assert_is_problem, post
 from tests.conftest import free_port, wait_until
@@ -84,9 +84,9 @@ def test_books_that_do_not_balance_are_a_zero(connection: Connection) -> None:
 
 def test_partitions_that_cannot_be_read_have_no_series(connection: Connection) -> None:
     """They are counted, as nothing that looks like their numbers."""
-    connection.ask(command("HSET", Partition(5).audit, "dead", "many"))
+    connection.ask(command("HSET", PartitionNames(5).audit, "dead", "many"))
 
-    samples = scrape(client_of(Without(connection, Partition(3).stream)))
+    samples = scrape(client_of(Without(connection, PartitionNames(3).stream)))
 
     assert not [name for name in samples if name.endswith(("partition=3", "partition=5"))]
     assert samples["metrics_partitions_unreadable"] == 2

@@ -12,7 +12,7 @@ from time import monotonic
 import pytest
 
 from metrics.connection import Connection, command
-from metrics.keyspace import Partition
+from metrics.keyspace import PartitionNames
 from ops.lab.service import Service, procfile
 from ops.local.redis_server import EmbeddedRedis
 from tests.conftest import assert_within, wait_until
@@ -66,7 +66,7 @@ def counted(redis: Connection, key: str) -> int:
         name
         for number in range(16)
         for name in redis.ask(
-            command("KEYS", Partition(number).hour(f"*:{key}").replace("{", "\\{"))
+            command("KEYS", PartitionNames(number).hour(f"*:{key}").replace("{", "\\{"))
         )
     ]
     return sum(int(redis.ask(command("HGET", name, "count"))) for name in names)
@@ -251,7 +251,7 @@ def test_a_worker_that_is_asked_to_stop_finishes_its_commit(
         load.wait_for(500)
         assert worker.stop() == 0
         pending = [
-            redis.ask(command("XPENDING", Partition(number).stream, "aggregators"))[0]
+            redis.ask(command("XPENDING", PartitionNames(number).stream, "aggregators"))[0]
             for number in range(16)
         ]
     assert pending == [0] * 16

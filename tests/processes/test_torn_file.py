@@ -13,7 +13,7 @@ import pytest
 
 from metrics.connection import Connection, command
 from metrics.errors import SettingsError
-from metrics.keyspace import Partition
+from metrics.keyspace import PartitionNames
 from metrics.stream import Mark
 from ops.local.redis_server import EmbeddedRedis, find_server, is_valkey
 from tests.conftest import Clock, free_port, wait_until
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.every_server
 
 REDIS_DEFAULT = ("--aof-load-truncated", "yes")
 MARK = Mark("web-1/4711", "digest")
-OTHER = Partition(0).hour("2026-11-23T14:checkout.web-2")
+OTHER = PartitionNames(0).hour("2026-11-23T14:checkout.web-2")
 COMMAND = re.compile(rb"\*\d+\r\n")
 
 

@@ -12,7 +12,7 @@ from metrics.books import read_books
 from metrics.connection import Connection, command
 from metrics.errors import StorageUnsoundError
 from metrics.hours import Hour
-from metrics.keyspace import LAYOUT, Partition
+from metrics.keyspace import LAYOUT, PartitionNames
 from metrics.known_keys import KnownKeys
 from metrics.layout import Layout
 from metrics.store import Store
@@ -47,15 +47,18 @@ def connected(redis: RedisWithUsers, role: str) -> Connection:
     return Connection.open(redis.url_of(role), timeout_s=5, connections_max=4)
 
 
-def agree(connection: Connection) -> None:
+def ensure_layout(connection: Connection) -> None:
     """Let a process that starts now look at Redis."""
-    Layout(partitions=PARTITIONS).agree(connection)
+    Layout(connection, partitions=PARTITIONS).ensure()
 
 
 def collect(connection: Connection, key: str) -> None:
     """Register and append a batch as a collector does."""
     appender = Appender(
-        connection, agree=lambda: agree(connection), backlog_limit_entries=100, window_s=900
+        connection,
+        ensure_layout=lambda: ensure_layout(connection),
+        backlog_limit_entries=100,
+        window_s=900,
     )
     mark = Mark(key, "digest")
     registration = Registration(mark, NOW, partitions=PARTITIONS, window_s=900)
@@ -67,7 +70,7 @@ def fold_all(connection: Connection) -> None:
     """Let a worker look for what is pending, read, claim, commit and dismiss."""
     aggregator = Aggregator(
         Backlog(connection, consumer="worker-1", retention_days=36500),
-        agree=lambda: agree(connection),
+        ensure_layout=lambda: ensure_layout(connection),
         partitions=PARTITIONS,
         claim_s=0.0,
         now=lambda: NOW,
@@ -86,15 +89,15 @@ def test_each_role_can_do_its_work_and_no_more(redis_with_users: RedisWithUsers)
     ):
         collect(collector, "first")
         fold_all(worker)
-        admin.ask(command("XADD", Partition(1).stream, "*", "by", "hand"))
+        admin.ask(command("XADD", PartitionNames(1).stream, "*", "by", "hand"))
         for _ in range(4):
             fold_all(worker)
-        assert admin.ask(command("XLEN", Partition(1).dead)) == 1
-        admin.ask(command("SET", Partition(0).hour(f"{HOUR}:spoilt"), "by hand"))
+        assert admin.ask(command("XLEN", PartitionNames(1).dead)) == 1
+        admin.ask(command("SET", PartitionNames(0).hour(f"{HOUR}:spoilt"), "by hand"))
         collect(collector, "second")
         fold_all(worker)
 
-        agree(query)
+        ensure_layout(query)
         store = Store(query, partitions=PARTITIONS)
         (found,) = store.read(KEY, [Hour.parse(HOUR)])
         assert (found.aggregate.count, found.is_drained) == (4, True)
@@ -119,20 +122,20 @@ def test_a_restart_under_the_users_that_ship_finds_everything(
             fold_all(worker)
         collect(collector, "waiting")
     with closing(connected(redis_with_users, ADMIN)) as admin:
-        before = books_of(admin), hash_of(admin, Partition(0).hour(f"{HOUR}:{KEY}"))
+        before = books_of(admin), hash_of(admin, PartitionNames(0).hour(f"{HOUR}:{KEY}"))
 
     redis_with_users.stop(signal.SIGKILL)
     redis_with_users.start()
 
     with closing(connected(redis_with_users, ADMIN)) as admin:
-        agree(admin)
-        assert (books_of(admin), hash_of(admin, Partition(0).hour(f"{HOUR}:{KEY}"))) == before
+        ensure_layout(admin)
+        assert (books_of(admin), hash_of(admin, PartitionNames(0).hour(f"{HOUR}:{KEY}"))) == before
         assert before[0] == {
             "appended": 2, "committed": 1, "dead": 0,
             "accepted": 4, "applied": 2, "dead_messages": 0, "length": 1,
         }  # fmt: skip
         for key in ("committed", "waiting"):
-            assert admin.ask(command("EXISTS", Partition(0).seen(key))) == 1
+            assert admin.ask(command("EXISTS", PartitionNames(0).seen(key))) == 1
         assert_books_balance(admin)
 
 
@@ -148,24 +151,24 @@ def test_a_default_user_without_rights_is_refused_before_it_costs_anything(
         with closing(connected(redis, "worker")) as worker:
             if version_of(server) >= (7,):
                 with pytest.raises(StorageUnsoundError, match="default user of Redis has no righ"):
-                    agree(worker)
+                    ensure_layout(worker)
             redis.client().execute_command("ACL", "SETUSER", *SAFE.split()[1:])
-            agree(worker)
+            ensure_layout(worker)
     finally:
         redis.stop(signal.SIGKILL)
 
 
 def test_a_process_that_finds_a_layout_without_its_data_refuses(connection: Connection) -> None:
     """What a restart left out, or somebody deleted; until the layout is deleted as well."""
-    agree(connection)
-    agree(connection)
+    ensure_layout(connection)
+    ensure_layout(connection)
     collect(connection, "first")
-    agree(connection)
+    ensure_layout(connection)
     for partition in range(PARTITIONS):
-        connection.ask(command("DEL", Partition(partition).audit))
+        connection.ask(command("DEL", PartitionNames(partition).audit))
 
     with pytest.raises(StorageUnsoundError, match="Redis has lost its data: metrics:layout says"):
-        agree(connection)
+        ensure_layout(connection)
 
     connection.ask(command("DEL", LAYOUT))
-    agree(connection)
+    ensure_layout(connection)

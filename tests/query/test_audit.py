@@ -5,7 +5,7 @@ import logging
 import pytest
 
 from metrics.connection import Connection, command
-from metrics.keyspace import LAYOUT, Partition
+from metrics.keyspace import LAYOUT, PartitionNames
 from tests.collector.test_collector import assert_is_problem
 from tests.conftest import free_port
 from tests.library.test_books import Without
@@ -21,7 +21,7 @@ NOTHING = {
 def lose_an_entry(connection: Connection, partition: int) -> None:
     """Delete an entry by hand."""
     append(connection, batch(partition=partition))
-    connection.ask(command("XTRIM", Partition(partition).stream, "MAXLEN", 0))
+    connection.ask(command("XTRIM", PartitionNames(partition).stream, "MAXLEN", 0))
 
 
 def test_the_books_of_all_partitions_and_what_they_add_up_to(connection: Connection) -> None:
@@ -89,7 +89,7 @@ def test_with_a_partition_away_the_others_are_shown_and_the_total_is_unknown(
 ) -> None:
     """A sum of the others would look right."""
     append(connection, batch(partition=2), batch(partition=3))
-    partly = Without(connection, Partition(3).stream)
+    partly = Without(connection, PartitionNames(3).stream)
 
     result = client_of(partly).simulate_get("/audit")
 
@@ -105,7 +105,7 @@ def test_one_partition_that_does_not_balance_is_enough_to_know(connection: Conne
     """Whatever those have that are away."""
     lose_an_entry(connection, 5)
 
-    result = client_of(Without(connection, Partition(3).stream)).simulate_get("/audit")
+    result = client_of(Without(connection, PartitionNames(3).stream)).simulate_get("/audit")
 
     assert (result.json["balance"], result.json["total"]) == (False, None)
 
@@ -114,7 +114,7 @@ def test_unsound_books_are_told_with_the_others(
     connection: Connection, caplog: pytest.LogCaptureFixture
 ) -> None:
     """And logged, since nobody but a person can do something about them."""
-    connection.ask(command("HSET", Partition(3).audit, "dead", "many"))
+    connection.ask(command("HSET", PartitionNames(3).audit, "dead", "many"))
 
     result = client_of(connection).simulate_get("/audit")
 

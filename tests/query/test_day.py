@@ -6,7 +6,7 @@ import pytest
 from metrics import store
 from metrics.connection import Connection, command
 from metrics.hours import Hour
-from metrics.keyspace import Partition
+from metrics.keyspace import PartitionNames
 from tests.collector.test_collector import assert_is_problem
 from tests.query.test_query import KEY, PARTITION, client_of
 from tests.support.away import PartlyAway
@@ -51,7 +51,7 @@ def test_each_hour_is_what_it_is_alone(connection: Connection) -> None:
     """Number, count, what was dropped, and whether it is complete."""
     for hour in range(0, 24, 5):
         fill(connection, {KEY: [float(i + 1) for i in range(hour + 1)]}, f"{DAY}T{hour:02}")
-    name = Partition(PARTITION).hour(f"{DAY}T05:{KEY}")
+    name = PartitionNames(PARTITION).hour(f"{DAY}T05:{KEY}")
     connection.ask(command("HINCRBY", name, "dropped", 17))
     client = client_of(connection, AFTER_DAY)
 
@@ -72,7 +72,7 @@ def test_a_day_without_messages_is_an_answer(connection: Connection) -> None:
 
 def test_an_hour_of_which_all_was_dropped_says_so(connection: Connection) -> None:
     """It has no number, but it is not nothing."""
-    name = Partition(PARTITION).hour(f"{DAY}T05:{KEY}")
+    name = PartitionNames(PARTITION).hour(f"{DAY}T05:{KEY}")
     connection.ask(command("HINCRBY", name, "dropped", 17))
 
     found = ask(connection).json["hours"][5]

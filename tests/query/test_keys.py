@@ -5,7 +5,7 @@ import pytest
 
 from metrics import known_keys
 from metrics.connection import Connection, command
-from metrics.keyspace import Partition, partition_of
+from metrics.keyspace import PartitionNames, partition_of
 from tests.collector.test_collector import assert_is_problem
 from tests.query.test_query import client_of
 from tests.support.away import PartlyAway
@@ -96,7 +96,7 @@ def test_keys_of_more_than_one_reply_are_all_found(
     monkeypatch.setattr(known_keys, "KEYS_PER_REPLY", 10)
     keys = [key for key in fleet(16000) if partition_of(key, PARTITIONS) == 0][:500]
     pairs = [part for key in keys for part in (2026112314, key)]
-    connection.ask(command("ZADD", Partition(0).keys, *pairs))
+    connection.ask(command("ZADD", PartitionNames(0).keys, *pairs))
 
     assert names_of(ask(connection, limit=1000)) == sorted(keys)
 
@@ -180,6 +180,6 @@ def test_with_a_partition_away_there_is_no_half_list(connection: Connection) -> 
 @pytest.mark.parametrize("score", ["7", "2026139914", "1.5", "inf"])
 def test_keys_that_are_not_ours_are_no_answer(connection: Connection, score: str) -> None:
     """Rather none than a wrong one."""
-    connection.ask(command("ZADD", Partition(0).keys, score, "checkout.a"))
+    connection.ask(command("ZADD", PartitionNames(0).keys, score, "checkout.a"))
 
     assert_is_problem(ask(connection), 503)

@@ -15,7 +15,7 @@ from metrics import store
 from metrics.aggregate import BUCKET_PREFIX, Aggregate
 from metrics.connection import Connection, command
 from metrics.hours import Hour
-from metrics.keyspace import Partition, key_hour, partition_of
+from metrics.keyspace import PartitionNames, key_hour, partition_of
 from metrics.store import Store
 from ops.lab.service import Answer, Service
 from ops.local.redis_server import EmbeddedRedis
@@ -31,7 +31,7 @@ PATH = "/{}/median/2026-11-23/14"
 
 def name_of(key: str) -> str:
     """Return the name of the hash of a key in the hour."""
-    return Partition(partition_of(key, PARTITIONS)).hour(key_hour(key, Hour.parse(HOUR)))
+    return PartitionNames(partition_of(key, PARTITIONS)).hour(key_hour(key, Hour.parse(HOUR)))
 
 
 def write(connection: Connection, values: dict[str, list[float]]) -> None:
@@ -42,7 +42,7 @@ def write(connection: Connection, values: dict[str, list[float]]) -> None:
         fields = {name: getattr(aggregate, name) for name in ("count", "sum", "min", "max")}
         fields |= {f"{BUCKET_PREFIX}{bucket}": count for bucket, count in aggregate.histogram}
         items = [part for field, value in fields.items() for part in (field, repr(value))]
-        keys = Partition(partition_of(key, PARTITIONS)).keys
+        keys = PartitionNames(partition_of(key, PARTITIONS)).keys
         calls += [command("HSET", name_of(key), *items)]
         calls += [command("ZADD", keys, Hour.parse(HOUR).digits, key)]
     connection.execute(calls)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from metrics import store
 from metrics.connection import Connection, command
-from metrics.keyspace import Partition, partition_of
+from metrics.keyspace import PartitionNames, partition_of
 from ops.local.redis_cluster import RedisCluster
 from tests.collector.test_collector import assert_is_problem
 from tests.query.test_query import AFTER, client_of
@@ -30,7 +30,7 @@ def ask(connection: Connection, stat: str = "count", path: str = PATH) -> falcon
 
 def drop(connection: Connection, key: str, count: int) -> None:
     """Let the hash of a key say that messages were dropped."""
-    name = Partition(partition_of(key, PARTITIONS)).hour(f"{HOUR}:{key}")
+    name = PartitionNames(partition_of(key, PARTITIONS)).hour(f"{HOUR}:{key}")
     connection.ask(command("HINCRBY", name, "dropped", count))
 
 
@@ -215,7 +215,7 @@ def test_keys_of_all_masters_of_a_cluster_are_merged(
         key: [seeded.lognormvariate(4, 1) for _ in range(20)] for key in fleet(100)
     }
     fill(cluster_connection, values)
-    names = {cluster_connection.node_name_of(Partition(n).stream) for n in range(PARTITIONS)}
+    names = {cluster_connection.node_name_of(PartitionNames(n).stream) for n in range(PARTITIONS)}
 
     found = ask(cluster_connection, "median").json
 

@@ -8,7 +8,7 @@ from metrics.backlog import NEW, Backlog, Commit
 from metrics.connection import Connection, command
 from metrics.fold import fold
 from metrics.hours import Hour
-from metrics.keyspace import Partition, partition_of
+from metrics.keyspace import PartitionNames, partition_of
 from metrics.settings import Settings
 from tests.collector.test_collector import assert_is_problem
 from tests.conftest import free_port
@@ -216,7 +216,7 @@ def test_without_redis_it_is_503() -> None:
 
 def test_a_wrong_type_is_no_answer_and_the_name_is_told(connection: Connection) -> None:
     """Whoever repairs it must know where; what is not ours is no number."""
-    for name in (Partition(PARTITION).backlog, Partition(PARTITION).keys):
+    for name in (PartitionNames(PARTITION).backlog, PartitionNames(PARTITION).keys):
         connection.ask(command("FLUSHALL"))
         connection.ask(command("SET", name, "x"))
         path = f"/{KEY}/max/2026-11-23/14" if "backlog" in name else "/keys"
@@ -254,4 +254,4 @@ def test_the_cost_does_not_depend_on_the_number_of_messages(connection: Connecti
         client.simulate_get(f"/{KEY}/median/2026-11-23/14")
 
     assert asked[-4:] == [["XLEN", "HMGET", "HLEN"], ["HGETALL"]] * 2
-    assert connection.ask(command("HLEN", Partition(PARTITION).hour(f"{HOUR}:{KEY}"))) == 8
+    assert connection.ask(command("HLEN", PartitionNames(PARTITION).hour(f"{HOUR}:{KEY}"))) == 8

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from metrics.aggregate import Aggregate
 from metrics.connection import Connection, command
-from metrics.keyspace import Partition, partition_of
+from metrics.keyspace import PartitionNames, partition_of
 from metrics.merged import merged_of
 from metrics.soundness import UnsoundHashError
 from tests.collector.test_collector import assert_is_problem
@@ -19,7 +19,7 @@ from tests.support.fleets import fill
 from tests.support.streams import HOUR
 
 KEY = "checkout.a"
-NAME = Partition(partition_of(KEY, PARTITIONS)).hour(f"{HOUR}:{KEY}")
+NAME = PartitionNames(partition_of(KEY, PARTITIONS)).hour(f"{HOUR}:{KEY}")
 VALUES = [10.0, 20.0, 30.0, 100.0]
 """Their buckets are 117, 152, 172 and 233."""
 

@@ -3,25 +3,25 @@
 from metrics.backlog import Backlog
 from metrics.connection import Connection
 from metrics.hours import Hour
-from metrics.keyspace import Partition
+from metrics.keyspace import PartitionNames
 from metrics.layout import Layout
 from tests.conftest import Clock
 from tests.support.streams import HOUR
 from workers.aggregator import Aggregator
 
 PARTITIONS = 2
-STREAM = Partition(0).stream
-HASH = Partition(0).hour(f"{HOUR}:checkout.web-1")
+STREAM = PartitionNames(0).stream
+HASH = PartitionNames(0).hour(f"{HOUR}:checkout.web-1")
 
 
 def aggregator_of(
     connection: Connection, clock: Clock, consumer: str = "worker-1", claim_s: float = 30.0
 ) -> Aggregator:
     """Return a worker on all partitions."""
-    layout = Layout(partitions=PARTITIONS)
+    layout = Layout(connection, partitions=PARTITIONS)
     return Aggregator(
         Backlog(connection, consumer=consumer, retention_days=36500),
-        agree=lambda: layout.agree(connection),
+        ensure_layout=layout.ensure,
         partitions=PARTITIONS,
         claim_s=claim_s,
         now=lambda: float(Hour.parse(HOUR).end),

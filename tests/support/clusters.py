@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from redis.crc import key_slot
 
-from metrics.keyspace import Partition, partition_of
+from metrics.keyspace import PartitionNames, partition_of
 from ops.local.cluster_node import ClusterNode
 from ops.local.redis_cluster import RedisCluster
 from tests.conftest import wait_until
@@ -26,7 +26,7 @@ def heal(cluster: RedisCluster) -> None:
 
 def slot_of(key: str) -> int:
     """Return the slot of all that belongs to the partition of a key."""
-    return key_slot(Partition(partition_of(key, PARTITIONS)).stream.encode())
+    return key_slot(PartitionNames(partition_of(key, PARTITIONS)).stream.encode())
 
 
 def keys_by_master(cluster: RedisCluster) -> dict[ClusterNode, str]:

@@ -7,7 +7,7 @@ import pytest
 from metrics.backlog import Backlog
 from metrics.connection import Connection, command
 from metrics.errors import LayoutError
-from metrics.keyspace import GROUP, Partition
+from metrics.keyspace import GROUP, PartitionNames
 from metrics.layout import Layout
 from tests.conftest import Clock, wait_until
 from tests.support.aggregators import HASH, PARTITIONS, STREAM, aggregator_of, drain
@@ -24,7 +24,7 @@ def test_all_partitions_are_folded(connection: Connection, clock: Clock) -> None
     drain(aggregator)
 
     assert hash_of(connection, HASH)["count"] == "2"
-    assert hash_of(connection, Partition(1).hour(f"{HOUR}:checkout.web-1"))["count"] == "1"
+    assert hash_of(connection, PartitionNames(1).hour(f"{HOUR}:checkout.web-1"))["count"] == "1"
     for partition in range(PARTITIONS):
         assert_books_balance(connection, partition)
 
@@ -34,7 +34,7 @@ def test_a_worker_counts_what_it_does(connection: Connection, clock: Clock) -> N
     counters = Counters()
     aggregator = Aggregator(
         Backlog(connection, consumer="worker-1", retention_days=36500),
-        agree=lambda: None,
+        ensure_layout=lambda: None,
         partitions=PARTITIONS,
         claim_s=0.0,
         counters=counters,
@@ -73,7 +73,7 @@ def test_many_keys_in_many_entries_take_several_commits(
     drain(aggregator_of(connection, clock))
 
     assert books_of(connection)["applied"] == 3600
-    assert hash_of(connection, Partition(0).hour(f"{HOUR}:key-1199"))["count"] == "3"
+    assert hash_of(connection, PartitionNames(0).hour(f"{HOUR}:key-1199"))["count"] == "3"
     assert_books_balance(connection)
 
 
@@ -152,7 +152,7 @@ def test_an_entry_that_cannot_be_read_is_buried_after_a_few_deliveries(
 
     drain(aggregator)
     assert hash_of(connection, HASH)["count"] == "2"
-    assert connection.ask(command("XLEN", Partition(0).dead)) == 0
+    assert connection.ask(command("XLEN", PartitionNames(0).dead)) == 0
     claims = 0
     while connection.ask(command("XLEN", STREAM)):
         clock.seconds += 1
@@ -160,7 +160,7 @@ def test_an_entry_that_cannot_be_read_is_buried_after_a_few_deliveries(
         claims += 1
 
     assert claims >= DELIVERIES_MAX - 1
-    ((_, buried),) = connection.ask(command("XRANGE", Partition(0).dead, "-", "+"))
+    ((_, buried),) = connection.ask(command("XRANGE", PartitionNames(0).dead, "-", "+"))
     assert buried[:3] == [b"id", poison, b"reason"]
     assert buried[4:] == raw
     assert connection.ask(command("XLEN", STREAM)) == 0
@@ -184,8 +184,8 @@ def test_a_hash_that_is_not_sound_holds_up_nobody(
         aggregator.run_once()
         assert connection.ask(command("XLEN", STREAM)) == 0
 
-    assert hash_of(connection, Partition(0).hour(f"{HOUR}:another"))["count"] == "6"
-    assert connection.ask(command("XLEN", Partition(0).dead)) == 6
+    assert hash_of(connection, PartitionNames(0).hour(f"{HOUR}:another"))["count"] == "6"
+    assert connection.ask(command("XLEN", PartitionNames(0).dead)) == 6
     assert caplog.text.count(f"{HASH} is not sound: type; its messages go to the dead") == 1
     assert_books_balance(connection)
 
@@ -239,7 +239,7 @@ def test_a_worker_stops_when_it_is_asked_to(connection: Connection) -> None:
 
 def test_a_worker_refuses_a_redis_of_another_layout(connection: Connection, clock: Clock) -> None:
     """It would read the wrong partitions."""
-    Layout(partitions=PARTITIONS + 1).agree(connection)
+    Layout(connection, partitions=PARTITIONS + 1).ensure()
 
     with pytest.raises(LayoutError, match="partitions is 2 here and 3 in Redis"):
         aggregator_of(connection, clock).run()
@@ -278,7 +278,7 @@ def test_a_worker_pauses_by_the_time_that_its_round_took(
     assert pauses == pytest.approx([0.12, 0.0, 0.1])
 
 
-@pytest.mark.parametrize("name", [Partition(0).audit, Partition(0).keys])
+@pytest.mark.parametrize("name", [PartitionNames(0).audit, PartitionNames(0).keys])
 def test_books_that_are_not_sound_bury_nothing(
     connection: Connection, clock: Clock, name: str
 ) -> None:
@@ -289,7 +289,7 @@ def test_books_that_are_not_sound_bury_nothing(
     connection.ask(command("SET", name, "by hand"))
     for _ in range(DELIVERIES_MAX * 3):
         drain(aggregator)
-    assert connection.ask(command("XLEN", Partition(0).dead)) == 0
+    assert connection.ask(command("XLEN", PartitionNames(0).dead)) == 0
 
     connection.ask(command("DEL", name))
     drain(aggregator)

@@ -9,7 +9,7 @@ import pytest
 from metrics.backlog import Backlog, Commit, Exceptions
 from metrics.connection import Connection
 from metrics.errors import MetricsError, StorageUnavailableError
-from metrics.keyspace import Partition
+from metrics.keyspace import PartitionNames
 from tests.conftest import Clock, wait_until
 from tests.support.aggregators import HASH, PARTITIONS, aggregator_of, drain
 from tests.support.away import PartlyAway
@@ -39,7 +39,7 @@ def test_a_commit_that_comes_too_late_is_refused(connection: Connection, clock: 
     counters = Counters()
     zombie = Aggregator(
         StallingBacklog(connection, lambda: drain(heir)),
-        agree=lambda: None,
+        ensure_layout=lambda: None,
         partitions=PARTITIONS,
         claim_s=30.0,
         counters=counters,
@@ -86,7 +86,7 @@ def test_partitions_that_are_away_stop_no_other(
     aggregator = aggregator_of(partly, clock)
     append(connection, batch([1.0]), batch([2.0], partition=1))
     drain(aggregator)
-    assert hash_of(connection, Partition(1).hour(f"{HOUR}:checkout.web-1"))["count"] == "1"
+    assert hash_of(connection, PartitionNames(1).hour(f"{HOUR}:checkout.web-1"))["count"] == "1"
     assert hash_of(connection, HASH) == {}
 
     partly.away = {1}
@@ -96,7 +96,7 @@ def test_partitions_that_are_away_stop_no_other(
 
     partly.away = set()
     drain(aggregator)
-    assert hash_of(connection, Partition(1).hour(f"{HOUR}:checkout.web-1"))["count"] == "2"
+    assert hash_of(connection, PartitionNames(1).hour(f"{HOUR}:checkout.web-1"))["count"] == "2"
     for partition in range(PARTITIONS):
         assert_books_balance(connection, partition)
 

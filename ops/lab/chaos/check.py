@@ -9,7 +9,7 @@ from metrics.connection import Connection, command, done
 from metrics.entry import read_key_hour
 from metrics.errors import StorageUnsoundError
 from metrics.hours import Hour
-from metrics.keyspace import Partition
+from metrics.keyspace import PartitionNames
 from metrics.merged import merged
 from ops.lab.chaos.system import System
 from ops.lab.chaos.verdict import Finding
@@ -37,7 +37,7 @@ def read_hashes(connection: Connection, partitions: Sequence[int]) -> list[Hash]
     """
     found = []
     for number in partitions:
-        prefix = Partition(number).hour("")
+        prefix = PartitionNames(number).hour("")
         pattern = prefix.replace("{", "\\{").replace("}", "\\}") + "*"
         names = connection.ask(command("KEYS", pattern, key=prefix))
         for first in range(0, len(names), HASHES_AT_ONCE):

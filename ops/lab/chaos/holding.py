@@ -7,7 +7,7 @@ from time import sleep
 
 from metrics.connection import Connection, command
 from metrics.errors import MetricsError
-from metrics.keyspace import GROUP, Partition
+from metrics.keyspace import GROUP, PartitionNames
 from ops.lab.service import START_TIMEOUT_S, Service
 from ops.lab.waiting import wait_until
 from workers.__main__ import consumer_name
@@ -25,7 +25,7 @@ class Holdings:
 
     def __init__(self, connection: Connection, partitions: Sequence[int]) -> None:
         self._connection = connection
-        self._streams = [Partition(number).stream for number in partitions]
+        self._streams = [PartitionNames(number).stream for number in partitions]
 
     def of(self, worker: Service) -> int:
         """Return how many entries a worker holds, as far as Redis tells."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from api.collector.app import REDIS_TIMEOUT_S, create_app
 from api.collector.fast_path import WSGIApp
 from api.collector.send_queue import SENDERS
-from api.startup import start
+from api.startup import load
 
 OFFSET_FILE = "CHAOS_CLOCK_OFFSET_FILE"
 """The variable that names the file; the file holds seconds, ``-240.5``."""
@@ -28,5 +28,8 @@ def get_app() -> WSGIApp:
     Raises:
         SystemExit: If it cannot start with these settings.
     """
-    settings, connection = start(os.environ, timeout_s=REDIS_TIMEOUT_S, connections_max=SENDERS + 1)
-    return create_app(connection, settings, now=skewed(Path(os.environ[OFFSET_FILE])))
+    settings, connection, layout = load(
+        os.environ, timeout_s=REDIS_TIMEOUT_S, connections_max=SENDERS + 1
+    )
+    now = skewed(Path(os.environ[OFFSET_FILE]))
+    return create_app(connection, settings, now=now, layout=layout)

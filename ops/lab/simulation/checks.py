@@ -6,7 +6,7 @@ from metrics.aggregate import Aggregate
 from metrics.books import Books
 from metrics.errors import MetricsError
 from metrics.hours import Hour
-from metrics.keyspace import GROUP, Partition
+from metrics.keyspace import GROUP, PartitionNames
 from metrics.merged import merged_of
 from metrics.node import Command, Reply
 from ops.lab.ledger import NOTHING, Counted, Difference, Ledger, Message
@@ -41,7 +41,7 @@ class Checks:
     ) -> None:
         self._storage = storage
         self._ledger = ledger
-        self._partitions = [Partition(number) for number in range(partitions)]
+        self._partitions = [PartitionNames(number) for number in range(partitions)]
         self._complain = complain
         self._hours: dict[Message, Collection[Hour]] = {}
         self._counted: dict[str, Counted] = {}
@@ -105,7 +105,7 @@ class Checks:
                 self._check_hash(name, fields)
         return self._ledger.check(self._totals())
 
-    def _check_books(self, partition: Partition) -> None:
+    def _check_books(self, partition: PartitionNames) -> None:
         texts = self._ask("HMGET", partition.audit, *_COUNTS)
         counts = {name: int(text or 0) for name, text in zip(_COUNTS, texts, strict=True)}
         counts["length"] = self._ask("XLEN", partition.stream)

@@ -1,18 +1,19 @@
-"""A simulated collector: the real app, and a group commit like the real one without gevent."""
+"""A simulated collector: the real app and group commit, with a queue that a schedule drives."""
 
 import json
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from io import BytesIO, StringIO
-from typing import Any, cast
+from typing import Any
 
 from api.collector.app import create_app
+from api.collector.group_commit import GroupCommit
 from metrics.connection import Connection
 from metrics.errors import StorageUnavailableError, Stored
 from metrics.layout import Layout
 from metrics.settings import Settings
-from metrics.stream import Appender, Batch, Failures, Mark, Registration, failure_of
+from metrics.stream import Appender, Item, Registration
 from metrics.topology import Topology
 from ops.lab.simulation.faults import ANSWERED_LATE
 from ops.lab.simulation.node import SimulatedNode, Wire
@@ -54,11 +55,76 @@ class Request:
     is_over: bool = False
 
 
-@dataclass(slots=True, eq=False)
-class _Waiting:
-    item: Batch | Registration
-    outcome: object = None
-    is_settled: bool = False
+class _PendingAppend:
+    """An item in a simulated queue."""
+
+    def __init__(self, queue: "_Queue", item: Item) -> None:
+        self.item = item
+        self.outcome: object = None
+        self.is_settled = False
+        self._queue = queue
+
+    def result(self) -> object:
+        """Wait for its outcome; now and then not to the end, as at a deadline.
+
+        Raises:
+            Exception: What kept its group from being sent, or that it took too long.
+        """
+        self._queue.wait_for(self)
+        if isinstance(self.outcome, Exception):
+            raise self.outcome
+        return self.outcome
+
+
+class _Queue:
+    """What a collector sends to Redis, group by group.
+
+    Args:
+        wire: The way to Redis.
+        send: Sends items, as ``Appender.send`` does.
+    """
+
+    def __init__(self, wire: Wire, send: Callable[[Sequence[Item]], Sequence[object]]) -> None:
+        self._wire = wire
+        self._send = send
+        self._waiting: deque[_PendingAppend] = deque()
+
+    def submit(self, item: Item, length: int, deadline: float) -> _PendingAppend:
+        """Put an item into the queue."""
+        pending = _PendingAppend(self, item)
+        self._waiting.append(pending)
+        return pending
+
+    def wait_for(self, pending: _PendingAppend) -> None:
+        """Wait until an item is settled."""
+        due = NEVER
+        if self._wire.faults.of_request(ANSWERED_LATE):
+            due = self._wire.scheduler.steps + self._wire.random.randrange(PATIENCE_STEPS_MAX)
+        self._wire.scheduler.wait_until(lambda: pending.is_settled, due)
+        if not pending.is_settled:
+            pending.outcome = self._late(pending)
+
+    def send_forever(self) -> None:
+        """Send all that waits, again and again."""
+        while True:
+            self._wire.scheduler.wait_until(lambda: bool(self._waiting))
+            group = list(self._waiting)
+            self._waiting.clear()
+            outcomes: Sequence[object]
+            try:
+                outcomes = self._send([pending.item for pending in group])
+            except Exception as error:  # noqa: BLE001  (each request raises it for itself)
+                outcomes = [error] * len(group)
+            for pending, outcome in zip(group, outcomes, strict=True):
+                pending.outcome = outcome
+                pending.is_settled = True
+
+    def _late(self, pending: _PendingAppend) -> StorageUnavailableError:
+        stored: Stored = "no" if isinstance(pending.item, Registration) else "unknown"
+        if pending in self._waiting:
+            self._waiting.remove(pending)
+            stored = "no"
+        return StorageUnavailableError("Redis does not answer.", stored=stored)
 
 
 class _Whole(BytesIO):
@@ -83,7 +149,12 @@ class Collector(Process):
         self._settings = settings
         self._ahead_s = ahead_s
         self._connection = self._connect()
-        self._app = create_app(self._connection, settings, now=self._now, group=self)
+        commit = GroupCommit(
+            lambda _: self._queue,
+            partitions=settings.partitions,
+            window_s=settings.dedupe_seconds,
+        )
+        self._app = create_app(self._connection, settings, now=self._now, commit=commit)
         self._requests: list[Request] = []
 
     def boot(self) -> None:
@@ -91,18 +162,18 @@ class Collector(Process):
         for request in self._requests:
             request.is_over = True
         self._requests = []
-        self._waiting: deque[_Waiting] = deque()
         connection = self._connect()
-        layout = Layout(partitions=self._settings.partitions, monotonic=self._slow)
-        self._appender = Appender(
+        layout = Layout(connection, partitions=self._settings.partitions, monotonic=self._slow)
+        appender = Appender(
             connection,
-            agree=lambda: layout.agree(connection),
+            ensure_layout=layout.ensure,
             backlog_limit_entries=self._settings.backlog_limit_entries,
             window_s=self._settings.dedupe_seconds,
             draw=self._wire.draw,
         )
+        self._queue = _Queue(self._wire, appender.send)
         for _ in range(SENDERS):
-            self.start(self._send_forever)
+            self.start(self._queue.send_forever)
 
     def receive(self, body: bytes, headers: dict[str, str]) -> Request:
         """Begin with a request."""
@@ -110,67 +181,6 @@ class Collector(Process):
         self._requests.append(request)
         self.start(lambda: self._answer(request))
         return request
-
-    def register(self, mark: Mark, arrival: float, deadline: float) -> float:
-        """Return when the first request under an idempotency key came; see ``GroupCommit``."""
-        registration = Registration(
-            mark,
-            arrival,
-            partitions=self._settings.partitions,
-            window_s=self._settings.dedupe_seconds,
-        )
-        try:
-            return cast("float", self._outcome_of(registration))
-        except StorageUnavailableError:
-            return arrival
-
-    def append(self, batch: Batch, deadline: float) -> None:
-        """Append a batch; when this returns, Redis has it; see ``GroupCommit``.
-
-        Raises:
-            MetricsError: If Redis does not have it, or may not.
-        """
-        try:
-            failures = cast("Failures", self._outcome_of(batch))
-        except StorageUnavailableError as error:
-            failures = dict.fromkeys(batch.columns, error)
-        failure = failure_of(batch, failures)
-        if failure is not None:
-            raise failure
-
-    def _outcome_of(self, item: Batch | Registration) -> object:
-        waiting = _Waiting(item)
-        self._waiting.append(waiting)
-        due = NEVER
-        if self._wire.faults.of_request(ANSWERED_LATE):
-            due = self._wire.scheduler.steps + self._wire.random.randrange(PATIENCE_STEPS_MAX)
-        self._wire.scheduler.wait_until(lambda: waiting.is_settled, due)
-        if not waiting.is_settled:
-            raise self._late(waiting)
-        if isinstance(waiting.outcome, Exception):
-            raise waiting.outcome
-        return waiting.outcome
-
-    def _late(self, waiting: _Waiting) -> StorageUnavailableError:
-        stored: Stored = "no" if isinstance(waiting.item, Registration) else "unknown"
-        if waiting in self._waiting:
-            self._waiting.remove(waiting)
-            stored = "no"
-        return StorageUnavailableError("Redis does not answer.", stored=stored)
-
-    def _send_forever(self) -> None:
-        while True:
-            self._wire.scheduler.wait_until(lambda: bool(self._waiting))
-            group = list(self._waiting)
-            self._waiting.clear()
-            outcomes: Sequence[object]
-            try:
-                outcomes = self._appender.send([waiting.item for waiting in group])
-            except Exception as error:  # noqa: BLE001  (each request raises it for itself)
-                outcomes = [error] * len(group)
-            for waiting, outcome in zip(group, outcomes, strict=True):
-                waiting.outcome = outcome
-                waiting.is_settled = True
 
     def _answer(self, request: Request) -> None:
         environ = {

@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Sequence
 from metrics.connection import Script
 from metrics.entry import Column
 from metrics.hours import Hour
-from metrics.keyspace import GROUP, Partition, partition_of
+from metrics.keyspace import GROUP, PartitionNames, partition_of
 from metrics.stream import Batch, Group
 from ops.lab.ledger import Ledger
 from ops.lab.simulation import spoilt
@@ -163,4 +163,4 @@ class Events:
         return self._random.randrange(self._partitions)
 
     def _stream(self) -> str:
-        return Partition(self._number()).stream
+        return PartitionNames(self._number()).stream

@@ -10,7 +10,7 @@ from redis.exceptions import OutOfMemoryError, ResponseError
 
 from metrics.connection import Script
 from metrics.errors import StorageUnavailableError, Stored
-from metrics.node import Argument, Command, Exchange, Node, Reply
+from metrics.node import Argument, Command, Node, Pipeline, Reply
 from metrics.stream import DRAWN_BITS
 from ops.lab.simulation.faults import (
     CRASH,
@@ -119,15 +119,15 @@ class SimulatedNode(Node):
         self._process = process
 
     @property
-    def is_well(self) -> bool:
+    def is_healthy(self) -> bool:
         """Always: a connection that broke is made anew at once."""
         return True
 
-    def begin(self, commands: Sequence[Command]) -> Exchange:
+    def pipeline(self, commands: Sequence[Command]) -> Pipeline:
         """Return an exchange, which sends the commands when it is entered."""
         return SimulatedExchange(self._wire, self._process, commands)
 
-    def inquire(self, *command: Argument) -> Reply:
+    def probe(self, *command: Argument) -> Reply:
         """Answer as a Redis does that is in no cluster, or not at all."""
         self._wire.scheduler.pause()
         if self._wire.faults.of_exchange():
@@ -138,7 +138,7 @@ class SimulatedNode(Node):
         """Do nothing: there are no connections."""
 
 
-class SimulatedExchange(Exchange):
+class SimulatedExchange(Pipeline):
     """Commands on their way: each may be done or not, and its reply seen or not."""
 
     def __init__(self, wire: Wire, process: Process, commands: Sequence[Command]) -> None:

@@ -9,7 +9,7 @@ from random import Random
 from metrics.errors import MetricsError
 from metrics.hours import Hour
 from metrics.keyspace import LAYOUT
-from metrics.layout import Layout
+from metrics.layout import fields_of
 from metrics.node import Command, Reply
 from metrics.settings import Settings
 from ops.lab.ledger import Difference, Expected, Ledger
@@ -161,7 +161,7 @@ class Schedule:
     def run(self) -> Outcome:
         """Let everything happen, and come to rest; return what came of it."""
         if self._random.random() < USED_SHARE:
-            fields = Layout(partitions=PARTITIONS).fields
+            fields = fields_of(PARTITIONS)
             self._storage.execute(("HSET", LAYOUT, *chain.from_iterable(fields.items())))
         for process in self._scheduler.processes:
             process.boot()

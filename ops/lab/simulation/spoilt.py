@@ -7,7 +7,7 @@ spoilt may be missing then.
 from collections.abc import Iterable
 
 from metrics.hours import Hour
-from metrics.keyspace import Partition, key_hour, partition_of
+from metrics.keyspace import PartitionNames, key_hour, partition_of
 from metrics.node import Command
 
 
@@ -28,5 +28,6 @@ def is_spoilt(name: str) -> bool:
 def commands(key: str, partition: int, hours: Iterable[Hour]) -> list[Command]:
     """Return what spoils the hashes of a key: they have a count that is none."""
     return [
-        ("HSET", Partition(partition).hour(key_hour(key, hour)), "count", "x") for hour in hours
+        ("HSET", PartitionNames(partition).hour(key_hour(key, hour)), "count", "x")
+        for hour in hours
     ]

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from random import Random
 from typing import ClassVar, Protocol
 
-from metrics.keyspace import Partition
+from metrics.keyspace import PartitionNames
 from metrics.node import Command, Reply
 
 PutBack = Callable[[int | None], None]
@@ -13,7 +13,7 @@ PutBack = Callable[[int | None], None]
 
 def prefix_of(partition: int | None) -> str:
     """Return how the names of a partition begin, or all names."""
-    return "" if partition is None else Partition(partition).stream.removesuffix("stream")
+    return "" if partition is None else PartitionNames(partition).stream.removesuffix("stream")
 
 
 class Storage(Protocol):

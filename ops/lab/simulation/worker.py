@@ -40,14 +40,14 @@ class Worker(Process):
         connection = Connection(
             Topology(SimulatedNode(self._wire, self), monotonic=self._monotonic)
         )
-        layout = Layout(partitions=self._settings.partitions, monotonic=self._slow)
+        layout = Layout(connection, partitions=self._settings.partitions, monotonic=self._slow)
         return Aggregator(
             Backlog(
                 connection,
                 consumer=self._consumer,
                 retention_days=self._settings.retention_days,
             ),
-            agree=lambda: layout.agree(connection),
+            ensure_layout=layout.ensure,
             partitions=self._settings.partitions,
             claim_s=self._settings.claim_seconds,
             now=self._monotonic,

@@ -5,7 +5,7 @@ from time import sleep
 
 import redis
 
-from metrics.keyspace import Partition
+from metrics.keyspace import PartitionNames
 
 LOOK_EVERY_S = 0.1
 
@@ -15,7 +15,7 @@ def oldest_entry_s(client: redis.Redis, partitions: int) -> float:
     pipeline = client.pipeline(transaction=False)
     pipeline.time()
     for number in range(partitions):
-        pipeline.xrange(Partition(number).stream, count=1)
+        pipeline.xrange(PartitionNames(number).stream, count=1)
     (seconds, microseconds), *firsts = pipeline.execute()
     now_ms = seconds * 1000 + microseconds / 1000
     ages_ms: list[float] = [now_ms - int(entry[0][0].split(b"-")[0]) for entry in firsts if entry]

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from metrics.connection import command
-from metrics.keyspace import Partition
+from metrics.keyspace import PartitionNames
 from ops.lab.bench.ingest.ours import Ours
 from ops.lab.bench.ingest.queries import write_hour
 from ops.lab.bench.ingest.workload import GOALS, Workload
@@ -89,7 +89,7 @@ def of_messages(ours: Ours, folder: Path) -> list[MessageSize]:
 
 
 def _streams(ours: Ours) -> int:
-    return sum(_usage(ours, Partition(number).stream) for number in range(ours.partitions))
+    return sum(_usage(ours, PartitionNames(number).stream) for number in range(ours.partitions))
 
 
 def _usage(ours: Ours, name: str) -> int:

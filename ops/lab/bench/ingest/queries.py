@@ -11,7 +11,7 @@ import numpy as np
 from metrics.aggregate import BUCKET_PREFIX, Aggregate
 from metrics.connection import command
 from metrics.hours import Hour
-from metrics.keyspace import Partition, key_hour, partition_of
+from metrics.keyspace import PartitionNames, key_hour, partition_of
 from ops.lab.bench.ingest.messages import response_times
 from ops.lab.bench.ingest.ours import Ours, path_of
 from ops.lab.bench.ingest.paced import Answered, Pace, Paced, get, post
@@ -78,7 +78,7 @@ def write_hour(ours: Ours, key: str, messages: int, sigma: float, hour: Hour | N
         The name of its hash.
     """
     hour = hour or Hour.of(time())
-    partition = Partition(partition_of(key, ours.partitions))
+    partition = PartitionNames(partition_of(key, ours.partitions))
     name = partition.hour(key_hour(key, hour))
     ours.connection.ask(command("HSET", name, *_hash_of(messages, sigma)))
     ours.connection.ask(command("ZADD", partition.keys, "GT", hour.digits, key))

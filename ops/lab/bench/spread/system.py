@@ -6,7 +6,7 @@ from typing import Self
 
 from metrics.books import Books, read_books
 from metrics.connection import Connection, done
-from metrics.keyspace import Partition
+from metrics.keyspace import PartitionNames
 from metrics.settings import Settings
 from ops.lab.bench.spread.masters import Masters
 from ops.lab.bench.spread.node_work import NodeWork
@@ -91,7 +91,7 @@ class System:
 
     def owners(self) -> list[ClusterNode]:
         """Return the node of each partition, in the order of their numbers."""
-        return [self.cluster.master_of(Partition(n).stream) for n in range(self.partitions)]
+        return [self.cluster.master_of(PartitionNames(n).stream) for n in range(self.partitions)]
 
     def work(self) -> list[NodeWork]:
         """Return what each node has done so far."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from time import time
 
 from metrics.connection import Connection, command, done
-from metrics.keyspace import Partition
+from metrics.keyspace import PartitionNames
 
 LOOK_EVERY_S = 0.2
 
@@ -31,7 +31,7 @@ def look_at(connection: Connection, partitions: int, now: Callable[[], float] = 
         partitions: How many there are.
         now: That clock, Unix seconds.
     """
-    names = [Partition(number).stream for number in range(partitions)]
+    names = [PartitionNames(number).stream for number in range(partitions)]
     replies = connection.execute(
         [
             *(command("XLEN", name) for name in names),

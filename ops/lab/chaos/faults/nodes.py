@@ -7,7 +7,7 @@ from time import sleep
 
 from redis.crc import key_slot
 
-from metrics.keyspace import Partition
+from metrics.keyspace import PartitionNames
 from ops.lab.chaos.six_nodes import NODES
 from ops.lab.waiting import wait_until
 from ops.local.cluster_node import ClusterNode
@@ -48,7 +48,7 @@ class Shards:
 
     def stream(self, random: Random) -> str:
         """Return the name of the stream of some partition."""
-        return Partition(random.choice(self.partitions)).stream
+        return PartitionNames(random.choice(self.partitions)).stream
 
     def wait_for_promotion(self, master: ClusterNode) -> None:
         """Wait until the nodes that are up know that a replica has the place of a master.

@@ -6,7 +6,7 @@ from random import Random
 from time import sleep
 
 from metrics.connection import command
-from metrics.keyspace import GROUP, Partition
+from metrics.keyspace import GROUP, PartitionNames
 from ops.lab.chaos.system import System
 from ops.lab.waiting import wait_until
 
@@ -43,7 +43,7 @@ class DestroyGroups:
         """Take the consumer groups of some partitions away."""
         numbers = random.sample(self.system.partitions, random.randint(1, GROUPS_MAX))
         for number in numbers:
-            stream = Partition(number).stream
+            stream = PartitionNames(number).stream
             self.system.connection.ask(command("XGROUP", "DESTROY", stream, GROUP, key=stream))
         wait_until(
             lambda: all(map(self._has_group, numbers)), GROUP_TIMEOUT_S, "workers create the groups"
@@ -51,7 +51,7 @@ class DestroyGroups:
         return f"groups of partitions {', '.join(map(str, sorted(numbers)))} destroyed"
 
     def _has_group(self, number: int) -> bool:
-        stream = Partition(number).stream
+        stream = PartitionNames(number).stream
         return bool(self.system.connection.ask(command("XINFO", "GROUPS", stream, key=stream)))
 
 

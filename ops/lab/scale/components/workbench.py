@@ -15,7 +15,7 @@ from metrics.backlog import Backlog
 from metrics.connection import Call, Connection, command
 from metrics.entry import Column, write_values
 from metrics.hours import Hour
-from metrics.keyspace import Partition, key_hour, partition_of
+from metrics.keyspace import PartitionNames, key_hour, partition_of
 from metrics.layout import Layout
 from metrics.node import Node, Reply
 from metrics.stream import Batch, Group, Mark, Registration
@@ -90,10 +90,10 @@ class Workbench:
         self._client = server.client()
         self._node = Node.at(server.url, timeout_s=_TIMEOUT_S, connections_max=PARTITIONS)
         self._connection = Connection.open(server.url, timeout_s=_TIMEOUT_S, connections_max=1)
-        Layout(partitions=PARTITIONS).agree(self._connection)
+        Layout(self._connection, partitions=PARTITIONS).ensure()
         self._aggregator = Aggregator(
             Backlog(self._connection, consumer="bench", retention_days=_RETENTION_DAYS),
-            agree=lambda: None,
+            ensure_layout=lambda: None,
             partitions=PARTITIONS,
             claim_s=3600,
         )
@@ -163,7 +163,7 @@ class Workbench:
             "max": aggregate.max,
             **{f"{BUCKET_PREFIX}{bucket}": n for bucket, n in aggregate.histogram},
         }
-        name = Partition(partition_of(key, PARTITIONS)).hour(key_hour(key, self._hour))
+        name = PartitionNames(partition_of(key, PARTITIONS)).hour(key_hour(key, self._hour))
         texts = [text for field, value in fields.items() for text in (field, repr(value))]
         self._connection.ask(command("HSET", name, *texts))
         return name
@@ -174,18 +174,20 @@ class Workbench:
 
     def streams_bytes(self) -> int:
         """Return the bytes that the streams of all partitions take."""
-        return sum(self.size_of(Partition(number).stream) for number in range(PARTITIONS))
+        return sum(self.size_of(PartitionNames(number).stream) for number in range(PARTITIONS))
 
     def backlog_entries(self) -> int:
         """Return how many entries wait in the streams of all partitions."""
-        return sum(self._client.xlen(Partition(number).stream) for number in range(PARTITIONS))
+        return sum(self._client.xlen(PartitionNames(number).stream) for number in range(PARTITIONS))
 
     def _execute_at_once(self, calls: Sequence[Call]) -> None:
         """Send each call on a connection of its own before the first reply is read."""
         with ExitStack() as stack:
-            exchanges = [stack.enter_context(self._node.begin([each.arguments])) for each in calls]
-            for exchange in exchanges:
-                _require_done(exchange.replies())
+            pipelines = [
+                stack.enter_context(self._node.pipeline([each.arguments])) for each in calls
+            ]
+            for pipeline in pipelines:
+                _require_done(pipeline.replies())
 
     def _batches(self, kind: Kind, partition: int) -> Iterator[Batch]:
         """Yield the batches of a call, and note how many buckets they will touch."""
