@@ -20,7 +20,7 @@ class Grant:
         prefixes: Beginnings of the keys that it covers.
     """
 
-    owner: str
+    token_id: str
     prefixes: tuple[str, ...]
 
     def covers(self, key: str) -> bool:

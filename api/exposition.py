@@ -23,7 +23,7 @@ from prometheus_client.metrics_core import CounterMetricFamily, Metric
 from prometheus_client.registry import CollectorRegistry
 
 
-class Answers:
+class RequestCounters:
     """Counts what a resource answers: a middleware of falcon, a collector of prometheus_client.
 
     Safe for greenlets: nothing here waits. Probes and scrapes do not count.
@@ -36,13 +36,13 @@ class Answers:
     """
 
     def __init__(
-        self, service: str, of: object, *, outcomes: Mapping[str, str] | None = None
+        self, service: str, resource: object, *, counters: Mapping[str, str] | None = None
     ) -> None:
         self._service = service
-        self._resource = of
+        self._resource = resource
         self._requests: Counter[int] = Counter()
-        self._outcomes = outcomes or {}
-        self._messages = dict.fromkeys(self._outcomes, 0)
+        self._counters = counters or {}
+        self._messages = dict.fromkeys(self._counters, 0)
 
     def process_response(
         self, req: falcon.Request, resp: falcon.Response, resource: object, req_succeeded: bool
@@ -51,16 +51,16 @@ class Answers:
         if resource is self._resource:
             self.count(resp.status_code, req.context)
 
-    def count(self, status: int, outcomes: object) -> None:
+    def count(self, status: int, counters: object) -> None:
         """Count an answer.
 
         Args:
             status: Its status.
-            outcomes: Has as attributes what became of its messages.
+            counters: Has as attributes what became of its messages.
         """
         self._requests[status] += 1
         for outcome in self._messages:
-            self._messages[outcome] += getattr(outcomes, outcome, 0)
+            self._messages[outcome] += getattr(counters, outcome, 0)
 
     def collect(self) -> Iterator[Metric]:
         """Yield the series."""
@@ -76,7 +76,7 @@ class Answers:
         for outcome, count in self._messages.items():
             messages = CounterMetricFamily(
                 f"metrics_{self._service}_messages_{outcome}",
-                f"{self._outcomes[outcome]}; repetitions count again.",
+                f"{self._counters[outcome]}; repetitions count again.",
                 labels=["process"],
             )
             messages.add_metric([process], count)
@@ -106,17 +106,19 @@ class Exposition:
         resp.content_type = CONTENT_TYPE_PLAIN_0_0_4
 
 
-def add_exposition(app: falcon.App[Any, Any], answers: Answers, more: Series | None = None) -> None:
+def add_exposition(
+    app: falcon.App[Any, Any], request_counters: RequestCounters, more: Series | None = None
+) -> None:
     """Let an app count its answers, and give it ``/metrics``.
 
     Args:
         app: Of one service.
-        answers: Counts its answers.
+        request_counters: Counts its answers.
         more: What else the service shows.
     """
     registry = CollectorRegistry()
-    registry.register(answers)
+    registry.register(request_counters)
     if more is not None:
         registry.register(more)
-    app.add_middleware(answers)
+    app.add_middleware(request_counters)
     app.add_route("/metrics", Exposition(registry))

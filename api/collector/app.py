@@ -12,18 +12,18 @@ import falcon
 import msgspec
 
 from api.access import EVERYTHING, Access, Grant
-from api.collector.batch_builder import Draft, shown_errors
+from api.collector.batch_builder import BatchBuilder, shown_errors
 from api.collector.bodies import read_body
-from api.collector.fast_path import FAILURE, Direct, WSGIApp
-from api.collector.fast_posts import PlainPosts
+from api.collector.fast_path import FAILURE, FastPath, WSGIApp
+from api.collector.fast_posts import FastPosts
 from api.collector.group_commit import GroupCommit
 from api.collector.inline_queue import InlineQueue
 from api.collector.node_queues import NodeQueues
-from api.collector.request_body import has_greenlets, mark_of, read_bytes
+from api.collector.request_body import has_greenlets, idempotency_key_of, read_bytes
 from api.collector.send_queue import SENDERS
-from api.collector.time_slices import Turns
+from api.collector.time_slices import TimeSlices
 from api.cross_site import add_cross_site
-from api.exposition import Answers, add_exposition
+from api.exposition import RequestCounters, add_exposition
 from api.health import add_health
 from api.problems import Problem, add_problems, unavailable
 from api.startup import load
@@ -33,14 +33,14 @@ from metrics.errors import PartlyStoredError
 from metrics.keyspace import partition_of
 from metrics.layout import Layout
 from metrics.settings import Settings
-from metrics.stream import Appender, Batch, Mark
+from metrics.stream import Appender, Batch, IdempotencyKey
 
 ANSWER_DEADLINE_S = 2.0
 """How long a request waits for Redis before it is answered 503."""
 
 REDIS_TIMEOUT_S = 1.5
 
-_OUTCOMES = {
+_MESSAGE_COUNTERS = {
     "accepted": "Messages that this process answered as accepted",
     "rejected": "Messages that this process answered as rejected",
     "dropped": "Messages that clients reported to this process as dropped",
@@ -77,10 +77,10 @@ class Messages:
         self._retention_days = retention_days
         self._body_max_bytes = body_max_bytes
         self._now = now
-        turns = Turns() if has_greenlets() else None
+        slices = TimeSlices() if has_greenlets() else None
         # Under threads the interpreter lets others go on by itself.
-        self._begin = turns.begin if turns else _nothing
-        self._breathe = turns.breathe if turns else _nothing
+        self._start_slice = slices.start if slices else _nothing
+        self._pause_if_due = slices.pause_if_due if slices else _nothing
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Append the messages of the body; answer 202 once Redis has them.
@@ -90,89 +90,91 @@ class Messages:
             MetricsError: If Redis is.
         """
         grant = self._access.grant(req)
-        body = read_bytes(req, self._body_max_bytes, self._breathe)
-        self._begin()
-        mark = mark_of(req, grant.owner, body)
-        post = _Post(req.content_type, body, grant, mark, req.context)
+        body = read_bytes(req, self._body_max_bytes, self._pause_if_due)
+        self._start_slice()
+        idempotency_key = idempotency_key_of(req, grant.token_id, body)
+        post = _Post(req.content_type, body, grant, idempotency_key, req.context)
         arrival = self._now()
-        draft = self._draft(post, arrival)
-        if post.mark is not None:
-            first = self._commit.register(post.mark, arrival, monotonic() + ANSWER_DEADLINE_S)
+        builder = self._builder(post, arrival)
+        if post.idempotency_key is not None:
+            first = self._commit.reserve(
+                post.idempotency_key, arrival, monotonic() + ANSWER_DEADLINE_S
+            )
             if first != arrival:
                 # Read as the first time: the same hours, the same messages good and bad.
                 arrival = first
-                draft = self._draft(post, arrival)
+                builder = self._builder(post, arrival)
         try:
             failure = req.env.get(FAILURE)
             if failure is not None:
                 raise failure
-            batch = Batch(draft.columns(self._partitions), post.mark)
+            batch = Batch(builder.columns(self._partitions), post.idempotency_key)
             # From here on, so that a body that took long to read still has its time for Redis.
             self._commit.append(batch, monotonic() + ANSWER_DEADLINE_S)
         except PartlyStoredError as error:
             raise self._partly_stored(post, arrival, error) from error
-        post.tell(draft)
-        answer: dict[str, object] = {"accepted": draft.accepted, "rejected": draft.rejected}
-        if draft.errors:
-            answer["errors"] = shown_errors(draft.errors)
+        post.count_messages(builder)
+        answer: dict[str, object] = {"accepted": builder.accepted, "rejected": builder.rejected}
+        if builder.errors:
+            answer["errors"] = shown_errors(builder.errors)
         resp.status = falcon.HTTP_202
         resp.data = msgspec.json.encode(answer)
 
-    def _draft(self, post: "_Post", arrival: float) -> Draft:
-        draft = self._read(post, arrival)
-        if draft.accepted or draft.reports:
-            return draft
-        post.tell(draft)
-        forbidden = draft.rejected > 0 and draft.forbidden == draft.rejected
+    def _builder(self, post: "_Post", arrival: float) -> BatchBuilder:
+        builder = self._read(post, arrival)
+        if builder.accepted or builder.reports:
+            return builder
+        post.count_messages(builder)
+        forbidden = builder.rejected > 0 and builder.forbidden == builder.rejected
         raise Problem(
             falcon.HTTP_403 if forbidden else falcon.HTTP_400,
-            draft.errors[0].detail if draft.errors else "The body has no messages.",
+            builder.errors[0].detail if builder.errors else "The body has no messages.",
             accepted=0,
-            rejected=draft.rejected,
-            errors=shown_errors(draft.errors),
+            rejected=builder.rejected,
+            errors=shown_errors(builder.errors),
         )
 
     def _partly_stored(self, post: "_Post", arrival: float, error: PartlyStoredError) -> Problem:
         """Return the answer that tells what is stored from what is not, loss reports included."""
         # Read once more, as it is rare: what is well keeps no index of each message.
-        draft = self._read(
+        builder = self._read(
             post, arrival, lambda key: partition_of(key, self._partitions) in error.partitions
         )
-        post.tell(draft)
-        again = "the same body under the same Idempotency-Key" if post.mark else "those"
-        good = draft.accepted + draft.reports + draft.left_out
+        post.count_messages(builder)
+        again = "the same body under the same Idempotency-Key" if post.idempotency_key else "those"
+        good = builder.accepted + builder.reports + builder.left_out
         return unavailable(
-            f"{draft.left_out} of {good} good messages and loss reports are not stored, "
+            f"{builder.left_out} of {good} good messages and loss reports are not stored, "
             f"or may not be: {error.public}. Send {again} again.",
             stored=error.stored,
-            accepted=draft.accepted,
-            rejected=draft.rejected,
-            retryable=draft.left_out,
-            errors=shown_errors(draft.errors),
+            accepted=builder.accepted,
+            rejected=builder.rejected,
+            retryable=builder.left_out,
+            errors=shown_errors(builder.errors),
         )
 
-    def draft(
+    def builder(
         self,
         arrival: float,
         may_write: Callable[[str], bool] = EVERYTHING.covers,
         is_left_out: Callable[[str], bool] | None = None,
-        breathe: Callable[[], None] = lambda: None,
-    ) -> Draft:
-        """Return the empty draft of a request; see there."""
-        return Draft(
+        pause_if_due: Callable[[], None] = lambda: None,
+    ) -> BatchBuilder:
+        """Return the empty builder of a request; see there."""
+        return BatchBuilder(
             arrival=arrival,
             retention_days=self._retention_days,
             may_write=may_write,
             is_left_out=is_left_out,
-            breathe=breathe,
+            pause_if_due=pause_if_due,
         )
 
     def _read(
         self, post: "_Post", arrival: float, is_left_out: Callable[[str], bool] | None = None
-    ) -> Draft:
-        draft = self.draft(arrival, post.grant.covers, is_left_out, self._breathe)
-        read_body(post.content_type, post.body, draft)
-        return draft
+    ) -> BatchBuilder:
+        builder = self.builder(arrival, post.grant.covers, is_left_out, self._pause_if_due)
+        read_body(post.content_type, post.body, builder)
+        return builder
 
 
 def _nothing() -> None:
@@ -185,13 +187,13 @@ class _Post(msgspec.Struct, frozen=True, gc=False):
     content_type: str | None
     body: bytes
     grant: Grant
-    mark: Mark | None
+    idempotency_key: IdempotencyKey | None
     context: Any
 
-    def tell(self, draft: Draft) -> None:
+    def count_messages(self, builder: BatchBuilder) -> None:
         """Say what became of its messages, for those who count."""
-        self.context.accepted, self.context.rejected = draft.accepted, draft.rejected
-        self.context.dropped = draft.dropped
+        self.context.accepted, self.context.rejected = builder.accepted, builder.rejected
+        self.context.dropped = builder.dropped
 
 
 def create_app(
@@ -239,21 +241,21 @@ def create_app(
     add_problems(app)
     add_cross_site(app, rules, settings)
     add_health(app, connection, layout)
-    answers = Answers("collector", of=messages, outcomes=_OUTCOMES)
-    add_exposition(app, answers)
+    request_counters = RequestCounters("collector", resource=messages, counters=_MESSAGE_COUNTERS)
+    add_exposition(app, request_counters)
     app.add_route("/messages", messages)
     if queues is None or not access.is_open:
         return app
-    posts = PlainPosts(
+    posts = FastPosts(
         queues,
         commit,
-        draft=messages.draft,
-        count=answers.count,
+        builder=messages.builder,
+        count=request_counters.count,
         partitions=settings.partitions,
         deadline_s=ANSWER_DEADLINE_S,
         now=now,
     )
-    return Direct(app, posts, body_max_bytes=settings.body_max_bytes, has_host=rules.has_host)
+    return FastPath(app, posts, body_max_bytes=settings.body_max_bytes, has_host=rules.has_host)
 
 
 def get_app() -> WSGIApp:

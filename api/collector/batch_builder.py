@@ -54,7 +54,7 @@ class _Values:
     weights: list[int] | None = None
 
 
-class Draft:
+class BatchBuilder:
     """Collects the messages and loss reports of a request in their order.
 
     Args:
@@ -63,7 +63,7 @@ class Draft:
         may_write: Tells whether the sender may write a key.
         is_left_out: Tells whether the messages of a key are not to be taken now; none, if
             not given.
-        breathe: Lets other requests go on; called again and again while there is much to do.
+        pause_if_due: Lets other requests go on; called again and again while there is much to do.
 
     Attributes:
         accepted: How many messages were good so far.
@@ -74,7 +74,7 @@ class Draft:
         left_out: How many of both were good and are not to be taken now.
         errors: What was wrong with the first of them.
         arrival_hour: The hour of those without a timestamp.
-        breathe: Lets other requests go on.
+        pause_if_due: Lets other requests go on.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class Draft:
         retention_days: int,
         may_write: Callable[[str], bool],
         is_left_out: Callable[[str], bool] | None = None,
-        breathe: Callable[[], None] = lambda: None,
+        pause_if_due: Callable[[], None] = lambda: None,
     ) -> None:
         self.accepted = 0
         self.reports = 0
@@ -98,8 +98,8 @@ class Draft:
         self._retention_days = retention_days
         self._may_write = may_write
         self._is_left_out = is_left_out
-        self.breathe = breathe
-        self._until_breath = WORK_MAX
+        self.pause_if_due = pause_if_due
+        self._until_pause = WORK_MAX
         self._columns: dict[tuple[str, Hour], _Values] = {}
         self._dropped: dict[tuple[str, Hour], int] = {}
         self._ready: Sequence[tuple[str, Column]] = ()
@@ -188,10 +188,10 @@ class Draft:
 
     def work(self, pieces: int = 1) -> None:
         """Count pieces of work, of some microseconds each; let others go on after many."""
-        self._until_breath -= pieces
-        if self._until_breath <= 0:
-            self._until_breath = WORK_MAX
-            self.breathe()
+        self._until_pause -= pieces
+        if self._until_pause <= 0:
+            self._until_pause = WORK_MAX
+            self.pause_if_due()
 
     def takes(self, key: str) -> bool:
         """Tell whether the messages of a key are taken."""
@@ -235,7 +235,7 @@ class Draft:
         for start in range(0, len(values), _VALUES_AT_ONCE):
             some = slice(start, start + _VALUES_AT_ONCE)
             texts.append(write_values(values[some], weights and weights[some]))
-            self.breathe()
+            self.pause_if_due()
         return ",".join(texts)
 
     def _values_of(self, key: str, hour: Hour) -> _Values:

@@ -1,4 +1,4 @@
-"""Request bodies, whatever their type: their messages go into a draft, one by one.
+"""Request bodies, whatever their type: their messages go into a batch builder, one by one.
 
 JSON may also hold loss reports, ``{"key":...,"dropped":17}``: how many messages a sender dropped.
 """
@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl
 import falcon
 
 from api.collector import fast_json, json_pieces
-from api.collector.batch_builder import Draft
+from api.collector.batch_builder import BatchBuilder
 from api.problems import Problem
 from metrics.errors import InvalidMessageError
 from metrics.message import check_key, parse_value, parse_weight, shown
@@ -51,75 +51,75 @@ class _UnknownFieldError(InvalidMessageError):
         )
 
 
-_Reader = Callable[[bytes, Draft], None]
+_Reader = Callable[[bytes, BatchBuilder], None]
 _FIELDS = {"key", "value", "timestamp", "values", "timestamps", "dropped"}
 _REPORT_FIELDS = {"key", "dropped", "timestamp"}
 _FORM_FIELDS = {"key", "value", "timestamp"}
 
 
-def read_body(content_type: str | None, body: bytes, draft: Draft) -> None:
-    """Put the messages of a body into a draft.
+def read_body(content_type: str | None, body: bytes, builder: BatchBuilder) -> None:
+    """Give the messages of a body to a batch builder.
 
     Args:
         content_type: As the request names it; None if it does not.
         body: The body, decompressed.
-        draft: Takes the good messages, and names the bad.
+        builder: Takes the good messages, and names the bad.
 
     Raises:
         falcon.HTTPBadRequest: If the body cannot be read as its type.
         Problem: If it has too many messages.
         falcon.HTTPUnsupportedMediaType: If its type is unknown.
     """
-    _reader_of(content_type)(body, draft)
+    _reader_of(content_type)(body, builder)
 
 
-def _read_json(body: bytes, draft: Draft) -> None:
+def _read_json(body: bytes, builder: BatchBuilder) -> None:
     _bound_size(body)
     body = body.strip()
-    draft.breathe()
-    if fast_json.read(body, draft):
-        _bound(draft.accepted + draft.reports)
+    builder.pause_if_due()
+    if fast_json.read(body, builder):
+        _bound(builder.accepted + builder.reports)
         return
-    draft.breathe()
+    builder.pause_if_due()
     messages = 0
-    for item, length in _items(body, draft):
-        draft.work(length // BYTES_PER_WORK)
+    for item, length in _items(body, builder):
+        builder.work(length // BYTES_PER_WORK)
         messages += _messages_in(item)
         _bound(messages)
-        _add_item(item, draft)
+        _add_item(item, builder)
 
 
-def _read_ndjson(body: bytes, draft: Draft) -> None:
+def _read_ndjson(body: bytes, builder: BatchBuilder) -> None:
     _bound_size(body)
     messages = 0
-    for line in _lines(body, b"\n", draft):
+    for line in _lines(body, b"\n", builder):
         try:
-            item = _loads_line(line, draft)
+            item = _loads_line(line, builder)
         except falcon.HTTPBadRequest as error:
-            draft.reject(str(error.description))
+            builder.reject(str(error.description))
         else:
             messages += _messages_in(item)
             _bound(messages)
-            _add_item(item, draft)
+            _add_item(item, builder)
 
 
-def _read_text(body: bytes, draft: Draft) -> None:
-    for line in _lines(_decode(body), "\n", draft):
+def _read_text(body: bytes, builder: BatchBuilder) -> None:
+    for line in _lines(_decode(body), "\n", builder):
         try:
             key, value, weight = _parse_line(line)
         except InvalidMessageError as error:
-            draft.reject(error)
+            builder.reject(error)
         else:
-            draft.add(key, value, weight=weight)
+            builder.add(key, value, weight=weight)
 
 
-def _read_form(body: bytes, draft: Draft) -> None:
+def _read_form(body: bytes, builder: BatchBuilder) -> None:
     if body.lstrip()[:1] in (b"{", b"["):
-        _read_json(body, draft)
+        _read_json(body, builder)
     elif b"=" not in body:
-        _read_text(body, draft)
+        _read_text(body, builder)
     else:
-        _add_form(_decode(body).strip(), draft)
+        _add_form(_decode(body).strip(), builder)
 
 
 _READERS: dict[str, _Reader] = {
@@ -147,7 +147,7 @@ def _reader_of(content_type: str | None) -> _Reader:
     return read
 
 
-def _add_form(text: str, draft: Draft) -> None:
+def _add_form(text: str, builder: BatchBuilder) -> None:
     if len(text) > LINE_LENGTH_MAX:
         raise falcon.HTTPBadRequest(
             description=f"A form may have at most {LINE_LENGTH_MAX} characters."
@@ -167,9 +167,9 @@ def _add_form(text: str, draft: Draft) -> None:
         if isinstance(timestamp, str) and re.fullmatch(r"\d+(\.\d+)?", timestamp, re.ASCII):
             timestamp = float(timestamp)
     except InvalidMessageError as error:
-        draft.reject(error)
+        builder.reject(error)
     else:
-        draft.add(fields["key"], value, timestamp)
+        builder.add(fields["key"], value, timestamp)
 
 
 def _parse_line(line: str) -> tuple[str, float, int]:
@@ -189,74 +189,74 @@ def _parse_line(line: str) -> tuple[str, float, int]:
     return timing["key"], parse_value(timing["value"]), weight
 
 
-def _add_item(item: object, draft: Draft) -> None:
+def _add_item(item: object, builder: BatchBuilder) -> None:
     """Add what one JSON object or pair holds: a message, a column of them, or a loss report."""
     if isinstance(item, list) and len(item) == 2:
-        draft.add(item[0], item[1])
+        builder.add(item[0], item[1])
     elif not isinstance(item, dict):
-        draft.reject(
+        builder.reject(
             InvalidMessageError(
                 'a message must be {"key":...,"value":...} or a pair ["key",value]', got=item
             )
         )
     elif unknown := next((name for name in item if name not in _FIELDS), None):
-        draft.reject(_UnknownFieldError(unknown), _messages_in(item))
+        builder.reject(_UnknownFieldError(unknown), _messages_in(item))
     elif "dropped" in item:
-        _add_report(item, draft)
+        _add_report(item, builder)
     elif "values" in item:
-        _add_column(item, draft)
+        _add_column(item, builder)
     else:
-        _add_message(item, draft)
+        _add_message(item, builder)
 
 
-def _add_message(item: dict[str, object], draft: Draft) -> None:
+def _add_message(item: dict[str, object], builder: BatchBuilder) -> None:
     if "timestamps" in item:
-        draft.reject("timestamps stand beside values; beside value it is timestamp")
+        builder.reject("timestamps stand beside values; beside value it is timestamp")
     elif "key" not in item or "value" not in item:
-        draft.reject(f"a message must have {'value' if 'key' in item else 'key'}")
+        builder.reject(f"a message must have {'value' if 'key' in item else 'key'}")
     elif "timestamp" in item and item["timestamp"] is None:
-        draft.reject("timestamp must not be null; leave it out")
+        builder.reject("timestamp must not be null; leave it out")
     else:
-        draft.add(item["key"], item["value"], item.get("timestamp"))
+        builder.add(item["key"], item["value"], item.get("timestamp"))
 
 
-def _add_report(item: dict[str, object], draft: Draft) -> None:
+def _add_report(item: dict[str, object], builder: BatchBuilder) -> None:
     if item.keys() - _REPORT_FIELDS:
-        draft.reject("dropped stands beside key and timestamp only")
+        builder.reject("dropped stands beside key and timestamp only")
     elif "key" not in item:
-        draft.reject("a loss report must have key")
+        builder.reject("a loss report must have key")
     elif "timestamp" in item and item["timestamp"] is None:
-        draft.reject("timestamp must not be null; leave it out")
+        builder.reject("timestamp must not be null; leave it out")
     else:
-        draft.add_report(item["key"], item["dropped"], item.get("timestamp"))
+        builder.add_report(item["key"], item["dropped"], item.get("timestamp"))
 
 
-def _add_column(item: dict[str, object], draft: Draft) -> None:
+def _add_column(item: dict[str, object], builder: BatchBuilder) -> None:
     values = item["values"]
     if not isinstance(values, list):
-        draft.reject(InvalidMessageError("values must be an array of numbers", got=values))
+        builder.reject(InvalidMessageError("values must be an array of numbers", got=values))
         return
     timestamps = item.get("timestamps")
     if "value" in item or ("timestamp" in item and "timestamps" in item):
-        draft.reject("values stand beside key and timestamps only", len(values))
+        builder.reject("values stand beside key and timestamps only", len(values))
         return
     if "timestamps" in item:
         if not isinstance(timestamps, list) or len(timestamps) != len(values):
-            draft.reject("timestamps must be an array as long as values", max(len(values), 1))
+            builder.reject("timestamps must be an array as long as values", max(len(values), 1))
             return
         if None in timestamps:
-            draft.reject("timestamps must not be null", len(values))
+            builder.reject("timestamps must not be null", len(values))
             return
     try:
         # Once for all: what is wrong with either would have to be told again for each value.
         key, timestamp = check_key(item.get("key")), item.get("timestamp")
-        time = None if timestamp is None else draft.times.check(timestamp)
+        time = None if timestamp is None else builder.times.check(timestamp)
     except InvalidMessageError as error:
-        draft.reject(error, len(values))
+        builder.reject(error, len(values))
         return
     times: Iterable[object] = timestamps if isinstance(timestamps, list) else repeat(time)
     for value, own in zip(values, times, strict=False):
-        draft.add(key, value, own)
+        builder.add(key, value, own)
 
 
 def _bound_size(body: bytes) -> None:
@@ -286,7 +286,7 @@ def _is_pair(content: list[object]) -> bool:
     return len(content) == 2 and isinstance(content[0], str)
 
 
-def _items(body: bytes, draft: Draft) -> Iterator[tuple[object, int]]:
+def _items(body: bytes, builder: BatchBuilder) -> Iterator[tuple[object, int]]:
     """Yield what a JSON body holds, each with its length: the items of an array one by one.
 
     Raises:
@@ -298,21 +298,21 @@ def _items(body: bytes, draft: Draft) -> Iterator[tuple[object, int]]:
             yield item, 0
         return
     try:
-        yield from json_pieces.items(body, draft.breathe)
+        yield from json_pieces.items(body, builder.pause_if_due)
     except json_pieces.NotJsonError as error:
         raise falcon.HTTPBadRequest(description=f"The body is not JSON: {error}") from error
 
 
-def _loads_line(line: bytes, draft: Draft) -> object:
+def _loads_line(line: bytes, builder: BatchBuilder) -> object:
     if len(line) <= json_pieces.PIECE_BYTES:
         return _loads(line, "line")
     try:
-        return json_pieces.column(line, draft.breathe)
+        return json_pieces.column(line, builder.pause_if_due)
     except json_pieces.NotJsonError as error:
         raise falcon.HTTPBadRequest(description=f"The line is not JSON: {error}") from error
 
 
-def _lines(body: AnyStr, newline: AnyStr, draft: Draft) -> Iterator[AnyStr]:
+def _lines(body: AnyStr, newline: AnyStr, builder: BatchBuilder) -> Iterator[AnyStr]:
     """Yield the lines of a body that are not empty.
 
     Raises:
@@ -321,7 +321,7 @@ def _lines(body: AnyStr, newline: AnyStr, draft: Draft) -> Iterator[AnyStr]:
     body = body.rstrip()
     _bound(body.count(newline) + 1)
     for line in body.split(newline):
-        draft.work(1 + len(line) // BYTES_PER_WORK)
+        builder.work(1 + len(line) // BYTES_PER_WORK)
         stripped = line.strip()
         if stripped:
             yield stripped

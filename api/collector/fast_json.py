@@ -1,4 +1,4 @@
-"""The fast way for the plain JSON bodies that nearly all clients send.
+"""The fast path for the plain JSON bodies that nearly all clients send.
 
 Decoded straight into their shape, grouped by key-hour, and checked a column at a time. The text of
 a column is passed on as it is, where an entry may have it so. Whatever is not plain, or not good,
@@ -15,7 +15,7 @@ from typing import Annotated
 import msgspec
 from msgspec import UNSET, Meta, Raw, UnsetType
 
-from api.collector.batch_builder import Draft
+from api.collector.batch_builder import BatchBuilder
 from metrics.entry import Column, is_column_text, write_values
 from metrics.errors import InvalidMessageError
 from metrics.hours import SECONDS_PER_HOUR, Hour
@@ -65,26 +65,26 @@ _decode_item = msgspec.json.Decoder(_Item).decode
 _decode_values = msgspec.json.Decoder(list[_Value]).decode
 
 
-def read(body: bytes, draft: Draft) -> bool:
-    """Put what a JSON body holds into a draft, if it is plain and all of it is good.
+def read(body: bytes, builder: BatchBuilder) -> bool:
+    """Give what a JSON body holds to a batch builder, if it is plain and all of it is good.
 
     Returns:
-        Whether it was done; otherwise the draft is as it was.
+        Whether it was done; otherwise the builder is as it was.
     """
-    plain = _Plain(draft)
+    plain = _Plain(builder)
     try:
-        for piece in _pieces(body, draft.breathe):
+        for piece in _pieces(body, builder.pause_if_due):
             plain.read(piece)
         plain.end()
     except (msgspec.DecodeError, UnicodeDecodeError, InvalidMessageError, _NotPlainError):
         return False
-    draft.add_ready(plain.columns)
+    builder.add_ready(plain.columns)
     for report in plain.reports:
-        draft.add_report(*report)
+        builder.add_report(*report)
     return True
 
 
-def _pieces(body: bytes, breathe: Callable[[], None]) -> Iterator[bytes]:
+def _pieces(body: bytes, pause_if_due: Callable[[], None]) -> Iterator[bytes]:
     """Yield a long array as several; whatever else, as it is.
 
     Cut between two objects that are no items of it, or within a text, neither piece is JSON.
@@ -94,7 +94,7 @@ def _pieces(body: bytes, breathe: Callable[[], None]) -> Iterator[bytes]:
         while cut := _BETWEEN_OBJECTS.search(body, start + PIECE_BYTES):
             comma = cut.start(1)
             yield b"%b%b]" % (b"[" if start else b"", body[start:comma])
-            breathe()
+            pause_if_due()
             start = comma + 1
     yield b"[%b" % body[start:] if start else body
 
@@ -131,17 +131,17 @@ def read_singles(
 
 
 class _Plain:
-    """What was read of a plain body: it goes into the draft once all of it is found good.
+    """What was read of a plain body: the builder gets it once all of it is found good.
 
     Attributes:
         columns: Its messages, each column with its key.
-        reports: Its loss reports, as ``Draft.add_report`` takes them.
+        reports: Its loss reports, as ``BatchBuilder.add_report`` takes them.
     """
 
-    __slots__ = ("_by_key", "_draft", "columns", "reports")
+    __slots__ = ("_builder", "_by_key", "columns", "reports")
 
-    def __init__(self, draft: Draft) -> None:
-        self._draft = draft
+    def __init__(self, builder: BatchBuilder) -> None:
+        self._builder = builder
         self._by_key: dict[str, list[float]] = {}
         self.columns: list[tuple[str, Column]] = []
         self.reports: list[tuple[str, int, int | None]] = []
@@ -164,9 +164,9 @@ class _Plain:
                 self._take(_decode_item(body))
             else:
                 row = _decode_row(body)
-                self._take_values(row.key, [row.value], self._draft.arrival_hour)
+                self._take_values(row.key, [row.value], self._builder.arrival_hour)
         except msgspec.ValidationError:
-            self._draft.breathe()
+            self._builder.pause_if_due()
             for item in _decode_items(body) if is_array else [_decode_item(body)]:
                 self._take(item)
 
@@ -178,8 +178,8 @@ class _Plain:
             _NotPlainError: If something is not good.
             Problem: If there are too many keys.
         """
-        self._draft.bound_key_hours(len(self._by_key))
-        hour = self._draft.arrival_hour
+        self._builder.bound_key_hours(len(self._by_key))
+        hour = self._builder.arrival_hour
         for key, values in self._by_key.items():
             self._take_values(key, values, hour)
         if self.reports:
@@ -195,8 +195,8 @@ class _Plain:
 
     def _take(self, item: _Item) -> None:
         """Take a message without a timestamp, a column, or a loss report."""
-        self._draft.work()
-        hour = self._draft.arrival_hour
+        self._builder.work()
+        hour = self._builder.arrival_hour
         match item.value, item.values, item.timestamps, item.dropped, item.timestamp:
             case UnsetType(), Raw() as raw, UnsetType(), UnsetType(), UnsetType():
                 self._take_column(item.key, bytes(raw), hour)
@@ -230,7 +230,7 @@ class _Plain:
             return _decode_values(raw)
         if raw[:1] != b"[":
             raise _NotPlainError
-        self._draft.breathe()
+        self._builder.pause_if_due()
         values: list[float] = []
         start, end = 1, len(raw) - 1
         while start < end:
@@ -238,12 +238,12 @@ class _Plain:
             comma = raw.find(b",", start + PIECE_BYTES, end)
             stop = end if comma < 0 else comma
             values += _decode_values(b"[%b]" % raw[start:stop])
-            self._draft.breathe()
+            self._builder.pause_if_due()
             start = stop + 1
         return values
 
     def _take_by_hour(self, key: str, raw: bytes, timestamps: Sequence[int]) -> None:
-        times = self._draft.times
+        times = self._builder.times
         if not timestamps:
             raise _NotPlainError
         first, last = (Hour.of(times.check(end(timestamps))) for end in (min, max))
@@ -259,24 +259,24 @@ class _Plain:
         while pairs := list(islice(both, TIMES_AT_ONCE)):
             for value, timestamp in pairs:
                 found.setdefault(timestamp // SECONDS_PER_HOUR, []).append(value)
-            self._draft.breathe()
+            self._builder.pause_if_due()
         for number, some in found.items():
             self._take_values(key, some, Hour(number))
 
     def _named(self, key: str, hour: Hour) -> str:
         """Return how a key-hour is written, if messages of the key are taken."""
-        self._draft.work()
-        self._draft.bound_key_hours(len(self.columns) + 1)
-        if not self._draft.takes(key):
+        self._builder.work()
+        self._builder.bound_key_hours(len(self.columns) + 1)
+        if not self._builder.takes(key):
             raise _NotPlainError
         return _written(key, hour.number)
 
     def _check_reports(self) -> None:
         for key, dropped, timestamp in self.reports:
-            self._named(key, self._draft.arrival_hour)
+            self._named(key, self._builder.arrival_hour)
             check_dropped(dropped)
             if timestamp is not None:
-                self._draft.times.check(timestamp)
+                self._builder.times.check(timestamp)
         if sum(dropped for _, dropped, _ in self.reports) > DROPPED_MAX:
             raise _NotPlainError
 

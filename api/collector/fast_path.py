@@ -1,8 +1,8 @@
-"""The direct way: the plainest request of all is answered without Falcon around it.
+"""The fast path: the plainest request of all is answered without Falcon around it.
 
 Most requests of apps that send their messages one by one are the same: JSON, all of it there, no
 token to check, no repetition to recognise. This knows only how such a request goes well. Whatever
-is different, or goes wrong, is left to Falcon's way, which can say what it is; so an answer here is
+is different, or goes wrong, is left to Falcon, which can say what it is; so an answer here is
 the one that would be given there, to the byte.
 """
 
@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterable
 from io import BytesIO
 from typing import Any
 
-from api.collector.fast_posts import Outcome, PlainPosts
+from api.collector.fast_posts import FastPosts, Outcome
 
 FAILURE = "shortcut.note"
-"""In an environ: what ``PlainPosts.take`` returned, if it was asked already and had no answer."""
+"""In an environ: what ``FastPosts.take`` returned, if it was asked already and had no answer."""
 
 BODY_BYTES_MAX = 131_072
 """How long a body may be here: not so long that its messages would have to be counted first."""
@@ -29,13 +29,13 @@ _ELSEWHERE = {
 }
 
 
-class Direct:
-    """The collector as a WSGI app, with the direct way in front of Falcon's.
+class FastPath:
+    """The collector as a WSGI app, with the fast path in front of Falcon.
 
     It is for a collector that asks for no token, where each request has a greenlet.
 
     Args:
-        app: Falcon's way.
+        app: Falcon's.
         posts: Takes what is plain.
         body_max_bytes: How long a body may be.
         has_host: Tells whether a Host header names this service.
@@ -44,7 +44,7 @@ class Direct:
     def __init__(
         self,
         app: WSGIApp,
-        posts: PlainPosts,
+        posts: FastPosts,
         *,
         body_max_bytes: int,
         has_host: Callable[[str | None], bool],

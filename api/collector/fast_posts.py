@@ -13,7 +13,7 @@ import gevent
 import msgspec
 
 from api.collector import fast_json
-from api.collector.batch_builder import Draft
+from api.collector.batch_builder import BatchBuilder
 from api.collector.group_commit import GroupCommit
 from api.collector.node_queues import NodeQueues
 from api.collector.send_queue import PendingAppend
@@ -44,7 +44,7 @@ class _Taken(msgspec.Struct, frozen=True):
 _ONE = _Taken(1)
 
 
-class PlainPosts:
+class FastPosts:
     """Takes bodies of requests that have nothing else to be looked at.
 
     Each request has a greenlet, which waits here.
@@ -52,7 +52,7 @@ class PlainPosts:
     Args:
         queues: Where what was read waits for Redis.
         commit: Appends what is on several nodes.
-        draft: Makes the draft of a request that came at a time, in Unix seconds.
+        builder: Returns the builder of a request that came at a time, in Unix seconds.
         count: Counts each answer that is given here, by its status and by what became of its
             messages.
         partitions: How many partitions there are.
@@ -65,7 +65,7 @@ class PlainPosts:
         queues: NodeQueues,
         commit: GroupCommit,
         *,
-        draft: Callable[[float], Draft],
+        builder: Callable[[float], BatchBuilder],
         count: Callable[[int, object], None],
         partitions: int,
         deadline_s: float,
@@ -73,7 +73,7 @@ class PlainPosts:
     ) -> None:
         self._queues = queues
         self._commit = commit
-        self._draft = draft
+        self._builder = builder
         self._count = count
         self._partitions = partitions
         self._deadline_s = deadline_s
@@ -87,27 +87,27 @@ class PlainPosts:
         Args:
             body: JSON, all of it.
         """
-        waiting: PendingAppend[Any] = PendingAppend(None, 0, monotonic() + self._deadline_s)
-        self._unread.append((body, waiting))
+        pending: PendingAppend[Any] = PendingAppend(None, 0, monotonic() + self._deadline_s)
+        self._unread.append((body, pending))
         if len(self._unread) == 1:
             # It runs when those that can run now have run, so that it finds their bodies too.
             self._loop.run_callback(self._read)
-        failures = waiting.get()
-        if failures == {} and isinstance(waiting.item, SingleMessage):
+        failures = pending.get()
+        if failures == {} and isinstance(pending.item, SingleMessage):
             self._count(202, _ONE)
             return _ONE_ACCEPTED
         if failures is None or isinstance(failures, MetricsError):
             return failures
         if isinstance(failures, Exception):
             raise failures
-        return self._outcome(waiting, failures)
+        return self._outcome(pending, failures)
 
-    def _outcome(self, waiting: PendingAppend[Any], failures: Any) -> Outcome:  # noqa: ANN401
-        item = waiting.item
+    def _outcome(self, pending: PendingAppend[Any], failures: Any) -> Outcome:  # noqa: ANN401
+        item = pending.item
         batch = Batch({item.partition: []}) if isinstance(item, SingleMessage) else item
         if failures is _ON_SEVERAL_NODES:
             try:
-                self._commit.append(batch, waiting.deadline)
+                self._commit.append(batch, pending.deadline)
             except MetricsError as error:
                 return error
         elif failures:
@@ -123,11 +123,11 @@ class PlainPosts:
             items = self._items([body for body, _ in unread])
         except Exception as error:  # noqa: BLE001  (each request raises it for itself)
             items = [error] * len(unread)
-        for (_, waiting), item in zip(unread, items, strict=True):
+        for (_, pending), item in zip(unread, items, strict=True):
             if isinstance(item, SingleMessage | Batch):
-                self._put(waiting, item)
+                self._put(pending, item)
             else:
-                waiting.switch(item)
+                pending.switch(item)
 
     def _next_to_read(self) -> list[tuple[bytes, PendingAppend[Any]]]:
         """Return what is read in this turn of the event loop; the rest comes in the next."""
@@ -152,18 +152,18 @@ class PlainPosts:
         return [singles.get(i) or self._batch(body, arrival) for i, body in enumerate(bodies)]
 
     def _batch(self, body: bytes, arrival: float) -> Batch | None:
-        draft = self._draft(arrival)
-        if not fast_json.read(body, draft) or not draft.accepted:
+        builder = self._builder(arrival)
+        if not fast_json.read(body, builder) or not builder.accepted:
             return None
-        return Batch(draft.columns(self._partitions))
+        return Batch(builder.columns(self._partitions))
 
-    def _put(self, waiting: PendingAppend[Any], item: SingleMessage | Batch) -> None:
-        waiting.item = item
+    def _put(self, pending: PendingAppend[Any], item: SingleMessage | Batch) -> None:
+        pending.item = item
         try:
-            if not self._queues.put(waiting):
-                waiting.switch(_ON_SEVERAL_NODES)
+            if not self._queues.put(pending):
+                pending.switch(_ON_SEVERAL_NODES)
         except StorageUnavailableError as error:
-            waiting.switch(error)
+            pending.switch(error)
 
 
 _ON_SEVERAL_NODES = object()

@@ -10,10 +10,10 @@ from typing import Protocol, cast
 
 from metrics.entry import Column
 from metrics.errors import StorageUnavailableError
-from metrics.stream import Batch, Failures, Item, Mark, Registration, failure_of
+from metrics.stream import Batch, Failures, IdempotencyKey, Item, Reservation, failure_of
 
-REGISTER_S = 0.5
-"""How long a registration may take. A request goes on without one: its home may be away alone."""
+RESERVE_S = 0.5
+"""How long a reservation may take. A request goes on without one: its node may be away alone."""
 
 
 class Pending(Protocol):
@@ -57,27 +57,27 @@ class GroupCommit:
         self._partitions = partitions
         self._window_s = window_s
 
-    def register(self, mark: Mark, arrival: float, deadline: float) -> float:
+    def reserve(self, idempotency_key: IdempotencyKey, arrival: float, deadline: float) -> float:
         """Return when the first request under an idempotency key came, in Unix seconds.
 
-        It is this one's arrival if the home of the key cannot be asked: each partition has marks
-        of its own, so that its messages count once even so.
+        It is this one's arrival if the key's home partition cannot be asked: each partition keeps
+        fingerprints of its own, so that its messages count once even so.
 
         Args:
-            mark: The batch's.
+            idempotency_key: The batch's.
             arrival: When this request came, in Unix seconds.
             deadline: Until when to wait, on the monotonic clock.
 
         Raises:
             IdempotencyConflictError: If it had another body.
         """
-        registration = Registration(
-            mark, arrival, partitions=self._partitions, window_s=self._window_s
+        reservation = Reservation(
+            idempotency_key, arrival, partitions=self._partitions, window_s=self._window_s
         )
-        deadline = min(deadline, monotonic() + REGISTER_S)
+        deadline = min(deadline, monotonic() + RESERVE_S)
         try:
-            queue = self._queue_of(registration.home)
-            return cast("float", queue.submit(registration, 0, deadline).result())
+            queue = self._queue_of(reservation.home_partition)
+            return cast("float", queue.submit(reservation, 0, deadline).result())
         except StorageUnavailableError:
             return arrival
 
@@ -117,4 +117,6 @@ class GroupCommit:
             by_queue.setdefault(self._queue_of(partition), {})[partition] = columns
         if len(by_queue) == 1:
             return [(queue, batch) for queue in by_queue]
-        return [(queue, Batch(columns, batch.mark)) for queue, columns in by_queue.items()]
+        return [
+            (queue, Batch(columns, batch.idempotency_key)) for queue, columns in by_queue.items()
+        ]

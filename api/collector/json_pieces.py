@@ -49,12 +49,12 @@ def is_short(text: bytes) -> bool:
     return len(text) <= WHOLE_BYTES_MAX and brackets_in(text) <= WHOLE_BRACKETS_MAX
 
 
-def items(text: bytes, breathe: Callable[[], None]) -> Iterator[tuple[object, int]]:
+def items(text: bytes, pause_if_due: Callable[[], None]) -> Iterator[tuple[object, int]]:
     """Yield the items of a long JSON array, or the one thing that the text holds.
 
     Args:
         text: UTF-8.
-        breathe: Lets others go on.
+        pause_if_due: Lets others go on.
 
     Yields:
         Each item and its length in bytes.
@@ -67,10 +67,10 @@ def items(text: bytes, breathe: Callable[[], None]) -> Iterator[tuple[object, in
         if len(raw) <= PIECE_BYTES:
             yield _loads(bytes(raw)), len(raw)
         else:
-            yield column(bytes(raw), breathe), PIECE_BYTES
+            yield column(bytes(raw), pause_if_due), PIECE_BYTES
 
 
-def column(text: bytes, breathe: Callable[[], None]) -> dict[str, object]:
+def column(text: bytes, pause_if_due: Callable[[], None]) -> dict[str, object]:
     """Return a column as an object of JSON.
 
     Raises:
@@ -83,22 +83,26 @@ def column(text: bytes, breathe: Callable[[], None]) -> dict[str, object]:
             f"what is longer than {PIECE_BYTES} bytes must be a column, "
             f'{{"key":...,"values":[...]}}, without anything else: {error}'
         ) from error
-    breathe()
+    pause_if_due()
     fields = {"key": decoded.key, "timestamp": decoded.timestamp}
     long = {"values": decoded.values, "timestamps": decoded.timestamps}
     return {
         **{name: _loads(_bounded(raw)) for name, raw in fields.items() if isinstance(raw, Raw)},
-        **{name: _array(bytes(raw), breathe) for name, raw in long.items() if isinstance(raw, Raw)},
+        **{
+            name: _array(bytes(raw), pause_if_due)
+            for name, raw in long.items()
+            if isinstance(raw, Raw)
+        },
     }
 
 
-def _array(text: bytes, breathe: Callable[[], None]) -> object:
+def _array(text: bytes, pause_if_due: Callable[[], None]) -> object:
     """Return an array that may be long, decoded; or something else that is short."""
     if text[:1] != b"[":
         return _loads(_bounded(text))
     found: list[object] = []
     for some in _pieces(_raw_items(text)):
-        breathe()
+        pause_if_due()
         found += cast("list[object]", _loads(b"[%b]" % b",".join(some)))
     return found
 

@@ -6,7 +6,7 @@ from api.collector.send_queue import PendingAppend, SendQueue
 from metrics.connection import Connection
 from metrics.errors import Stored
 from metrics.keyspace import PartitionNames
-from metrics.stream import Batch, Item, Registration, SingleMessage
+from metrics.stream import Batch, Item, Reservation, SingleMessage
 
 SINGLE_LENGTH = 16
 """How much text a single message becomes, about."""
@@ -67,4 +67,4 @@ class NodeQueues:
 
 
 def _stored_when_late(item: Item) -> Stored:
-    return "no" if isinstance(item, Registration) else "unknown"
+    return "no" if isinstance(item, Reservation) else "unknown"

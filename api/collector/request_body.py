@@ -11,7 +11,7 @@ import gevent
 from gevent import monkey
 
 from api.problems import Problem
-from metrics.stream import Mark
+from metrics.stream import IdempotencyKey
 
 BODY_DEADLINE_S = 10.0
 """How long a body may take to come: a gevent worker has no deadline of its own."""
@@ -27,13 +27,13 @@ def has_greenlets() -> bool:
     return bool(monkey.is_module_patched("socket"))
 
 
-def read_bytes(req: falcon.Request, bytes_max: int, breathe: Callable[[], None]) -> bytes:
+def read_bytes(req: falcon.Request, bytes_max: int, pause_if_due: Callable[[], None]) -> bytes:
     """Return the body of a request, decompressed.
 
     Args:
         req: The request.
         bytes_max: How long it may be, before and after decompression.
-        breathe: Lets other requests go on.
+        pause_if_due: Lets other requests go on.
 
     Raises:
         falcon.HTTPError: If it is too long, too slow, cut short, or not compressed as it says.
@@ -55,15 +55,15 @@ def read_bytes(req: falcon.Request, bytes_max: int, breathe: Callable[[], None])
         raise Problem(
             falcon.HTTP_408, f"The body did not come within {BODY_DEADLINE_S:.0f} seconds."
         ) from None
-    return _gunzip(body, bytes_max, breathe) if encoding == "gzip" else body
+    return _gunzip(body, bytes_max, pause_if_due) if encoding == "gzip" else body
 
 
-def mark_of(req: falcon.Request, owner: str, body: bytes) -> Mark | None:
+def idempotency_key_of(req: falcon.Request, token_id: str, body: bytes) -> IdempotencyKey | None:
     """Return what makes a repetition of the request recognisable; None if it has no key for that.
 
     Args:
         req: The request.
-        owner: Tells one token's requests from another's; empty if there are no tokens.
+        token_id: Tells one token's requests from another's; empty if there are no tokens.
         body: Its body, decompressed.
 
     Raises:
@@ -76,8 +76,8 @@ def mark_of(req: falcon.Request, owner: str, body: bytes) -> Mark | None:
         raise falcon.HTTPBadRequest(
             description="Idempotency-Key must be 1 to 128 printable ASCII characters."
         )
-    digest = hashlib.blake2b(body, digest_size=16).hexdigest()
-    return Mark(key, digest, owner)
+    body_digest = hashlib.blake2b(body, digest_size=16).hexdigest()
+    return IdempotencyKey(key, body_digest, token_id)
 
 
 def _read(req: falcon.Request, bytes_max: int) -> bytes:
@@ -102,7 +102,7 @@ def _read(req: falcon.Request, bytes_max: int) -> bytes:
     return body
 
 
-def _gunzip(body: bytes, bytes_max: int, breathe: Callable[[], None]) -> bytes:
+def _gunzip(body: bytes, bytes_max: int, pause_if_due: Callable[[], None]) -> bytes:
     inflater = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
     content = bytearray()
     compressed = body
@@ -112,7 +112,7 @@ def _gunzip(body: bytes, bytes_max: int, breathe: Callable[[], None]) -> bytes:
             compressed = inflater.unconsumed_tail
             if len(content) > bytes_max:
                 raise _too_large(bytes_max)
-            breathe()
+            pause_if_due()
     except zlib.error as error:
         raise falcon.HTTPBadRequest(description=f"The body is not gzip: {error}") from error
     if not inflater.eof or inflater.unused_data:

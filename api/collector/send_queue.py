@@ -111,20 +111,20 @@ class SendQueue(Generic[Item]):
         Raises:
             StorageUnavailableError: If the queue is too long.
         """
-        waiting = PendingAppend(item, length, deadline)
-        self.put(waiting)
-        return waiting
+        pending = PendingAppend(item, length, deadline)
+        self.put(pending)
+        return pending
 
-    def put(self, waiting: PendingAppend[Item]) -> None:
+    def put(self, pending: PendingAppend[Item]) -> None:
         """Put what waits already at the end of the queue.
 
         Raises:
             StorageUnavailableError: If the queue is too long.
         """
-        length = waiting.length
+        length = pending.length
         if self._waiting_length + length > WAITING_LENGTH_MAX:
             raise StorageUnavailableError("Too many messages are waiting for Redis.")
-        self._waiting.append(waiting)
+        self._waiting.append(pending)
         self._waiting_length += length
         if self._is_sender_coming:
             if self._lingering is not None and self._has_enough():
@@ -172,9 +172,9 @@ class SendQueue(Generic[Item]):
         group: list[PendingAppend[Item]] = []
         length = 0
         while self._waiting and (not group or length < GROUP_LENGTH_MAX):
-            waiting = self._waiting.popleft()
-            length += waiting.length
-            group.append(waiting)
+            pending = self._waiting.popleft()
+            length += pending.length
+            group.append(pending)
         self._waiting_length -= length
         self._group_size = len(group)
         return group
@@ -185,7 +185,7 @@ class SendQueue(Generic[Item]):
         self._linger_until = begun + LINGER_MAX_S
         self._sent[id(group)] = group
         try:
-            return self._send([waiting.item for waiting in group])
+            return self._send([pending.item for pending in group])
         except Exception as error:  # noqa: BLE001  (each request raises it for itself)
             return [error] * len(group)
         finally:
@@ -204,23 +204,23 @@ class SendQueue(Generic[Item]):
 
     def _answer_late_ones(self) -> None:
         now = monotonic()
-        for waiting in [waiting for waiting in self._waiting if waiting.deadline < now]:
-            self._waiting.remove(waiting)
-            self._waiting_length -= waiting.length
-            waiting.switch(
+        for pending in [pending for pending in self._waiting if pending.deadline < now]:
+            self._waiting.remove(pending)
+            self._waiting_length -= pending.length
+            pending.switch(
                 StorageUnavailableError("Too much was waiting to be sent to Redis in time.")
             )
         for group in list(self._sent.values()):
-            for waiting in [waiting for waiting in group if waiting.deadline < now]:
-                waiting.deadline = _ANSWERED
-                waiting.switch(_late(self._stored_when_late(waiting.item)))
+            for pending in [pending for pending in group if pending.deadline < now]:
+                pending.deadline = _ANSWERED
+                pending.switch(_late(self._stored_when_late(pending.item)))
 
 
 def _answer(group: Iterable[PendingAppend[Item]], outcomes: Sequence[object]) -> None:
     """Give each its outcome, in the hub: only from there may a greenlet be switched to."""
-    for waiting, outcome in zip(group, outcomes, strict=True):
-        if waiting.deadline != _ANSWERED:
-            waiting.switch(outcome)
+    for pending, outcome in zip(group, outcomes, strict=True):
+        if pending.deadline != _ANSWERED:
+            pending.switch(outcome)
 
 
 def _late(stored: Stored) -> StorageUnavailableError:

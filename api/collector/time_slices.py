@@ -17,7 +17,7 @@ PAUSE_S = 0.002
 """How long others have it: a short request takes several turns of the event loop."""
 
 
-class Turns:
+class TimeSlices:
     """Shares a process between requests with much to do and all others. One for each process.
 
     However many have much to do, one of them works at a time, and between any two of their slices
@@ -37,15 +37,15 @@ class Turns:
         self._now = now
         self._sleep = sleep
         self._one = BoundedSemaphore(1)
-        self._begun = now()
+        self._started = now()
 
-    def begin(self) -> None:
+    def start(self) -> None:
         """Say that the work of a request begins now."""
-        self._begun = self._now()
+        self._started = self._now()
 
-    def breathe(self) -> None:
+    def pause_if_due(self) -> None:
         """Let others go on, if the work has taken its time. It is cheap, to be called often."""
-        if self._now() - self._begun >= SLICE_S:
+        if self._now() - self._started >= SLICE_S:
             with self._one:
                 self._sleep(PAUSE_S)
-            self._begun = self._now()
+            self._started = self._now()

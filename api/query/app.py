@@ -11,7 +11,7 @@ import falcon
 
 from api.access import Access
 from api.cross_site import add_cross_site
-from api.exposition import Answers, add_exposition
+from api.exposition import RequestCounters, add_exposition
 from api.health import add_health
 from api.problems import add_problems
 from api.query.audit import AllBooks, Audit
@@ -74,7 +74,7 @@ def create_app(
     add_problems(app)
     add_cross_site(app, CrossSiteRules.of(settings), settings)
     add_health(app, connection, layout)
-    add_exposition(app, Answers("query", of=statistics), BooksSeries(all_books))
+    add_exposition(app, RequestCounters("query", resource=statistics), BooksSeries(all_books))
     app.add_route("/audit", Audit(all_books, access=access))
     # A key may be named like these: falcon looks at the number of segments, too.
     app.add_route("/keys", keys)

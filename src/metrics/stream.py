@@ -1,4 +1,4 @@
-"""The collector's side of the streams: batches are registered and appended, each at most once."""
+"""The collector's side of the streams: keys are reserved, batches appended, each at most once."""
 
 import re
 import secrets
@@ -22,41 +22,41 @@ from metrics.errors import (
 from metrics.keyspace import PartitionNames, partition_of
 from metrics.node import Argument, Reply
 
-DRAWN_BITS = 48
+NONCE_BITS = 48
 
 _ARRIVAL = re.compile(r"[0-9]{1,12}(\.[0-9]{1,20})?")
 
 _APPEND = Script.named("append")
 
 
-def draw_number() -> int:
-    """Return a number that nobody draws again."""
-    return secrets.randbits(DRAWN_BITS)
+def new_nonce() -> int:
+    """Return a number that nobody gets again."""
+    return secrets.randbits(NONCE_BITS)
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
-    """What makes the repetition of a batch recognisable.
+class IdempotencyKey:
+    """An Idempotency-Key: what makes the repetition of a batch recognisable.
 
     Attributes:
-        key: Its idempotency key.
-        digest: Of its body.
-        owner: Tells one token's keys from another's; empty if there are no tokens.
+        text: As the sender gave it.
+        body_digest: Of its body.
+        token_id: Tells one token's keys from another's; empty if there are no tokens.
     """
 
-    key: str
-    digest: str
-    owner: str = ""
+    text: str
+    body_digest: str
+    token_id: str = ""
 
     @property
     def fingerprint(self) -> int:
         """A short digest: Redis keeps a number of 7 bytes in a fraction of the memory of a text."""
-        return int.from_bytes(blake2b(self.digest.encode(), digest_size=7).digest(), "big")
+        return int.from_bytes(blake2b(self.body_digest.encode(), digest_size=7).digest(), "big")
 
     @property
     def name(self) -> str:
         """The key, unique to its sender."""
-        return f"{self.owner}:{self.key}" if self.owner else self.key
+        return f"{self.token_id}:{self.text}" if self.token_id else self.text
 
 
 class Batch(msgspec.Struct, frozen=True):
@@ -66,11 +66,11 @@ class Batch(msgspec.Struct, frozen=True):
 
     Attributes:
         columns: Partition -> its columns.
-        mark: How a repetition is recognised, if the sender gave an idempotency key.
+        idempotency_key: How a repetition is recognised, if the sender gave one.
     """
 
     columns: dict[int, list[Column]]
-    mark: Mark | None = None
+    idempotency_key: IdempotencyKey | None = None
 
     @property
     def length(self) -> int:
@@ -79,7 +79,7 @@ class Batch(msgspec.Struct, frozen=True):
 
 
 class SingleMessage(msgspec.Struct, frozen=True, gc=False):
-    """One message that comes alone, without a mark: many of them become one batch.
+    """One message that comes alone, without a key: many of them become one batch.
 
     Attributes:
         partition: Of its key.
@@ -96,38 +96,40 @@ Failures = dict[int, MetricsError]
 """Partition -> what kept it from taking its part of a batch."""
 
 
-class Registration:
-    """The first use of an idempotency key: which body came under it, and when.
+class Reservation:
+    """The first use of an Idempotency-Key: which body came under it, and when.
 
-    Partitions keep marks of their own; but a second body under the same key may touch others than
-    the first did. So each key also has a home, where its first body is written down before
-    anything is appended. Nothing counts as stored because of it.
+    It is made in the key's home partition before anything is appended. The fingerprints in the
+    partitions alone would miss a second body that touches other partitions than the first did.
+    Nothing counts as stored because of it.
 
     Args:
-        mark: The batch's.
+        idempotency_key: The batch's.
         arrival: When this request came, in Unix seconds.
         partitions: How many there are.
         window_s: The dedupe window.
 
     Attributes:
-        home: The partition of the key.
+        home_partition: The partition of the key.
         calls: What to send.
     """
 
-    def __init__(self, mark: Mark, arrival: float, *, partitions: int, window_s: int) -> None:
-        self._mark = mark
+    def __init__(
+        self, idempotency_key: IdempotencyKey, arrival: float, *, partitions: int, window_s: int
+    ) -> None:
+        self._idempotency_key = idempotency_key
         self._arrival = arrival
-        self.home = partition_of(mark.name, partitions)
-        home = PartitionNames(self.home).batch(mark.name)
-        text = f"{mark.digest} {arrival!r}"
+        self.home_partition = partition_of(idempotency_key.name, partitions)
+        name = PartitionNames(self.home_partition).batch(idempotency_key.name)
+        text = f"{idempotency_key.body_digest} {arrival!r}"
         self.calls: list[Call] = [
-            command("SET", home, text, "NX", "EX", window_s),
-            command("GET", home),
-            # A repetition refreshes the marks, and they must not outlive this.
-            command("EXPIRE", home, window_s),
+            command("SET", name, text, "NX", "EX", window_s),
+            command("GET", name),
+            # A repetition refreshes the fingerprints, and they must not outlive this.
+            command("EXPIRE", name, window_s),
         ]
 
-    def settle(self, replies: Sequence[Reply | MetricsError]) -> float | MetricsError:
+    def read_replies(self, replies: Sequence[Reply | MetricsError]) -> float | MetricsError:
         """Return when the first request under this key came, or what stands against this one."""
         for reply in replies:
             if isinstance(reply, MetricsError):
@@ -136,35 +138,39 @@ class Registration:
         text: bytes | None = done(replies[1])
         if text is None:  # it expired just now
             return self._arrival
-        digest, _, arrival = text.decode(errors="replace").partition(" ")
+        body_digest, _, arrival = text.decode(errors="replace").partition(" ")
         if not _ARRIVAL.fullmatch(arrival):
-            return _not_ours(PartitionNames(self.home).batch(self._mark.name))
-        return float(arrival) if digest == self._mark.digest else _conflict(self._mark)
+            return _not_ours(PartitionNames(self.home_partition).batch(self._idempotency_key.name))
+        return (
+            float(arrival)
+            if body_digest == self._idempotency_key.body_digest
+            else _conflict(self._idempotency_key)
+        )
 
 
-Item = Batch | SingleMessage | Registration
+Item = Batch | SingleMessage | Reservation
 """What is sent to Redis together with others."""
 
 
-class _PartitionGroup:
-    """What one script call appends: the marked batches one by one, all others as one."""
+class _PartitionAppend:
+    """What one script call appends: each batch under a key by itself, all others as one."""
 
-    __slots__ = ("columns", "marked", "unmarked")
+    __slots__ = ("columns", "with_key", "without_key")
 
     def __init__(self) -> None:
-        self.marked: list[tuple[int, Mark, list[Entry]]] = []
-        self.unmarked: list[int] = []
+        self.with_key: list[tuple[int, IdempotencyKey, list[Entry]]] = []
+        self.without_key: list[int] = []
         self.columns: list[Column] = []
 
 
-class Group:
+class AppendCalls:
     """Batches that are appended together: one call per partition, whatever their number.
 
     Args:
         batches: What to append.
         backlog_limit_entries: How many entries a stream may hold.
         window_s: The dedupe window.
-        draw: Draws a number that makes ids of entries unique, of ``DRAWN_BITS`` bits.
+        new_nonce: Returns a number that makes ids of entries unique, of ``NONCE_BITS`` bits.
     """
 
     def __init__(
@@ -173,35 +179,35 @@ class Group:
         *,
         backlog_limit_entries: int,
         window_s: int,
-        draw: Callable[[], int] = draw_number,
+        new_nonce: Callable[[], int] = new_nonce,
     ) -> None:
         # One for all streams: in each of them it comes once.
-        self._drawn = draw()
+        self._nonce = new_nonce()
         self._batches = batches
         self._limit = backlog_limit_entries
         self._window_s = window_s
-        self._partitions: dict[int, _PartitionGroup] = {}
+        self._partitions: dict[int, _PartitionAppend] = {}
         for i, batch in enumerate(batches):
             for partition, columns in batch.columns.items():
                 group = self._partitions.get(partition)
                 if group is None:
-                    group = self._partitions[partition] = _PartitionGroup()
-                if batch.mark is not None:
-                    group.marked.append((i, batch.mark, pack(columns)))
+                    group = self._partitions[partition] = _PartitionAppend()
+                if batch.idempotency_key is not None:
+                    group.with_key.append((i, batch.idempotency_key, pack(columns)))
                 else:
-                    group.unmarked.append(i)
+                    group.without_key.append(i)
                     group.columns += columns
         self.calls: list[Call] = [
             self._call(number, group) for number, group in self._partitions.items()
         ]
 
-    def settle(self, replies: Sequence[Reply | MetricsError]) -> list[Failures]:
+    def read_replies(self, replies: Sequence[Reply | MetricsError]) -> list[Failures]:
         """Return for each batch the partitions that did not take its messages, and why."""
         failures: list[Failures] = [{} for _ in self._batches]
         for (number, group), reply in zip(self._partitions.items(), replies, strict=True):
-            members = [[i] for i, _, _ in group.marked]
-            if group.unmarked:
-                members.append(group.unmarked)
+            members = [[i] for i, _, _ in group.with_key]
+            if group.without_key:
+                members.append(group.without_key)
             for k, indexes in enumerate(members):
                 result = reply if isinstance(reply, MetricsError) else reply[k]
                 for i in indexes:
@@ -210,16 +216,19 @@ class Group:
                         failures[i][number] = error
         return failures
 
-    def _call(self, number: int, group: _PartitionGroup) -> Call:
+    def _call(self, number: int, group: _PartitionAppend) -> Call:
         names = _names(number)
-        if group.marked:
-            names += tuple(PartitionNames(number).seen(mark.name) for _, mark, _ in group.marked)
+        if group.with_key:
+            names += tuple(
+                PartitionNames(number).seen(idempotency_key.name)
+                for _, idempotency_key, _ in group.with_key
+            )
         batches: list[tuple[Argument, list[Entry]]] = [
-            (mark.fingerprint, entries) for _, mark, entries in group.marked
+            (idempotency_key.fingerprint, entries) for _, idempotency_key, entries in group.with_key
         ]
-        if group.unmarked:
+        if group.without_key:
             batches.append(("", pack(group.columns)))
-        arguments: list[Argument] = [self._limit, self._window_s, self._drawn, len(batches)]
+        arguments: list[Argument] = [self._limit, self._window_s, self._nonce, len(batches)]
         for fingerprint, entries in batches:
             arguments += (fingerprint, sum([entry.messages for entry in entries]), len(entries))
             for entry in entries:
@@ -231,11 +240,11 @@ class Group:
     def _error(self, partition: int, i: int, result: int | MetricsError) -> MetricsError | None:
         if isinstance(result, MetricsError):
             return result
-        mark = self._batches[i].mark
-        if result == -1 and mark is not None:
-            return _conflict(mark)
-        if result == -3 and mark is not None:
-            return _not_ours(PartitionNames(partition).seen(mark.name))
+        idempotency_key = self._batches[i].idempotency_key
+        if result == -1 and idempotency_key is not None:
+            return _conflict(idempotency_key)
+        if result == -3 and idempotency_key is not None:
+            return _not_ours(PartitionNames(partition).seen(idempotency_key.name))
         if result == -2:
             return StorageUnavailableError(f"the backlog of partition {partition} is at its limit")
         return None
@@ -249,7 +258,7 @@ def _names(partition: int) -> tuple[str, ...]:
 
 
 class Appender:
-    """Sends batches and registrations to Redis together; each has an outcome of its own.
+    """Sends batches and reservations to Redis together; each has an outcome of its own.
 
     Args:
         connection: The way to Redis.
@@ -257,7 +266,7 @@ class Appender:
         backlog_limit_entries: How many entries a stream may hold.
         window_s: The dedupe window.
         replicas: How many replicas must have a batch before it counts as stored.
-        draw: Draws a number that makes ids of entries unique, of ``DRAWN_BITS`` bits.
+        new_nonce: Returns a number that makes ids of entries unique, of ``NONCE_BITS`` bits.
     """
 
     def __init__(
@@ -268,9 +277,9 @@ class Appender:
         backlog_limit_entries: int,
         window_s: int,
         replicas: int = 0,
-        draw: Callable[[], int] = draw_number,
+        new_nonce: Callable[[], int] = new_nonce,
     ) -> None:
-        self._draw = draw
+        self._new_nonce = new_nonce
         self._connection = connection
         self._ensure_layout = ensure_layout
         self._limit = backlog_limit_entries
@@ -281,8 +290,8 @@ class Appender:
         """Send all items in one go, and wait for Redis.
 
         Returns:
-            For each batch and single message its failures, for each registration what it settles
-            to.
+            For each batch and single message its failures, for each reservation the arrival of
+            the first request, or what stands against this one.
 
         Raises:
             MetricsError: If Redis is not what this process expects; nothing is stored then.
@@ -292,20 +301,20 @@ class Appender:
         batches = [item for item in items if isinstance(item, Batch)]
         if singles:
             batches.append(_batch_of(singles))
-        group = Group(
+        group = AppendCalls(
             batches,
             backlog_limit_entries=self._limit,
             window_s=self._window_s,
-            draw=self._draw,
+            new_nonce=self._new_nonce,
         )
-        registrations = [item for item in items if isinstance(item, Registration)]
-        calls = [*group.calls, *(call for each in registrations for call in each.calls)]
+        reservations = [item for item in items if isinstance(item, Reservation)]
+        calls = [*group.calls, *(call for each in reservations for call in each.calls)]
         replies = iter(self._connection.execute(calls, replicas=self._replicas))
-        failures = group.settle(list(islice(replies, len(group.calls))))
+        failures = group.read_replies(list(islice(replies, len(group.calls))))
         of_singles = failures.pop() if singles else {}
         of_batches = iter(failures)
         arrivals = iter(
-            [each.settle(list(islice(replies, len(each.calls)))) for each in registrations]
+            [each.read_replies(list(islice(replies, len(each.calls)))) for each in reservations]
         )
         outcomes: list[Failures | float | MetricsError] = []
         for item in items:
@@ -331,8 +340,10 @@ def _batch_of(messages: Sequence[SingleMessage]) -> Batch:
     return Batch(columns)
 
 
-def _conflict(mark: Mark) -> IdempotencyConflictError:
-    return IdempotencyConflictError(f"Idempotency-Key {mark.key!r} was used for another body")
+def _conflict(idempotency_key: IdempotencyKey) -> IdempotencyConflictError:
+    return IdempotencyConflictError(
+        f"Idempotency-Key {idempotency_key.text!r} was used for another body"
+    )
 
 
 def _not_ours(name: str) -> StorageUnavailableError:

@@ -6,7 +6,7 @@ import falcon
 import pytest
 
 from api.collector import bodies
-from api.collector.batch_builder import ERRORS_SHOWN_MAX, Draft
+from api.collector.batch_builder import ERRORS_SHOWN_MAX, BatchBuilder
 from api.collector.bodies import MESSAGES_MAX, read_body
 from api.problems import Problem
 from metrics.hours import Hour
@@ -18,23 +18,23 @@ TEXT = "text/plain"
 FORM = "application/x-www-form-urlencoded"
 
 
-def draft(may_write: str = "") -> Draft:
+def builder(may_write: str = "") -> BatchBuilder:
     """Return an empty draft."""
-    return Draft(
+    return BatchBuilder(
         arrival=NOW,
         retention_days=30,
         may_write=lambda key: key.startswith(may_write),
     )
 
 
-def read(content_type: str | None, body: str | bytes, may_write: str = "") -> Draft:
+def read(content_type: str | None, body: str | bytes, may_write: str = "") -> BatchBuilder:
     """Return what was read of a body."""
-    found = draft(may_write)
+    found = builder(may_write)
     read_body(content_type, body.encode() if isinstance(body, str) else body, found)
     return found
 
 
-def columns(found: Draft) -> dict[str, str]:
+def columns(found: BatchBuilder) -> dict[str, str]:
     """Return the good messages: key-hour to values."""
     return {
         column.key_hour.removeprefix("2026-11-23T14:"): column.text
@@ -306,7 +306,7 @@ def test_what_a_column_has_once_is_looked_at_once(field: str, detail: str) -> No
             looked_at += 1
             return "odd"
 
-    found = draft()
+    found = builder()
     bodies._add_column({"key": "a", "values": [1, 2, 3], field: Odd()}, found)
 
     assert (found.accepted, found.rejected, looked_at) == (0, 3, 1)
@@ -331,7 +331,7 @@ def test_an_unknown_type_is_named(content_type: str) -> None:
 
 def test_messages_without_a_timestamp_belong_to_the_hour_of_their_arrival() -> None:
     """Fixed once, by the collector."""
-    found = Draft(
+    found = BatchBuilder(
         arrival=1795442400.0 - 0.001,
         retention_days=30,
         may_write=lambda key: True,

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from api.collector import bodies, fast_json
-from api.collector.batch_builder import Draft
+from api.collector.batch_builder import BatchBuilder
 from metrics.entry import Column, read_values
-from tests.collector.test_bodies import NOW, draft
+from tests.collector.test_bodies import NOW, builder
 
 VALUES = st.floats(0, allow_nan=False, allow_infinity=False) | st.integers(0, 10**20)
 ODD_VALUES = st.sampled_from([-1, -0.5, True, "1", None])
@@ -66,12 +66,12 @@ ITEMS = COLUMNS | REPORTS | ROWS
 def test_the_fast_way_takes_what_the_plain_way_takes(content: object) -> None:
     """And leaves the rest to it, with the draft as it was."""
     body = msgspec.json.encode(content)
-    fast, plain = draft(), draft()
+    fast, plain = builder(), builder()
     is_done = fast_json.read(body, fast)
     for item in content if isinstance(content, list) else [content]:
         bodies._add_item(item, plain)
 
-    def told(found: Draft) -> object:
+    def told(found: BatchBuilder) -> object:
         counts = (found.accepted, found.reports, found.dropped, found.rejected)
         return counts, meaning(found.columns(1).get(0, []))
 
@@ -97,12 +97,12 @@ PLAIN = {
 @pytest.mark.parametrize("body", PLAIN.values(), ids=PLAIN)
 def test_the_fast_way_is_taken_for_plain_bodies(body: str) -> None:
     """Otherwise it would be of no use."""
-    assert fast_json.read(body.encode(), draft()) is True
+    assert fast_json.read(body.encode(), builder()) is True
 
 
 def test_the_text_of_a_column_is_passed_on() -> None:
     """To write each value anew would take longer than all the rest."""
-    found = draft()
+    found = builder()
 
     assert fast_json.read(b'{"key":"a","values":[1,2.50]}', found) is True
     assert [column.text for column in found.columns(1)[0]] == ["1,2.50"]
@@ -122,4 +122,4 @@ LEFT = {
 @pytest.mark.parametrize("body", LEFT.values(), ids=LEFT)
 def test_what_is_not_good_is_left_to_the_plain_way(body: str) -> None:
     """It can say what is wrong."""
-    assert fast_json.read(body.encode(), draft()) is False
+    assert fast_json.read(body.encode(), builder()) is False

@@ -8,7 +8,7 @@ from io import BytesIO, StringIO
 import pytest
 
 from api.collector import app as collector
-from api.collector.fast_path import BODY_BYTES_MAX, Direct
+from api.collector.fast_path import BODY_BYTES_MAX, FastPath
 from metrics.connection import Connection, command
 from metrics.keyspace import PartitionNames, partition_of
 from metrics.settings import Settings
@@ -34,11 +34,11 @@ class Answer:
     body: bytes
 
 
-def app_of(connection: Connection, **environ: str) -> Direct:
+def app_of(connection: Connection, **environ: str) -> FastPath:
     """Return a collector with these settings."""
     settings = Settings.from_env({"REDIS_URL": "redis://unused", **environ})
     app = collector.create_app(connection, settings, now=lambda: NOW)
-    assert isinstance(app, Direct)
+    assert isinstance(app, FastPath)
     return app
 
 
@@ -67,7 +67,7 @@ def ask(
     return Answer(status, tuple(headers), content)
 
 
-def falcon_of(app: Direct) -> Callable:
+def falcon_of(app: FastPath) -> Callable:
     """Return the same collector without the direct way."""
     return app._app
 
@@ -198,4 +198,4 @@ def test_where_tokens_are_asked_for_falcon_does_it(connection: Connection) -> No
     """There is no direct way past them."""
     settings = Settings.from_env({"REDIS_URL": "redis://unused", "METRICS_WRITE_TOKENS": "secret"})
 
-    assert not isinstance(collector.create_app(connection, settings), Direct)
+    assert not isinstance(collector.create_app(connection, settings), FastPath)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from api.collector import fast_json
 from api.collector.app import create_app
-from api.collector.fast_path import Direct
+from api.collector.fast_path import FastPath
 from metrics.connection import Connection, command
 from metrics.errors import StorageUnavailableError
 from metrics.keyspace import PartitionNames, partition_of
@@ -47,7 +47,7 @@ def take_of(connection: object, **environ: str) -> Callable[[bytes], object]:
     """Return what takes the bodies of plain requests to a collector."""
     settings = Settings.from_env({"REDIS_URL": "redis://unused", **environ})
     app = create_app(connection, settings, now=lambda: NOW)
-    assert isinstance(app, Direct)
+    assert isinstance(app, FastPath)
     take = app.shortcut(HEAD)
     assert take is not None
     return take

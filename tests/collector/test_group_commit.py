@@ -13,7 +13,7 @@ from api.collector.node_queues import NodeQueues
 from api.collector.send_queue import SENDERS
 from metrics.connection import Call, Connection
 from metrics.errors import IdempotencyConflictError, MetricsError, StorageUnavailableError
-from metrics.stream import Appender, Batch, Mark
+from metrics.stream import Appender, Batch, IdempotencyKey
 from tests.collector.test_send_queue import until
 from tests.support.streams import batch, books_of
 
@@ -262,11 +262,11 @@ def test_registrations_and_batches_go_together(connection: Connection, spawn: Sp
     group = group_of(slow)
     occupy(spawn, group, slow)
     requests = [
-        spawn(group.register, Mark("1", "a"), 5.0, soon()),
+        spawn(group.reserve, IdempotencyKey("1", "a"), 5.0, soon()),
         spawn(group.append, batch(), soon()),
-        spawn(group.register, Mark("1", "b"), 6.0, soon()),
-        spawn(group.append, Batch(batch().columns, Mark("2", "x")), soon()),
-        spawn(group.register, Mark("1", "a"), 7.0, soon()),
+        spawn(group.reserve, IdempotencyKey("1", "b"), 6.0, soon()),
+        spawn(group.append, Batch(batch().columns, IdempotencyKey("2", "x")), soon()),
+        spawn(group.reserve, IdempotencyKey("1", "a"), 7.0, soon()),
     ]
     slow.gates[0].set()
     await_groups(slow, SENDERS + 1)

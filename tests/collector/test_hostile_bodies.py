@@ -15,7 +15,7 @@ import pytest
 import api
 import metrics
 import workers
-from api.collector.batch_builder import ERRORS_SHOWN_MAX, KEY_HOURS_MAX, WORK_MAX, Draft
+from api.collector.batch_builder import ERRORS_SHOWN_MAX, KEY_HOURS_MAX, WORK_MAX, BatchBuilder
 from api.collector.bodies import LINE_LENGTH_MAX, read_body
 from api.collector.json_pieces import WHOLE_BYTES_MAX
 from api.problems import Problem
@@ -58,9 +58,11 @@ BODIES = {
 }
 
 
-def draft(breathe: Callable[[], None] = lambda: None) -> Draft:
+def builder(pause_if_due: Callable[[], None] = lambda: None) -> BatchBuilder:
     """Return an empty draft."""
-    return Draft(arrival=NOW, retention_days=30, may_write=lambda _: True, breathe=breathe)
+    return BatchBuilder(
+        arrival=NOW, retention_days=30, may_write=lambda _: True, pause_if_due=pause_if_due
+    )
 
 
 @pytest.mark.parametrize(("kind", "body"), BODIES.values(), ids=BODIES)
@@ -68,10 +70,10 @@ def test_others_go_on_again_and_again_while_a_body_is_read(kind: str, body: byte
     """Not once for all of it: after so many messages each time."""
     breaths = [0]
 
-    def breathe() -> None:
+    def pause_if_due() -> None:
         breaths[0] += 1
 
-    found = draft(breathe)
+    found = builder(pause_if_due)
     read_body(kind, body, found)
     found.columns(16)
 
@@ -139,18 +141,18 @@ def test_how_long_a_body_holds_others_up_does_not_grow_with_it(
         held = 0.0
         since = time.thread_time()
 
-        def breathe() -> None:
+        def pause_if_due() -> None:
             nonlocal held, since
             held = max(held, time.thread_time() - since)
             since = time.thread_time()
 
-        found = draft(breathe)
+        found = builder(pause_if_due)
         with contextlib.suppress(falcon.HTTPError):  # it has too many messages, or arrays
             read_body(kind, body, found)
-        breathe()
+        pause_if_due()
         for columns in found.columns(16).values():
             pack(columns)
-        breathe()
+        pause_if_due()
         return held
 
     def look(length: int) -> float:
@@ -180,7 +182,7 @@ def test_how_long_a_body_holds_others_up_does_not_grow_with_it(
 )
 def test_whatever_is_sent_is_refused_and_never_a_fault_of_ours(body: bytes) -> None:
     """400, or a message that is rejected."""
-    found = draft()
+    found = builder()
     try:
         read_body("application/json", body, found)
     except falcon.HTTPError as error:
@@ -192,7 +194,7 @@ def test_whatever_is_sent_is_refused_and_never_a_fault_of_ours(body: bytes) -> N
 def test_a_long_array_is_read_as_a_short_one_is() -> None:
     """Item by item, so that it may be larger than what is decoded at once."""
     items = [["a", 1.5], {"key": "b", "value": -1}, {"key": "b", "values": [1, 2]}, 7]
-    short, long = draft(), draft()
+    short, long = builder(), builder()
 
     read_body("application/json", json.dumps(items).encode(), short)
     read_body("application/json", json.dumps(items).encode() + b" " * WHOLE_BYTES_MAX, long)
@@ -204,7 +206,7 @@ def test_a_long_array_is_read_as_a_short_one_is() -> None:
 @pytest.mark.parametrize("body", [b"a,%bx", b"a:%b|ms", b"a:1|ms|@%b", b"key=a&value=%b"])
 def test_a_line_has_a_length(body: bytes) -> None:
     """Nothing that a line may say is longer."""
-    found = draft()
+    found = builder()
     try:
         read_body("application/x-www-form-urlencoded", body % (b"1" * LINE_LENGTH_MAX), found)
     except falcon.HTTPBadRequest as error:
@@ -269,7 +271,7 @@ def test_a_text_is_made_only_for_errors_that_are_shown() -> None:
             made += 1
             return "no"
 
-    found = draft()
+    found = builder()
     for _ in range(1000):
         found.reject(CountedError("no"))
 
@@ -289,11 +291,11 @@ def test_a_text_is_made_only_for_errors_that_are_shown() -> None:
 )
 def test_a_request_has_a_bounded_number_of_keys_and_hours(kind: str, body: list[object]) -> None:
     """As many as it may have are taken, one more is too large."""
-    found = draft()
+    found = builder()
     read_body(kind, json.dumps(body[1:]).encode(), found)
     assert found.accepted + found.reports == KEY_HOURS_MAX
 
     with pytest.raises(Problem) as refused:
-        read_body(kind, json.dumps(body).encode(), draft())
+        read_body(kind, json.dumps(body).encode(), builder())
     assert refused.value.status == falcon.HTTP_413
     assert f"at most {KEY_HOURS_MAX} keys and hours" in str(refused.value.description)

@@ -2,11 +2,11 @@
 
 import pytest
 
-from api.collector.batch_builder import Draft
+from api.collector.batch_builder import BatchBuilder
 from tests.collector.test_bodies import FORM, JSON, NDJSON, NOW, columns, read
 
 
-def dropped(found: Draft) -> dict[str, int]:
+def dropped(found: BatchBuilder) -> dict[str, int]:
     """Return what the good loss reports say: key-hour to messages dropped."""
     return {
         column.key_hour.removeprefix("2026-11-23T14:"): column.dropped

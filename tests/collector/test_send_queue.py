@@ -53,15 +53,15 @@ def test_a_group_waits_until_as_many_are_there_as_the_last_one_had() -> None:
     """The last of them ends the linger, and nothing else does."""
     sent = Sent()
     queue = SendQueue(sent.send)
-    for waiting in [submit(queue) for _ in range(MANY)]:
-        waiting.result()
+    for pending in [submit(queue) for _ in range(MANY)]:
+        pending.result()
 
     early = [submit(queue) for _ in range(MANY - 1)]
     for _ in range(3):
         gevent.sleep(0.001)
     assert sent == [MANY]
-    for waiting in [*early, submit(queue)]:
-        waiting.result()
+    for pending in [*early, submit(queue)]:
+        pending.result()
 
     assert sent == [MANY, MANY]
 
@@ -70,8 +70,8 @@ def test_where_fewer_come_the_linger_ends_by_itself() -> None:
     """And the next group waits for no more than those."""
     sent = Sent()
     queue = SendQueue(sent.send)
-    for waiting in [submit(queue) for _ in range(MANY)]:
-        waiting.result()
+    for pending in [submit(queue) for _ in range(MANY)]:
+        pending.result()
 
     for _ in range(2):
         assert submit(queue).result() == "sent a"
@@ -87,8 +87,8 @@ def test_a_linger_follows_from_how_long_the_last_group_took(
     monkeypatch.setattr(send_queue, "LINGER_SHARE", 0.0)
     sent = Sent()
     queue = SendQueue(sent.send)
-    for waiting in [submit(queue) for _ in range(MANY)]:
-        waiting.result()
+    for pending in [submit(queue) for _ in range(MANY)]:
+        pending.result()
 
     assert submit(queue).result() == "sent a"
 
@@ -101,8 +101,8 @@ def test_text_for_a_whole_group_ends_the_linger(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(send_queue, "GROUP_LENGTH_MAX", 100)
     sent = Sent()
     queue = SendQueue(sent.send)
-    for waiting in [submit(queue) for _ in range(MANY)]:
-        waiting.result()
+    for pending in [submit(queue) for _ in range(MANY)]:
+        pending.result()
 
     assert queue.submit("long", 100, monotonic() + 60).result() == "sent long"
 
@@ -134,7 +134,7 @@ def test_a_slow_group_holds_no_other_up() -> None:
     for gate in gates:
         gate.set()
 
-    assert [waiting.result() for waiting in [*under_way, *rest]] == ["a"] * (SENDERS + MANY)
+    assert [pending.result() for pending in [*under_way, *rest]] == ["a"] * (SENDERS + MANY)
     assert sent == [1] * SENDERS + [MANY]
 
 
@@ -171,9 +171,9 @@ def test_an_answer_that_comes_after_the_deadline_reaches_nobody_twice() -> None:
         return list(items)
 
     queue = SendQueue(send)
-    waiting = submit(queue, deadline_s=0.0)
+    pending = submit(queue, deadline_s=0.0)
     with pytest.raises(StorageUnavailableError) as caught:
-        waiting.result()
+        pending.result()
     gate.set()
 
     assert caught.value.stored == "unknown"

@@ -3,7 +3,7 @@
 import gevent
 from gevent import socket
 
-from api.collector.time_slices import SLICE_S, Turns
+from api.collector.time_slices import SLICE_S, TimeSlices
 
 SLICES = 60
 
@@ -23,11 +23,11 @@ class Worked:
 def test_others_have_a_turn_after_each_slice_of_work() -> None:
     """However often it is asked meanwhile."""
     worked = Worked()
-    turns = Turns(now=lambda: worked.seconds, sleep=worked.sleep)
+    slices = TimeSlices(now=lambda: worked.seconds, sleep=worked.sleep)
 
     for _ in range(100):
         worked.seconds += SLICE_S / 10
-        turns.breathe()
+        slices.pause_if_due()
 
     assert 9 <= len(worked.slept) <= 10
 
@@ -35,28 +35,28 @@ def test_others_have_a_turn_after_each_slice_of_work() -> None:
 def test_a_request_begins_with_a_slice_of_its_own() -> None:
     """Whatever was before it."""
     worked = Worked()
-    turns = Turns(now=lambda: worked.seconds, sleep=worked.sleep)
+    slices = TimeSlices(now=lambda: worked.seconds, sleep=worked.sleep)
 
     worked.seconds += 100
-    turns.begin()
-    turns.breathe()
+    slices.start()
+    slices.pause_if_due()
 
     assert not worked.slept
 
 
 def test_sockets_are_looked_at_between_any_two_slices() -> None:
     """An exchange of some messages takes some slices of three others, not fifty for each."""
-    slices = 0
-    turns = Turns()
+    done = 0
+    slices = TimeSlices()
 
     def work() -> None:
-        nonlocal slices
+        nonlocal done
         for _ in range(SLICES):
             until = gevent.get_hub().loop.now() + 2 * SLICE_S
             while gevent.get_hub().loop.update_now() or gevent.get_hub().loop.now() < until:
                 pass
-            slices += 1
-            turns.breathe()
+            done += 1
+            slices.pause_if_due()
 
     here, there = socket.socketpair()
 
@@ -67,11 +67,11 @@ def test_sockets_are_looked_at_between_any_two_slices() -> None:
     echoing = gevent.spawn(echo)
     working = [gevent.spawn(work) for _ in range(3)]
     gevent.sleep(0)
-    begun = slices
+    begun = done
     for _ in range(5):
         here.sendall(b"x")
         assert here.recv(1) == b"x"
-    took = slices - begun
+    took = done - begun
     gevent.killall([echoing, *working])
     here.close()
     there.close()

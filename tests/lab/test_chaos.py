@@ -17,7 +17,7 @@ FENCE = (
     "if #redis.call('XPENDING', stream, group, id, id, 1, consumer) == 0 then\n    return 0\n  end",
     "",
 )
-MARK = ("append.lua", "seen = marks[mark]", "seen = false")
+MARK = ("append.lua", "seen = fingerprints[key]", "seen = false")
 
 
 class Chaos:

@@ -9,19 +9,19 @@ from metrics.errors import (
     StorageUnavailableError,
 )
 from metrics.keyspace import PartitionNames, partition_of
-from metrics.stream import Appender, Batch, Mark, Registration
+from metrics.stream import Appender, Batch, IdempotencyKey, Reservation
 from tests.support.streams import HOUR, append, assert_books_balance, batch, books_of, hash_of
 
 pytestmark = pytest.mark.every_server
 
 STREAM = PartitionNames(0).stream
-MARK = Mark("batch-1", "digest-1")
-OTHER = Mark("batch-2", "digest-2")
+MARK = IdempotencyKey("batch-1", "digest-1")
+OTHER = IdempotencyKey("batch-2", "digest-2")
 
 
-def registration_of(mark: Mark) -> Registration:
+def registration_of(idempotency_key: IdempotencyKey) -> Reservation:
     """Return what a collector sends first of a batch with an idempotency key."""
-    return Registration(mark, 1.0, partitions=16, window_s=900)
+    return Reservation(idempotency_key, 1.0, partitions=16, window_s=900)
 
 
 def appender_of(connection: Connection) -> Appender:
@@ -69,8 +69,8 @@ def test_a_batch_may_touch_several_partitions(connection: Connection) -> None:
     assert books_of(connection, 0)["accepted"] == 1
     assert books_of(connection, 3)["accepted"] == 2
     for partition in (PartitionNames(0), PartitionNames(3)):
-        mark = connection.ask(command("GET", partition.seen("batch-1")))
-        assert mark == str(MARK.fingerprint).encode()
+        idempotency_key = connection.ask(command("GET", partition.seen("batch-1")))
+        assert idempotency_key == str(MARK.fingerprint).encode()
 
 
 def test_a_large_batch_becomes_several_entries(connection: Connection) -> None:
@@ -90,7 +90,7 @@ def test_a_large_batch_becomes_several_entries(connection: Connection) -> None:
 @pytest.mark.parametrize("together", [True, False])
 def test_a_batch_with_a_mark_is_appended_once(connection: Connection, together: bool) -> None:
     """In one group or one after the other, all are answered alike."""
-    again = batch(mark=MARK)
+    again = batch(idempotency_key=MARK)
 
     if together:
         outcomes = append(connection, again, again, again)
@@ -104,19 +104,21 @@ def test_a_batch_with_a_mark_is_appended_once(connection: Connection, together: 
 
 def test_a_mark_lives_as_long_as_the_dedupe_window(connection: Connection) -> None:
     """Counted from the last time the batch came."""
-    append(connection, batch(mark=MARK))
+    append(connection, batch(idempotency_key=MARK))
     connection.ask(command("EXPIRE", PartitionNames(0).seen("batch-1"), 5))
 
-    append(connection, batch(mark=MARK))
+    append(connection, batch(idempotency_key=MARK))
 
     assert 890 < connection.ask(command("TTL", PartitionNames(0).seen("batch-1"))) <= 900
 
 
 def test_a_mark_of_another_body_is_a_conflict(connection: Connection) -> None:
     """And nothing of the second is appended."""
-    append(connection, batch(mark=MARK))
+    append(connection, batch(idempotency_key=MARK))
 
-    (error,) = append(connection, batch([2.0], mark=Mark("batch-1", "digest-2")))
+    (error,) = append(
+        connection, batch([2.0], idempotency_key=IdempotencyKey("batch-1", "digest-2"))
+    )
 
     assert isinstance(error, IdempotencyConflictError)
     assert books_of(connection)["accepted"] == 1
@@ -124,10 +126,13 @@ def test_a_mark_of_another_body_is_a_conflict(connection: Connection) -> None:
 
 def test_a_full_backlog_takes_nothing_more_and_trims_nothing(connection: Connection) -> None:
     """But what it has counted already is still answered as before."""
-    assert append(connection, batch(mark=MARK), limit=1) == [None]
+    assert append(connection, batch(idempotency_key=MARK), limit=1) == [None]
 
     full, known = append(
-        connection, batch(mark=Mark("batch-2", "digest")), batch(mark=MARK), limit=1
+        connection,
+        batch(idempotency_key=IdempotencyKey("batch-2", "body_digest")),
+        batch(idempotency_key=MARK),
+        limit=1,
     )
 
     assert str(full) == "the backlog of partition 0 is at its limit"
@@ -154,10 +159,15 @@ def test_part_of_a_batch_in_a_full_partition_leaves_it_unknown(connection: Conne
 
 def test_out_of_memory_appends_nothing_and_leaves_no_mark(connection: Connection) -> None:
     """Even where another batch of the group was there already."""
-    append(connection, batch(mark=MARK))
+    append(connection, batch(idempotency_key=MARK))
     connection.ask(command("CONFIG", "SET", "maxmemory", 1))
 
-    outcomes = append(connection, batch(mark=MARK), batch(mark=Mark("batch-2", "d")), batch())
+    outcomes = append(
+        connection,
+        batch(idempotency_key=MARK),
+        batch(idempotency_key=IdempotencyKey("batch-2", "d")),
+        batch(),
+    )
 
     connection.ask(command("CONFIG", "SET", "maxmemory", 0))
     assert [getattr(outcome, "stored", None) for outcome in outcomes] == ["no", "no", "no"]
@@ -171,7 +181,7 @@ def test_a_foreign_key_in_our_place_changes_nothing(connection: Connection, name
     """What is not sound is found before anything is written."""
     connection.ask(command("SET", name, "by hand"))
 
-    (error,) = append(connection, batch(mark=MARK))
+    (error,) = append(connection, batch(idempotency_key=MARK))
 
     assert isinstance(error, StorageUnavailableError)
     assert error.stored == "no"
@@ -182,39 +192,41 @@ def test_books_that_are_no_numbers_change_nothing(connection: Connection) -> Non
     """A script is not rolled back, so it looks first."""
     connection.ask(command("HSET", PartitionNames(0).audit, "accepted", "many"))
 
-    (error,) = append(connection, batch(mark=MARK))
+    (error,) = append(connection, batch(idempotency_key=MARK))
 
     assert isinstance(error, StorageUnavailableError)
     assert error.stored == "no"
     assert connection.ask(command("DBSIZE")) == 1
 
 
-def register(connection: Connection, mark: Mark, arrival: float) -> object:
+def reserve(connection: Connection, idempotency_key: IdempotencyKey, arrival: float) -> object:
     """Register a batch as a collector does."""
-    registration = Registration(mark, arrival, partitions=16, window_s=900)
-    return registration.settle(connection.execute(registration.calls))
+    reservation = Reservation(idempotency_key, arrival, partitions=16, window_s=900)
+    return reservation.read_replies(connection.execute(reservation.calls))
 
 
 def test_the_first_arrival_under_an_idempotency_key_is_remembered(connection: Connection) -> None:
     """A repetition belongs to the hour of the first, whenever it comes."""
-    assert register(connection, MARK, 1795442399.5) == 1795442399.5
-    assert register(connection, MARK, 1795442400.5) == 1795442399.5
+    assert reserve(connection, MARK, 1795442399.5) == 1795442399.5
+    assert reserve(connection, MARK, 1795442400.5) == 1795442399.5
 
 
 def test_another_body_under_an_idempotency_key_is_found_before_it_is_appended(
     connection: Connection,
 ) -> None:
     """Whichever partitions its messages are in."""
-    register(connection, MARK, 1.0)
+    reserve(connection, MARK, 1.0)
 
-    assert isinstance(register(connection, Mark("batch-1", "other"), 2.0), IdempotencyConflictError)
+    assert isinstance(
+        reserve(connection, IdempotencyKey("batch-1", "other"), 2.0), IdempotencyConflictError
+    )
 
 
 def test_a_registration_counts_nothing_as_stored(connection: Connection) -> None:
     """What was registered and never appended is appended when it comes again."""
-    register(connection, MARK, 1.0)
+    reserve(connection, MARK, 1.0)
 
-    assert append(connection, batch(mark=MARK)) == [None]
+    assert append(connection, batch(idempotency_key=MARK)) == [None]
     assert books_of(connection)["accepted"] == 1
 
 
@@ -240,13 +252,13 @@ def test_part_of_a_batch_in_an_unsound_partition_leaves_it_unknown(connection: C
 
 def test_a_registration_is_refreshed_by_repetitions(connection: Connection) -> None:
     """Marks are, and must not outlive it."""
-    register(connection, MARK, 1.0)
-    home = PartitionNames(partition_of("batch-1", 16)).batch("batch-1")
-    connection.ask(command("EXPIRE", home, 5))
+    reserve(connection, MARK, 1.0)
+    home_partition = PartitionNames(partition_of("batch-1", 16)).batch("batch-1")
+    connection.ask(command("EXPIRE", home_partition, 5))
 
-    register(connection, MARK, 2.0)
+    reserve(connection, MARK, 2.0)
 
-    assert connection.ask(command("TTL", home)) > 800
+    assert connection.ask(command("TTL", home_partition)) > 800
 
 
 @pytest.mark.parametrize("text", ["junk", "digest-1 abc", "digest-1 1e400", "digest-1 nan", ""])
@@ -254,25 +266,25 @@ def test_a_registration_that_somebody_made_by_hand_stops_its_own_request_alone(
     connection: Connection, text: str
 ) -> None:
     """The 503 names it; others that are sent together with it go on."""
-    home = PartitionNames(partition_of("batch-1", 16)).batch("batch-1")
-    connection.ask(command("SET", home, text))
+    home_partition = PartitionNames(partition_of("batch-1", 16)).batch("batch-1")
+    connection.ask(command("SET", home_partition, text))
     outcomes = appender_of(connection).send(
         [registration_of(MARK), batch(), registration_of(OTHER)]
     )
 
     assert isinstance(outcomes[0], StorageUnavailableError)
-    assert (outcomes[0].stored, home in outcomes[0].public) == ("no", True)
+    assert (outcomes[0].stored, home_partition in outcomes[0].public) == ("no", True)
     assert outcomes[1:] == [{}, 1.0]
 
 
 def test_a_registration_of_a_wrong_type_is_named(connection: Connection) -> None:
     """Redis itself names no key."""
-    home = PartitionNames(partition_of("batch-1", 16)).batch("batch-1")
-    connection.ask(command("HSET", home, "a", "b"))
+    home_partition = PartitionNames(partition_of("batch-1", 16)).batch("batch-1")
+    connection.ask(command("HSET", home_partition, "a", "b"))
     outcomes = appender_of(connection).send([registration_of(MARK), batch()])
 
     assert isinstance(outcomes[0], StorageUnavailableError)
-    assert home in str(outcomes[0])
+    assert home_partition in str(outcomes[0])
     assert outcomes[1] == {}
 
 
@@ -281,7 +293,9 @@ def test_a_mark_of_a_wrong_type_stops_its_own_batch_alone(connection: Connection
     name = PartitionNames(0).seen("batch-1")
     connection.ask(command("HSET", name, "a", "b"))
 
-    first, second, third = append(connection, batch(mark=MARK), batch(mark=OTHER), batch())
+    first, second, third = append(
+        connection, batch(idempotency_key=MARK), batch(idempotency_key=OTHER), batch()
+    )
 
     assert isinstance(first, StorageUnavailableError)
     assert (first.stored, name in first.public) == ("no", True)
@@ -293,13 +307,13 @@ def test_a_mark_of_an_earlier_version_is_one(connection: Connection) -> None:
     """It holds the digest itself: 16 bytes in hexadecimal digits."""
     connection.ask(command("SET", PartitionNames(0).seen("batch-1"), "0123456789abcdef" * 2))
 
-    assert append(connection, batch(mark=MARK)) == [None]
+    assert append(connection, batch(idempotency_key=MARK)) == [None]
     assert books_of(connection)["accepted"] == 0
 
 
 def test_a_mark_is_kept_as_a_number(connection: Connection) -> None:
     """Of 7 bytes: Redis then needs no memory for a text."""
-    append(connection, batch(mark=Mark("batch-1", "f" * 32)))
+    append(connection, batch(idempotency_key=IdempotencyKey("batch-1", "f" * 32)))
 
     kept = connection.ask(command("GET", PartitionNames(0).seen("batch-1")))
     assert 0 <= int(kept) < 2**56
@@ -329,7 +343,10 @@ def test_ids_grow_whatever_the_clock_of_redis_does(connection: Connection, ahead
     newest = int(seconds) * 1000 + int(microseconds) // 1000 + ahead_ms
     connection.ask(command("XADD", STREAM, f"{newest}-{2**48}", "by", "hand"))
     for _ in range(300):
-        assert append(connection, batch(), batch(mark=Mark("x", "y"))) == [None, None]
+        assert append(connection, batch(), batch(idempotency_key=IdempotencyKey("x", "y"))) == [
+            None,
+            None,
+        ]
 
     ids = ids_in(connection)
     assert len(ids) == 302

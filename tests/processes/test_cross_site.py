@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from api.collector import app as collector
-from api.collector.fast_path import Direct
+from api.collector.fast_path import FastPath
 from api.query import app as query
 from metrics.connection import Connection
 from metrics.cross_site import CrossSiteRules
@@ -123,10 +123,10 @@ def test_allowed_origins_may_write() -> None:
     assert rules(origins="*").refusal("POST", "localhost", EVIL, "cross-site") is None
 
 
-def app_of(connection: Connection, **environ: str) -> Direct:
+def app_of(connection: Connection, **environ: str) -> FastPath:
     """Return a collector that only this machine reaches."""
     app = collector.create_app(connection, Settings.from_env({**LOCAL, **environ}))
-    assert isinstance(app, Direct)
+    assert isinstance(app, FastPath)
     return app
 
 

@@ -14,7 +14,7 @@ import pytest
 from metrics.connection import Connection, command
 from metrics.errors import SettingsError
 from metrics.keyspace import PartitionNames
-from metrics.stream import Mark
+from metrics.stream import IdempotencyKey
 from ops.local.redis_server import EmbeddedRedis, find_server, is_valkey
 from tests.conftest import Clock, free_port, wait_until
 from tests.support.aggregators import HASH, PARTITIONS, aggregator_of, drain
@@ -24,7 +24,7 @@ from tests.support.streams import append, assert_books_balance, batch, books_of,
 pytestmark = pytest.mark.every_server
 
 REDIS_DEFAULT = ("--aof-load-truncated", "yes")
-MARK = Mark("web-1/4711", "digest")
+MARK = IdempotencyKey("web-1/4711", "body_digest")
 OTHER = PartitionNames(0).hour("2026-11-23T14:checkout.web-2")
 COMMAND = re.compile(rb"\*\d+\r\n")
 
@@ -94,7 +94,7 @@ def count(connection: Connection, consumer: str = "worker-1") -> None:
 
 def append_one(connection: Connection) -> None:
     """Append the message of the experiments; again, if it is there already."""
-    assert append(connection, batch([5.0], mark=MARK)) == [None]
+    assert append(connection, batch([5.0], idempotency_key=MARK)) == [None]
 
 
 def tear_the_append(torn: Torn) -> None:

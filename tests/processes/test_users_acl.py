@@ -16,7 +16,7 @@ from metrics.keyspace import LAYOUT, PartitionNames
 from metrics.known_keys import KnownKeys
 from metrics.layout import Layout
 from metrics.store import Store
-from metrics.stream import Appender, Mark, Registration
+from metrics.stream import Appender, IdempotencyKey, Reservation
 from ops.lab.service import free_port
 from ops.local.redis_server import version_of
 from ops.local.redis_with_users import ADMIN, USERS, RedisWithUsers
@@ -60,9 +60,11 @@ def collect(connection: Connection, key: str) -> None:
         backlog_limit_entries=100,
         window_s=900,
     )
-    mark = Mark(key, "digest")
-    registration = Registration(mark, NOW, partitions=PARTITIONS, window_s=900)
-    of_batch, arrival = appender.send([batch([1.0, 2.0], mark=mark), registration])
+    idempotency_key = IdempotencyKey(key, "body_digest")
+    reservation = Reservation(idempotency_key, NOW, partitions=PARTITIONS, window_s=900)
+    of_batch, arrival = appender.send(
+        [batch([1.0, 2.0], idempotency_key=idempotency_key), reservation]
+    )
     assert (of_batch, arrival) == ({}, NOW)
 
 

@@ -7,7 +7,7 @@ from metrics.books import Books, read_books
 from metrics.connection import Connection, command, done
 from metrics.entry import Column, write_values
 from metrics.errors import MetricsError
-from metrics.stream import Batch, Group, Mark, failure_of
+from metrics.stream import AppendCalls, Batch, IdempotencyKey, failure_of
 
 HOUR = "2026-11-23T14"
 
@@ -18,17 +18,17 @@ def batch(
     key: str = "checkout.web-1",
     hour: str = HOUR,
     partition: int = 0,
-    mark: Mark | None = None,
+    idempotency_key: IdempotencyKey | None = None,
 ) -> Batch:
     """Return a batch of one column."""
     column = Column(f"{hour}:{key}", write_values(list(values)), len(values))
-    return Batch({partition: [column]}, mark)
+    return Batch({partition: [column]}, idempotency_key)
 
 
 def append(connection: Connection, *batches: Batch, limit: int = 1000) -> list[MetricsError | None]:
     """Append batches as a collector does."""
-    group = Group(batches, backlog_limit_entries=limit, window_s=900)
-    settled = group.settle(connection.execute(group.calls))
+    group = AppendCalls(batches, backlog_limit_entries=limit, window_s=900)
+    settled = group.read_replies(connection.execute(group.calls))
     return [failure_of(each, failures) for each, failures in zip(batches, settled, strict=True)]
 
 

@@ -13,7 +13,7 @@ from metrics.connection import Connection
 from metrics.errors import StorageUnavailableError, Stored
 from metrics.layout import Layout
 from metrics.settings import Settings
-from metrics.stream import Appender, Item, Registration
+from metrics.stream import Appender, Item, Reservation
 from metrics.topology import Topology
 from ops.lab.simulation.faults import ANSWERED_LATE
 from ops.lab.simulation.node import SimulatedNode, Wire
@@ -120,7 +120,7 @@ class _Queue:
                 pending.is_settled = True
 
     def _late(self, pending: _PendingAppend) -> StorageUnavailableError:
-        stored: Stored = "no" if isinstance(pending.item, Registration) else "unknown"
+        stored: Stored = "no" if isinstance(pending.item, Reservation) else "unknown"
         if pending in self._waiting:
             self._waiting.remove(pending)
             stored = "no"
@@ -169,7 +169,7 @@ class Collector(Process):
             ensure_layout=layout.ensure,
             backlog_limit_entries=self._settings.backlog_limit_entries,
             window_s=self._settings.dedupe_seconds,
-            draw=self._wire.draw,
+            new_nonce=self._wire.new_nonce,
         )
         self._queue = _Queue(self._wire, appender.send)
         for _ in range(SENDERS):

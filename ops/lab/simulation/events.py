@@ -6,7 +6,7 @@ from metrics.connection import Script
 from metrics.entry import Column
 from metrics.hours import Hour
 from metrics.keyspace import GROUP, PartitionNames, partition_of
-from metrics.stream import Batch, Group
+from metrics.stream import AppendCalls, Batch
 from ops.lab.ledger import Ledger
 from ops.lab.simulation import spoilt
 from ops.lab.simulation.checks import Checks
@@ -129,7 +129,9 @@ class Events:
         """Append an entry as no collector of ours does; the books have it even so."""
         column = Column(f"{Hour.of(self._wire.scheduler.now)}:broken", NO_NUMBERS, 1)
         batch = Batch({self._number(): [column]})
-        group = Group([batch], backlog_limit_entries=1000, window_s=1, draw=self._wire.draw)
+        group = AppendCalls(
+            [batch], backlog_limit_entries=1000, window_s=1, new_nonce=self._wire.new_nonce
+        )
         self._wire.carry(_OPERATOR, ("SCRIPT", "LOAD", Script.named("append").text))
         self._wire.carry(_OPERATOR, group.calls[0].arguments)
 

@@ -11,7 +11,7 @@ from redis.exceptions import OutOfMemoryError, ResponseError
 from metrics.connection import Script
 from metrics.errors import StorageUnavailableError, Stored
 from metrics.node import Argument, Command, Node, Pipeline, Reply
-from metrics.stream import DRAWN_BITS
+from metrics.stream import NONCE_BITS
 from ops.lab.simulation.faults import (
     CRASH,
     CUT,
@@ -86,9 +86,9 @@ class Wire:
 
         return self.sabotage.run(command, execute, between)
 
-    def draw(self) -> int:
+    def new_nonce(self) -> int:
         """Draw a number that makes ids of entries unique; the same for the same seed."""
-        return self.random.getrandbits(DRAWN_BITS)
+        return self.random.getrandbits(NONCE_BITS)
 
     def hold_back(self, sender: str, commands: Sequence[Command]) -> None:
         """Let commands arrive later, perhaps when their sender is gone."""

@@ -1,23 +1,23 @@
 -- Append batches to the stream of one partition, each at most once.
 --
--- A batch with a mark is appended only if the mark is not there yet, and the mark is set in the
--- same step. Whatever can fail is checked before the first write, since scripts do not roll back.
+-- A batch under an Idempotency-Key is appended only if no fingerprint of that key is there yet, and
+-- the fingerprint is set in the same step. Whatever can fail is checked before the first write, since scripts do not roll back.
 --
 -- An id must never come again. Those that Redis makes may after a failover: a worker that was stopped
 -- with an entry that the old master took along could then commit it in the place of another. So an
--- id ends with a number that the caller has drawn.
+-- id ends with a nonce of the caller.
 --
--- KEYS  1 stream, 2 audit, 3 backlog, 4... the mark of each batch that has one, in their order
--- ARGV  1 backlog limit in entries, 2 dedupe window in seconds, 3 a random number of 48 bits,
+-- KEYS  1 stream, 2 audit, 3 backlog, 4... the fingerprint of each batch that has a key, in order
+-- ARGV  1 backlog limit in entries, 2 dedupe window in seconds, 3 a nonce of 48 bits,
 --       4 number of batches; each batch:
---       fingerprint of its body ("" if it has no mark), messages, number of entries; each entry:
+--       fingerprint of its body ("" if it has no key), messages, number of entries; each entry:
 --       number of columns; each column: hour:key, values
 -- Result, for each batch:
---       1 appended, 0 counts already, -1 the mark is of another batch, -2 backlog at its limit,
---       -3 the mark is not sound
+--       1 appended, 0 counts already, -1 the fingerprint is of another body, -2 backlog at its limit,
+--       -3 the fingerprint is not sound
 
 local stream, audit, backlog = KEYS[1], KEYS[2], KEYS[3]
-local limit, window, drawn = tonumber(ARGV[1]), ARGV[2], tonumber(ARGV[3])
+local limit, window, nonce = tonumber(ARGV[1]), ARGV[2], tonumber(ARGV[3])
 
 -- What stands in the place of the reply to a read, with the name of its key, which Redis leaves out.
 local function refusal_of(reply, key)
@@ -31,7 +31,7 @@ local function refusal_of(reply, key)
 end
 
 local UNSOUND = {}
--- Marks of earlier versions hold the whole digest; the home of their key has compared it already.
+-- Earlier versions stored the whole digest; the key's home partition has compared it already.
 local EARLIER_LENGTH = 32
 
 local length = redis.pcall('XLEN', stream)
@@ -51,16 +51,16 @@ for _, count in ipairs(waiting) do
     return redis.error_reply('UNSOUND ' .. backlog)
   end
 end
--- A mark that is of a wrong type concerns its own batch only.
-local marks = {}
+-- A fingerprint of a wrong type concerns its own batch only.
+local fingerprints = {}
 for i = 4, #KEYS do
-  local mark = redis.pcall('GET', KEYS[i])
-  marks[i] = type(mark) == 'table' and UNSOUND or mark
+  local found = redis.pcall('GET', KEYS[i])
+  fingerprints[i] = type(found) == 'table' and UNSOUND or found
 end
 
 local results = {}
 local entries, messages, hours = 0, 0, {}
-local mark, at = 3, 5
+local key, at = 3, 5
 
 local time = redis.call('TIME')
 local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -71,7 +71,7 @@ local function next_id()
   for i, name in pairs(info) do
     if name == 'last-generated-id' then
       local ms, number = string.match(info[i + 1], '^(%d+)-(%d+)$')
-      return string.format('%s-%.0f', ms, number + 1 + drawn % 16777216)
+      return string.format('%s-%.0f', ms, number + 1 + nonce % 16777216)
     end
   end
 end
@@ -79,8 +79,8 @@ end
 local function append_entry()
   local columns = tonumber(ARGV[at])
   local last = at + 2 * columns
-  drawn = drawn + 1
-  local id = string.format('%.0f-%.0f', now_ms, drawn)
+  nonce = nonce + 1
+  local id = string.format('%.0f-%.0f', now_ms, nonce)
   local refusal = redis.pcall('XADD', stream, id, unpack(ARGV, at + 1, last)).err
   if refusal then
     if string.find(refusal, 'equal or smaller', 1, true) then
@@ -107,8 +107,8 @@ for batch = 1, tonumber(ARGV[4]) do
   at = at + 3
   local seen = false
   if fingerprint ~= '' then
-    mark = mark + 1
-    seen = marks[mark]
+    key = key + 1
+    seen = fingerprints[key]
   end
   local result = 1
   if seen then
@@ -123,12 +123,12 @@ for batch = 1, tonumber(ARGV[4]) do
   for _ = 1, batch_entries do
     if result == 1 then append_entry() else skip_entry() end
   end
-  -- After the entries: an append that is refused leaves no mark.
+  -- After the entries: an append that is refused leaves no fingerprint.
   if result == 1 and fingerprint ~= '' then
-    redis.call('SET', KEYS[mark], fingerprint, 'EX', window)
-    for i = mark + 1, #KEYS do
-      if KEYS[i] == KEYS[mark] then
-        marks[i] = fingerprint
+    redis.call('SET', KEYS[key], fingerprint, 'EX', window)
+    for i = key + 1, #KEYS do
+      if KEYS[i] == KEYS[key] then
+        fingerprints[i] = fingerprint
       end
     end
   end

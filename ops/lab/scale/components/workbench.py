@@ -18,7 +18,7 @@ from metrics.hours import Hour
 from metrics.keyspace import PartitionNames, key_hour, partition_of
 from metrics.layout import Layout
 from metrics.node import Node, Reply
-from metrics.stream import Batch, Group, Mark, Registration
+from metrics.stream import AppendCalls, Batch, IdempotencyKey, Reservation
 from ops.lab.bench.ingest.messages import response_times
 from ops.lab.scale.components.redis_usage import Told, cpu_s
 from ops.lab.scale.figures import PARTITIONS
@@ -200,8 +200,12 @@ class Workbench:
             values = self._values[first : first + kind.messages]
             by_key.setdefault(key, []).extend(values)
             column = Column(key_hour(key, self._hour), write_values(values), kind.messages)
-            mark = Mark(f"bench/{next(self._numbers)}", "digest" * 4) if kind.is_marked else None
-            yield Batch({partition: [column]}, mark)
+            idempotency_key = (
+                IdempotencyKey(f"bench/{next(self._numbers)}", "digest" * 4)
+                if kind.is_marked
+                else None
+            )
+            yield Batch({partition: [column]}, idempotency_key)
         self._buckets += sum(len(Aggregate.of(values).histogram) for values in by_key.values())
 
     def _fill_hours(self) -> None:
@@ -213,13 +217,13 @@ class Workbench:
 
 def _calls(batches: Sequence[Batch]) -> list[Call]:
     """Return what a collector sends for batches: a registration for each mark, and one append."""
-    group = Group(batches, backlog_limit_entries=_BACKLOG_LIMIT, window_s=_WINDOW_S)
-    registrations = [
-        Registration(batch.mark, time.time(), partitions=PARTITIONS, window_s=_WINDOW_S)
+    group = AppendCalls(batches, backlog_limit_entries=_BACKLOG_LIMIT, window_s=_WINDOW_S)
+    reservations = [
+        Reservation(batch.idempotency_key, time.time(), partitions=PARTITIONS, window_s=_WINDOW_S)
         for batch in batches
-        if batch.mark is not None
+        if batch.idempotency_key is not None
     ]
-    return [*group.calls, *(call for each in registrations for call in each.calls)]
+    return [*group.calls, *(call for each in reservations for call in each.calls)]
 
 
 def _require_done(replies: Sequence[Reply]) -> None:
