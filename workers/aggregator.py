@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 
-from metrics.backlog import NEW, START, Backlog, Commit, Delivered, Exceptions
+from metrics.backlog import NEW, START, Backlog, Commit, Exceptions, PendingEntry
 from metrics.errors import (
     EntryUnreadableError,
     GroupMissingError,
@@ -30,7 +30,7 @@ COMMIT_BUCKETS_MAX = 50_000
 """What one commit may have of each: bounds its size, and how long it holds Redis up."""
 
 DELIVERIES_MAX = 3
-"""An entry that cannot be read is buried at this delivery; until then another worker may try."""
+"""An entry that cannot be read is dead-lettered at this delivery; before, other workers may try."""
 
 CONSUMER_IDLE_S = 86_400
 """Consumers that were away for so long, with nothing pending, are removed."""
@@ -79,7 +79,7 @@ class Aggregator:
         self._cursors = dict.fromkeys(self._partitions, START)
         self._claims: dict[int, bytes] = {}
         self._claims_due = monotonic() + claim_s
-        self._dismissal_due = monotonic()
+        self._idle_consumers_due = monotonic()
         self._state = ""
         self._logged: dict[str, float] = {}
         self._stopping = threading.Event()
@@ -98,24 +98,26 @@ class Aggregator:
             began = self._monotonic()
             try:
                 pause_s = 0.0 if self.run_once() else linger_s(self._monotonic() - began)
-                self._say_how_it_goes()
+                self._log_progress()
             except SettingsError:
                 raise
             except MetricsError as error:
-                self._say(f"cannot go on, trying again: {error}", logging.ERROR)
+                self._log_state(f"cannot go on, trying again: {error}", logging.ERROR)
                 self.recover(self._partitions)
                 pause_s = PAUSE_AFTER_ERROR_S
             self._stopping.wait(pause_s)
 
-    def _say_how_it_goes(self) -> None:
+    def _log_progress(self) -> None:
         if self._errors:
             numbers = ", ".join(map(str, sorted(self._errors)))
             error = next(iter(self._errors.values()))
-            self._say(f"partitions {numbers} cannot go on, trying again: {error}", logging.ERROR)
+            self._log_state(
+                f"partitions {numbers} cannot go on, trying again: {error}", logging.ERROR
+            )
         else:
-            self._say("going on", logging.INFO)
+            self._log_state("going on", logging.INFO)
 
-    def _say(self, state: str, level: int) -> None:
+    def _log_state(self, state: str, level: int) -> None:
         """Log how it goes, once each time that it changes."""
         if state != self._state:
             self._state = state
@@ -134,11 +136,11 @@ class Aggregator:
         self._errors = {}
         self._create_groups()
         entries = self._read()
-        is_full = any(len(delivered) == ENTRIES_MAX for delivered in entries.values())
+        is_full = any(len(pending) == ENTRIES_MAX for pending in entries.values())
         for number, claimed in self._claimed().items():
             entries.setdefault(number, []).extend(claimed)
         self._fold(entries)
-        self._dismiss_consumers()
+        self._delete_idle_consumers()
         if len(self._errors) == len(self._partitions):
             raise self._errors[0]
         return is_full or bool(self._claims)
@@ -153,14 +155,14 @@ class Aggregator:
                 if error is None:
                     self._without_group.discard(number)
                 else:
-                    self._meet(number, error)
+                    self._record_error(number, error)
 
-    def _read(self) -> dict[int, list[Delivered]]:
+    def _read(self) -> dict[int, list[PendingEntry]]:
         cursors = {n: at for n, at in self._cursors.items() if n not in self._without_group}
-        found: dict[int, list[Delivered]] = {}
+        found: dict[int, list[PendingEntry]] = {}
         for number, entries in self._backlog.read(cursors, ENTRIES_MAX).items():
             if isinstance(entries, MetricsError):
-                self._meet(number, entries)
+                self._record_error(number, entries)
             elif entries:
                 found[number] = entries
                 if self._cursors[number] != NEW:
@@ -169,7 +171,7 @@ class Aggregator:
                 self._cursors[number] = NEW
         return found
 
-    def _claimed(self) -> dict[int, list[Delivered]]:
+    def _claimed(self) -> dict[int, list[PendingEntry]]:
         if not self._claims and self._monotonic() >= self._claims_due:
             self._claims_due = self._monotonic() + self._claim_s / 2
             self._claims = dict.fromkeys(self._partitions, START)
@@ -178,10 +180,10 @@ class Aggregator:
         if not self._claims:
             return {}
         pages = self._backlog.claim(self._claims, ENTRIES_MAX, int(self._claim_s * 1000))
-        found: dict[int, list[Delivered]] = {}
+        found: dict[int, list[PendingEntry]] = {}
         for number, page in pages.items():
             if isinstance(page, MetricsError):
-                self._meet(number, page)
+                self._record_error(number, page)
                 del self._claims[number]
                 continue
             found[number] = list(page.entries)
@@ -193,11 +195,11 @@ class Aggregator:
                 del self._claims[number]
         return found
 
-    def _fold(self, entries: dict[int, list[Delivered]]) -> None:
+    def _fold(self, entries: dict[int, list[PendingEntry]]) -> None:
         commits = [
             commit
-            for number, delivered in entries.items()
-            for chunk in _chunks(self._present(number, delivered))
+            for number, pending in entries.items()
+            for chunk in _chunks(self._without_deleted(number, pending))
             for commit in self._commits_of(number, chunk)
         ]
         if not commits:
@@ -207,7 +209,7 @@ class Aggregator:
 
     def _settle(self, commit: Commit, result: bool | Exceptions | MetricsError) -> None:
         if isinstance(result, MetricsError):
-            self._meet(commit.partition, result)
+            self._record_error(commit.partition, result)
         elif isinstance(result, Exceptions):
             self._log_exceptions(result)
             applied = commit.folded.messages - result.dead_messages
@@ -220,23 +222,23 @@ class Aggregator:
             self._counters.refused()
             self.recover([commit.partition])
 
-    def _present(self, number: int, delivered: Sequence[Delivered]) -> list[Delivered]:
+    def _without_deleted(self, number: int, pending: Sequence[PendingEntry]) -> list[PendingEntry]:
         """Return the entries, each once, without those that somebody deleted."""
-        deleted = [entry for entry in delivered if entry.fields is None]
+        deleted = [entry for entry in pending if entry.fields is None]
         if deleted:
             _log.error("partition %d: %d entries were deleted", number, len(deleted))
             try:
-                self._backlog.forget(number, deleted)
+                self._backlog.ack_deleted(number, deleted)
             except MetricsError as error:
-                self._meet(number, error)
-        return list({entry.id: entry for entry in delivered if entry.fields is not None}.values())
+                self._record_error(number, error)
+        return list({entry.id: entry for entry in pending if entry.fields is not None}.values())
 
-    def _commits_of(self, number: int, entries: Sequence[Delivered]) -> list[Commit]:
+    def _commits_of(self, number: int, entries: Sequence[PendingEntry]) -> list[Commit]:
         try:
             folded = fold(entry.fields or () for entry in entries)
         except EntryUnreadableError as error:
             if len(entries) == 1:
-                self._set_aside(number, entries[0], str(error))
+                self._retry_or_dead_letter(number, entries[0], str(error))
                 return []
             return [commit for entry in entries for commit in self._commits_of(number, [entry])]
         if len(entries) > 1 and folded.buckets > COMMIT_BUCKETS_MAX:
@@ -263,18 +265,20 @@ class Aggregator:
         self._logged[text] = now + LOG_PAUSE_S
         return True
 
-    def _set_aside(self, number: int, entry: Delivered, reason: str) -> None:
-        """Leave an entry pending, to be claimed once more; bury it if that was often enough."""
+    def _retry_or_dead_letter(self, number: int, entry: PendingEntry, reason: str) -> None:
+        """Leave an entry pending, to be claimed once more; after the last delivery dead-letter it."""
         try:
             if self._backlog.deliveries_of(number, entry) < DELIVERIES_MAX:
                 _log.warning("partition %d: entry %s: %s", number, entry.id.decode(), reason)
-            elif self._backlog.bury(number, entry, reason):
-                _log.error("partition %d: buried entry %s: %s", number, entry.id.decode(), reason)
-                self._counters.buried()
+            elif self._backlog.dead_letter(number, entry, reason):
+                _log.error(
+                    "partition %d: dead-lettered entry %s: %s", number, entry.id.decode(), reason
+                )
+                self._counters.dead_lettered()
         except MetricsError as error:
-            self._meet(number, error)
+            self._record_error(number, error)
 
-    def _meet(self, number: int, error: MetricsError) -> None:
+    def _record_error(self, number: int, error: MetricsError) -> None:
         """Note what stands against a partition in this round; in the next it is tried again."""
         self.recover([number])
         self._errors[number] = error
@@ -282,10 +286,10 @@ class Aggregator:
             _log.error("partition %d: the consumer group is missing; creating it", number)
             self._without_group.add(number)
 
-    def _dismiss_consumers(self) -> None:
-        if self._monotonic() >= self._dismissal_due:
-            self._dismissal_due = self._monotonic() + CONSUMER_IDLE_S
-            self._backlog.dismiss_consumers(self._partitions, CONSUMER_IDLE_S * 1000)
+    def _delete_idle_consumers(self) -> None:
+        if self._monotonic() >= self._idle_consumers_due:
+            self._idle_consumers_due = self._monotonic() + CONSUMER_IDLE_S
+            self._backlog.delete_idle_consumers(self._partitions, CONSUMER_IDLE_S * 1000)
 
 
 def linger_s(busy_s: float) -> float:
@@ -293,9 +297,9 @@ def linger_s(busy_s: float) -> float:
     return min(max(LINGER_SHARE * busy_s, LINGER_MIN_S), LINGER_MAX_S)
 
 
-def _chunks(entries: Sequence[Delivered]) -> Iterator[list[Delivered]]:
+def _chunks(entries: Sequence[PendingEntry]) -> Iterator[list[PendingEntry]]:
     """Yield the entries in runs, each small enough for one commit."""
-    chunk: list[Delivered] = []
+    chunk: list[PendingEntry] = []
     columns = 0
     for entry in entries:
         more = len(entry.fields or ()) // 2

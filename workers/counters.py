@@ -8,7 +8,7 @@ from prometheus_client.metrics_core import CounterMetricFamily, Metric
 
 @dataclass(slots=True, eq=False)
 class Counters:
-    """Counts of one worker process; a restart begins at 0, the books in Redis go on.
+    """Counts of one worker process; a restart begins at 0, the audit in Redis go on.
 
     One thread counts, any may ``collect``. Plain numbers, so that counting costs nothing.
 
@@ -26,7 +26,7 @@ class Counters:
     entries_committed: int = 0
     messages_committed: int = 0
     commits_refused: int = 0
-    entries_buried: int = 0
+    entries_dead_lettered: int = 0
     messages_dead: int = 0
     entries_claimed: int = 0
 
@@ -40,9 +40,9 @@ class Counters:
         """Count a commit that the fence refused."""
         self.commits_refused += 1
 
-    def buried(self) -> None:
+    def dead_lettered(self) -> None:
         """Count an entry that was moved to the dead stream."""
-        self.entries_buried += 1
+        self.entries_dead_lettered += 1
 
     def died(self, messages: int) -> None:
         """Count messages that went to the dead stream as their hash was not sound."""
@@ -59,7 +59,7 @@ class Counters:
             ("entries_committed", "Entries that were committed", self.entries_committed),
             ("messages_committed", "Messages that were committed", self.messages_committed),
             ("commits_refused", "Commits that the fence refused", self.commits_refused),
-            ("entries_buried", "Entries moved to the dead stream", self.entries_buried),
+            ("entries_buried", "Entries moved to the dead stream", self.entries_dead_lettered),
             ("messages_dead", "Messages whose hash was not sound", self.messages_dead),
             ("entries_claimed", "Entries taken over from other workers", self.entries_claimed),
         ):

@@ -1,4 +1,4 @@
-"""The query service: statistics of keys in hours and days, the known keys, and the books."""
+"""The query service: statistics of keys in hours and days, the known keys, and the audit."""
 
 import gc
 import logging
@@ -14,8 +14,8 @@ from api.cross_site import add_cross_site
 from api.exposition import RequestCounters, add_exposition
 from api.health import add_health
 from api.problems import add_problems
-from api.query.audit import AllBooks, Audit
-from api.query.audit_series import BooksSeries
+from api.query.audit import Audit, AuditReader
+from api.query.audit_series import AuditSeries
 from api.query.keys import Keys
 from api.query.statistics import Statistics
 from api.startup import load
@@ -69,13 +69,15 @@ def create_app(
     )
     statistics = Statistics(store, access=access, ensure_layout=layout.ensure, now=now)
     keys = Keys(known_keys, access=access, ensure_layout=layout.ensure)
-    all_books = AllBooks(connection, ensure_layout=layout.ensure, partitions=settings.partitions)
+    audit_reader = AuditReader(
+        connection, ensure_layout=layout.ensure, partitions=settings.partitions
+    )
     app = falcon.App()
     add_problems(app)
     add_cross_site(app, CrossSiteRules.of(settings), settings)
     add_health(app, connection, layout)
-    add_exposition(app, RequestCounters("query", resource=statistics), BooksSeries(all_books))
-    app.add_route("/audit", Audit(all_books, access=access))
+    add_exposition(app, RequestCounters("query", resource=statistics), AuditSeries(audit_reader))
+    app.add_route("/audit", Audit(audit_reader, access=access))
     # A key may be named like these: falcon looks at the number of segments, too.
     app.add_route("/keys", keys)
     app.add_route("/{key}/{stat}/{date}", statistics, suffix="day")

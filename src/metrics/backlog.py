@@ -1,4 +1,4 @@
-"""The worker's side of the streams: entries are read, claimed, committed or buried."""
+"""The worker's side of the streams: entries are read, claimed, committed or dead-lettered."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,14 +20,14 @@ START = b"0-0"
 """Cursor of a read: what is pending for this consumer, from the first. Of a claim: all of it."""
 
 _COMMIT = Script.named("commit")
-_BURY = Script.named("bury")
-_DISMISS = Script.named("dismiss")
+_DEAD_LETTER = Script.named("dead_letter")
+_DELETE_IDLE_CONSUMERS = Script.named("delete_idle_consumers")
 _HOUR_LENGTH = len("2026-11-23T14")
 _SECONDS_PER_DAY = 86400
 
 
 @dataclass(frozen=True, slots=True)
-class Delivered:
+class PendingEntry:
     """An entry that this consumer has got and nobody has committed.
 
     Attributes:
@@ -55,7 +55,7 @@ class Page:
     """
 
     cursor: bytes
-    entries: Sequence[Delivered]
+    entries: Sequence[PendingEntry]
     has_gaps: bool
 
 
@@ -64,7 +64,7 @@ class Commit:
     """Entries of one partition, and what they fold into."""
 
     partition: int
-    entries: Sequence[Delivered]
+    entries: Sequence[PendingEntry]
     folded: Folded
 
 
@@ -131,7 +131,7 @@ class Backlog:
 
     def read(
         self, cursors: Mapping[int, bytes], entries_max: int
-    ) -> dict[int, list[Delivered] | MetricsError]:
+    ) -> dict[int, list[PendingEntry] | MetricsError]:
         """Return what the streams have for this consumer, at most ``entries_max`` a partition.
 
         Args:
@@ -149,7 +149,7 @@ class Backlog:
             ]
         )
         return {
-            number: reply if isinstance(reply, MetricsError) else _delivered(reply)
+            number: reply if isinstance(reply, MetricsError) else _pending_entries(reply)
             for number, reply in zip(cursors, replies, strict=True)
         }
 
@@ -189,7 +189,7 @@ class Backlog:
         replies = self._connection.execute([self._commit_call(commit, now) for commit in commits])
         return [_outcome(reply) for reply in replies]
 
-    def deliveries_of(self, partition: int, entry: Delivered) -> int:
+    def deliveries_of(self, partition: int, entry: PendingEntry) -> int:
         """Return how often an entry has been delivered, 0 if it is not pending.
 
         Raises:
@@ -199,7 +199,7 @@ class Backlog:
         pending = self._connection.ask(command("XPENDING", stream, GROUP, entry.id, entry.id, 1))
         return int(pending[0][3]) if pending else 0
 
-    def bury(self, partition: int, entry: Delivered, reason: str) -> bool:
+    def dead_letter(self, partition: int, entry: PendingEntry, reason: str) -> bool:
         """Move an entry to the dead stream; return False if it is no longer this consumer's.
 
         Raises:
@@ -208,15 +208,15 @@ class Backlog:
         names = PartitionNames(partition)
         hours = entry.hours
         messages = messages_in(entry.fields or ())
-        buried = self._connection.ask(
-            _BURY.call(
+        dead_lettered = self._connection.ask(
+            _DEAD_LETTER.call(
                 [names.stream, names.audit, names.backlog, names.dead],
                 [GROUP, self._consumer, entry.id, reason, messages, len(hours), *hours],
             )
         )
-        return bool(buried == 1)
+        return bool(dead_lettered == 1)
 
-    def forget(self, partition: int, entries: Sequence[Delivered]) -> None:
+    def ack_deleted(self, partition: int, entries: Sequence[PendingEntry]) -> None:
         """Acknowledge entries that somebody deleted from the stream.
 
         Raises:
@@ -225,14 +225,14 @@ class Backlog:
         ids = [entry.id for entry in entries]
         self._connection.ask(command("XACK", PartitionNames(partition).stream, GROUP, *ids))
 
-    def dismiss_consumers(self, partitions: Iterable[int], idle_ms: int) -> None:
+    def delete_idle_consumers(self, partitions: Iterable[int], idle_ms: int) -> None:
         """Remove consumers that were idle for ``idle_ms`` and have nothing pending.
 
         Where Redis cannot do it now they stay, and do no harm.
         """
         self._connection.execute(
             [
-                _DISMISS.call([PartitionNames(number).stream], [GROUP, idle_ms])
+                _DELETE_IDLE_CONSUMERS.call([PartitionNames(number).stream], [GROUP, idle_ms])
                 for number in partitions
             ]
         )
@@ -281,12 +281,12 @@ def _texts(items: Sequence[bytes]) -> list[str]:
     return [item.decode(errors="replace") for item in items]
 
 
-def _delivered(reply: Reply) -> list[Delivered]:
-    return [Delivered(id_, fields) for id_, fields in reply[0][1]] if reply else []
+def _pending_entries(reply: Reply) -> list[PendingEntry]:
+    return [PendingEntry(id_, fields) for id_, fields in reply[0][1]] if reply else []
 
 
 def _page(reply: Reply) -> Page:
     # Redis 6.2 has None in the place of an entry that was deleted; 7.0 drops it by itself.
     cursor, items = reply[0], reply[1]
-    entries = [Delivered(*item) for item in items if item is not None]
+    entries = [PendingEntry(*item) for item in items if item is not None]
     return Page(cursor, entries, has_gaps=len(entries) < len(items))

@@ -48,7 +48,7 @@ class PartitionNames:
 
     @property
     def audit(self) -> str:
-        """Hash: the books, counted by the scripts themselves."""
+        """Hash: the audit, counted by the scripts themselves."""
         return f"metrics:{{{self.number}}}:audit"
 
     @property

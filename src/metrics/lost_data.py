@@ -8,7 +8,7 @@ from metrics.keyspace import LAYOUT, PartitionNames
 from metrics.node import Reply
 
 HAS_DATA = "has_data"
-"""Field of ``metrics:layout``, set once a partition has books: they never go away again."""
+"""Field of ``metrics:layout``, set once a partition has an audit: they never go away again."""
 
 
 def refuse_powerless_default_user(connection: Connection, partitions: Iterable[int]) -> None:
@@ -39,10 +39,10 @@ def refuse_powerless_default_user(connection: Connection, partitions: Iterable[i
 
 
 def refuse_lost_data(connection: Connection, partitions: Iterable[int]) -> None:
-    """Compare what ``metrics:layout`` says with the books of all partitions.
+    """Compare what ``metrics:layout`` says with the audit of all partitions.
 
     Raises:
-        StorageUnsoundError: If there were messages, and no partition has any books left.
+        StorageUnsoundError: If there were messages, and no partition has an audit left.
     """
     calls = [command("HLEN", PartitionNames(number).audit) for number in partitions]
     noted, *lengths = connection.execute([command("HGET", LAYOUT, HAS_DATA), *calls])
@@ -53,7 +53,7 @@ def refuse_lost_data(connection: Connection, partitions: Iterable[int]) -> None:
     elif isinstance(noted, bytes) and all(isinstance(length, int) for length in lengths):
         raise StorageUnsoundError(
             f"Redis has lost its data: {LAYOUT} says that there were messages, and no partition "
-            "has any books. Restore a backup (docs/operations.md); or, to begin with "
+            "has an audit. Restore a backup (docs/operations.md); or, to begin with "
             f"nothing, DEL {LAYOUT}"
         )
 

@@ -13,7 +13,7 @@ from metrics.connection import Connection, command
 from metrics.keyspace import PartitionNames, partition_of
 from metrics.settings import Settings
 from tests.conftest import free_port
-from tests.support.streams import books_of, hash_of
+from tests.support.streams import audit_of, hash_of
 
 NOW = 1795442400.0 + 1800  # 2026-11-23T14:30:00Z
 JSON = {"Content-Type": "application/json"}
@@ -42,8 +42,8 @@ def post(client: Client, body: str | bytes, **headers: str) -> falcon.testing.Re
 
 
 def accepted_in_redis(connection: Connection) -> int:
-    """Return how many messages the books of all partitions have accepted."""
-    return sum(books_of(connection, number)["accepted"] for number in range(16))
+    """Return how many messages the audit of all partitions have accepted."""
+    return sum(audit_of(connection, number)["accepted"] for number in range(16))
 
 
 def assert_is_problem(result: falcon.testing.Result, status: int) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import falcon.testing
 import pytest
 
 from metrics.aggregate import COUNT_MAX
-from metrics.backlog import NEW, Backlog, Commit, Delivered, Exceptions
+from metrics.backlog import NEW, Backlog, Commit, Exceptions, PendingEntry
 from metrics.connection import Connection, command
 from metrics.entry import Column
 from metrics.fold import fold
@@ -19,7 +19,7 @@ from tests.query import test_query
 from tests.query.test_query import AFTER, KEY, PARTITION
 from tests.support.aggregators import HASH, STREAM, aggregator_of, drain
 from tests.support.away import PartlyAway
-from tests.support.streams import HOUR, append, assert_books_balance, batch, books_of, hash_of
+from tests.support.streams import HOUR, append, assert_audit_balances, audit_of, batch, hash_of
 
 NAMES = PartitionNames(PARTITION)
 REPORT = json.dumps({"key": KEY, "dropped": 17, "timestamp": 1795442400})
@@ -39,7 +39,7 @@ def ask(connection: Connection, stat: str = "count") -> falcon.testing.Result:
     return test_query.client_of(connection).simulate_get(f"/{KEY}/{stat}/2026-11-23/14")
 
 
-def entries_of(backlog: Backlog) -> list[Delivered]:
+def entries_of(backlog: Backlog) -> list[PendingEntry]:
     """Read what is new in the partition of the key."""
     entries = backlog.read({PARTITION: NEW}, 100)[PARTITION]
     assert isinstance(entries, list)
@@ -62,8 +62,8 @@ def test_a_body_of_loss_reports_alone_is_accepted_as_no_message(
     assert (result.status_code, result.json) == (202, {"accepted": 0, "rejected": 0})
     ((_, fields),) = connection.ask(command("XRANGE", NAMES.stream, "-", "+"))
     assert fields == [f"{HOUR}:{KEY}".encode(), b"dropped=34"]
-    books = books_of(connection, PARTITION)
-    assert (books["appended"], books["accepted"]) == (1, 0)
+    audit = audit_of(connection, PARTITION)
+    assert (audit["appended"], audit["accepted"]) == (1, 0)
 
 
 def test_a_bad_loss_report_counts_as_one_rejected(collector: falcon.testing.TestClient) -> None:
@@ -158,7 +158,7 @@ def test_a_repetition_under_its_idempotency_key_reports_once(
     test_query.commit(connection)
 
     assert (ask(connection).json["count"], ask(connection).json["dropped"]) == (2, 34)
-    assert_books_balance(connection, PARTITION)
+    assert_audit_balances(connection, PARTITION)
 
 
 def test_a_loss_report_that_is_not_stored_is_to_be_sent_again(connection: Connection) -> None:
@@ -197,20 +197,20 @@ def test_a_late_commit_adds_no_loss_report_twice(
     assert backlog.commit([commit], AFTER) == [True]
     assert backlog.commit([commit], AFTER) == [False]
     assert (ask(connection).json["count"], ask(connection).json["dropped"]) == (2, 17)
-    assert books_of(connection, PARTITION)["applied"] == 2
+    assert audit_of(connection, PARTITION)["applied"] == 2
 
 
 def test_a_loss_report_is_buried_as_no_message(
     collector: falcon.testing.TestClient, connection: Connection
 ) -> None:
-    """So that the books balance."""
+    """So that the audit balances."""
     post(collector, BOTH)
     backlog = backlog_of(connection)
     (entry,) = entries_of(backlog)
 
-    assert backlog.bury(PARTITION, entry, "a test") is True
-    assert books_of(connection, PARTITION)["dead_messages"] == 2
-    assert_books_balance(connection, PARTITION)
+    assert backlog.dead_letter(PARTITION, entry, "a test") is True
+    assert audit_of(connection, PARTITION)["dead_messages"] == 2
+    assert_audit_balances(connection, PARTITION)
 
 
 def commit_one_report(connection: Connection) -> object:
@@ -236,7 +236,7 @@ def test_a_hash_that_cannot_take_what_was_dropped_stays_as_it_was(
     assert hash_of(connection, name) == {"dropped": dropped}
     assert hash_of(connection, NAMES.hour(f"{HOUR}:other"))["count"] == "1"
     assert connection.ask(command("XLEN", NAMES.dead)) == 1
-    assert_books_balance(connection, PARTITION)
+    assert_audit_balances(connection, PARTITION)
 
 
 def test_what_was_dropped_stays_at_the_most_that_is_exact(connection: Connection) -> None:
@@ -247,7 +247,7 @@ def test_what_was_dropped_stays_at_the_most_that_is_exact(connection: Connection
     assert commit_one_report(connection) == Exceptions(0, [], [f"{name} dropped"])
     assert commit_one_report(connection) is True
     assert hash_of(connection, name) == {"dropped": str(COUNT_MAX)}
-    assert_books_balance(connection, PARTITION)
+    assert_audit_balances(connection, PARTITION)
 
 
 def test_what_was_dropped_must_be_a_number_to_be_told(connection: Connection) -> None:
@@ -270,4 +270,4 @@ def test_a_worker_commits_loss_reports_of_many_requests(
 
     found = hash_of(connection, HASH)
     assert (found["dropped"], found["count"], found["sum"]) == ("68", "1", "5.0")
-    assert_books_balance(connection)
+    assert_audit_balances(connection)

@@ -14,7 +14,7 @@ from metrics.keyspace import PartitionNames, partition_of
 from metrics.settings import Settings
 from tests.processes.test_exposition import samples_in
 from tests.support.away import PartlyAway
-from tests.support.streams import books_of, hash_of
+from tests.support.streams import audit_of, hash_of
 
 NOW = 1795442400.0 + 1800  # 2026-11-23T14:30:00Z
 
@@ -165,7 +165,7 @@ def test_failures_are_told_as_falcon_tells_them(
 
     assert answer.status.startswith("503 ")
     assert ("Retry-After", "1") in [(name.title(), value) for name, value in answer.headers]
-    assert books_of(connection, partition_of("a", 16))["appended"] == (0 if away else 1)
+    assert audit_of(connection, partition_of("a", 16))["appended"] == (0 if away else 1)
     assert b'"stored":"no"' in answer.body if away else b'"retryable":1' in answer.body
 
 

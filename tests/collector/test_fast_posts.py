@@ -15,7 +15,7 @@ from metrics.keyspace import PartitionNames, partition_of
 from metrics.settings import Settings
 from metrics.stream import SingleMessage
 from tests.support.away import PartlyAway
-from tests.support.streams import books_of
+from tests.support.streams import audit_of
 
 NOW = 1795442400.0 + 1800  # 2026-11-23T14:30:00Z
 HOUR = int(NOW // 3600)
@@ -95,8 +95,8 @@ def test_requests_that_come_together_share_an_entry(connection: Connection) -> N
         None,
         None,
     ]
-    books = books_of(connection, partition_of("a", 16))
-    assert (books["accepted"], books["appended"]) == (15, 1)
+    audit = audit_of(connection, partition_of("a", 16))
+    assert (audit["accepted"], audit["appended"]) == (15, 1)
 
 
 def test_a_bad_body_among_good_ones_keeps_none_of_them(connection: Connection) -> None:
@@ -122,8 +122,8 @@ def test_a_node_that_is_away_fails_its_own_messages_alone(connection: Connection
     assert lost.stored == "no"
     assert accepted(kept) == b'{"accepted":1,"rejected":0}'
     assert isinstance(partly, StorageUnavailableError)
-    assert books_of(connection, away)["accepted"] == 0
-    assert books_of(connection, partition_of("b", 16))["accepted"] == 2
+    assert audit_of(connection, away)["accepted"] == 0
+    assert audit_of(connection, partition_of("b", 16))["accepted"] == 2
 
 
 def test_a_partition_at_its_limit_refuses_its_own_messages_alone(connection: Connection) -> None:

@@ -15,7 +15,7 @@ from metrics.connection import Call, Connection
 from metrics.errors import IdempotencyConflictError, MetricsError, StorageUnavailableError
 from metrics.stream import Appender, Batch, IdempotencyKey
 from tests.collector.test_send_queue import until
-from tests.support.streams import batch, books_of
+from tests.support.streams import audit_of, batch
 
 
 class SlowConnection:
@@ -113,8 +113,8 @@ def test_requests_that_wait_together_share_a_round_trip(
     gevent.joinall(requests)
 
     assert len(slow.groups) == SENDERS + 1
-    assert books_of(connection)["accepted"] == SENDERS + 100
-    assert books_of(connection)["appended"] == SENDERS + 1
+    assert audit_of(connection)["accepted"] == SENDERS + 100
+    assert audit_of(connection)["appended"] == SENDERS + 1
 
 
 def test_no_request_is_answered_before_redis_has_it(connection: Connection, spawn: Spawn) -> None:
@@ -124,11 +124,11 @@ def test_no_request_is_answered_before_redis_has_it(connection: Connection, spaw
     await_groups(slow, 1)
 
     assert not request.dead
-    assert books_of(connection)["accepted"] == 0
+    assert audit_of(connection)["accepted"] == 0
     slow.gates[0].set()
     request.join()
     assert request.value is None
-    assert books_of(connection)["accepted"] == 1
+    assert audit_of(connection)["accepted"] == 1
 
 
 def test_a_slow_append_holds_nobody_else_up(connection: Connection, spawn: Spawn) -> None:
@@ -188,7 +188,7 @@ def test_a_fault_of_ours_reaches_each_request_and_the_sender_lives(
 
     group.append(batch(), soon())
 
-    assert books_of(connection)["accepted"] == 1
+    assert audit_of(connection)["accepted"] == 1
 
 
 def test_a_request_that_waited_too_long_in_line_is_not_stored(
@@ -203,11 +203,11 @@ def test_a_request_that_waited_too_long_in_line_is_not_stored(
     late.join()
     for gate in slow.gates:
         gate.set()
-    until(lambda: books_of(connection)["accepted"] >= SENDERS)
+    until(lambda: audit_of(connection)["accepted"] >= SENDERS)
 
     assert isinstance(late.value, StorageUnavailableError)
     assert late.value.stored == "no"
-    assert books_of(connection)["accepted"] == len(slow.groups) == SENDERS
+    assert audit_of(connection)["accepted"] == len(slow.groups) == SENDERS
 
 
 def test_a_request_that_waited_too_long_for_redis_is_unknown(
@@ -223,7 +223,7 @@ def test_a_request_that_waited_too_long_for_redis_is_unknown(
     assert isinstance(late.value, StorageUnavailableError)
     assert late.value.stored == "unknown"
     slow.gates[0].set()
-    until(lambda: books_of(connection)["accepted"] == 1)
+    until(lambda: audit_of(connection)["accepted"] == 1)
 
 
 def test_what_waits_is_bounded(connection: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -253,7 +253,7 @@ def test_a_group_is_bounded(
             gate.set()
 
     assert len(slow.groups) == SENDERS + 2
-    assert books_of(connection)["accepted"] == SENDERS + 4
+    assert audit_of(connection)["accepted"] == SENDERS + 4
 
 
 def test_registrations_and_batches_go_together(connection: Connection, spawn: Spawn) -> None:

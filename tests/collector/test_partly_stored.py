@@ -8,7 +8,7 @@ from metrics.connection import Connection
 from metrics.keyspace import partition_of
 from tests.collector.test_collector import accepted_in_redis, assert_is_problem, client_of, post
 from tests.support.away import PartlyAway
-from tests.support.streams import books_of
+from tests.support.streams import audit_of
 
 pytestmark = pytest.mark.every_server
 
@@ -79,7 +79,7 @@ def test_a_repetition_under_its_idempotency_key_counts_the_rest_once(
         assert answer.status_code == 202
         assert (answer.json["accepted"], answer.json["rejected"]) == (4, 1)
         assert accepted_in_redis(connection) == 4
-    assert books_of(connection, PARTITION)["accepted"] == 2
+    assert audit_of(connection, PARTITION)["accepted"] == 2
 
 
 def test_a_batch_does_without_the_home_of_its_key(connection: Connection) -> None:

@@ -20,7 +20,7 @@ from ops.lab.bench.sustained.queries import Asked
 from ops.lab.bench.sustained.repeated import Repeated
 from ops.lab.bench.sustained.report import head, line, summary
 from ops.lab.bench.sustained.span import Span, at
-from ops.lab.bench.sustained.verdict import Books, kept_up, where_stuck
+from ops.lab.bench.sustained.verdict import PartitionAudit, kept_up, where_stuck
 from ops.lab.latencies import Latencies
 from tests.conftest import wait_until
 from tests.support.streams import append, batch
@@ -43,7 +43,7 @@ SPAN = Span(
     memory_bytes=2_000_000,
     errors=0,
 )
-BOOKS = Books(sent=9, accepted=9, appended=9, counted=9, statuses={202: 3, 503: 1})
+BOOKS = PartitionAudit(sent=9, accepted=9, appended=9, counted=9, statuses={202: 3, 503: 1})
 
 
 def test_what_goes_wrong_in_a_thread_is_told_to_who_asks_for_its_results() -> None:
@@ -157,7 +157,7 @@ def test_answers_that_none_may_get_are_complained_of() -> None:
     """A 503 is no such thing; silence is."""
     assert "{400: 2}" in replace(BOOKS, statuses={202: 1, 400: 2}).complaints()[0]
     assert replace(BOOKS, queries_failed=2).complaints() == ["2 queries failed"]
-    assert Books(0, 0, 0, 0, {}).complaints() == ["no message was counted"]
+    assert PartitionAudit(0, 0, 0, 0, {}).complaints() == ["no message was counted"]
 
 
 def test_a_line_has_a_cell_for_each_column() -> None:

@@ -16,7 +16,7 @@ SEEDS_MAX = 600
 def test_a_rule_that_is_taken_away_is_missed(name: str) -> None:
     """The same seeds, all of which are good with it, lose messages or count them twice.
 
-    The ledger alone sees that, whatever the books say; on a real server, where each schedule has
+    The ledger alone sees that, whatever the audit say; on a real server, where each schedule has
     the faults of fakeredis and more, and finds it sooner.
     """
     plan = Plan(str(SERVERS[max(SERVERS)]), name)

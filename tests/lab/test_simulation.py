@@ -40,7 +40,7 @@ def assert_all_good(plan: Plan, seeds: int) -> None:
 
 
 def test_no_schedule_on_fakeredis_counts_a_message_wrongly() -> None:
-    """Crashes, stalls, lost and late commands, failovers: the books balance at every step."""
+    """Crashes, stalls, lost and late commands, failovers: the audit balances at every step."""
     assert_all_good(Plan(FAKE), FAKE_SEEDS)
 
 

@@ -1,4 +1,4 @@
-"""Committing, burying and dismissing: one step each, and only for whom the entries belong to."""
+"""Commits, dead letters, idle consumers: one step each, and only for whom the entries belong to."""
 
 import math
 import re
@@ -6,7 +6,7 @@ import re
 import pytest
 
 from metrics.aggregate import COUNT_MAX, Aggregate
-from metrics.backlog import NEW, START, Backlog, Commit, Delivered, Exceptions
+from metrics.backlog import NEW, START, Backlog, Commit, Exceptions, PendingEntry
 from metrics.connection import Connection, command
 from metrics.entry import Column
 from metrics.errors import GroupMissingError, StorageUnsoundError
@@ -15,7 +15,7 @@ from metrics.hours import Hour
 from metrics.keyspace import GROUP, PartitionNames
 from metrics.merged import merged, merged_of
 from metrics.stream import Batch
-from tests.support.streams import HOUR, append, assert_books_balance, batch, books_of, hash_of
+from tests.support.streams import HOUR, append, assert_audit_balances, audit_of, batch, hash_of
 
 pytestmark = pytest.mark.every_server
 
@@ -31,25 +31,25 @@ def backlog_of(connection: Connection, consumer: str = "worker-1") -> Backlog:
     return backlog
 
 
-def read(backlog: Backlog, cursor: bytes = NEW) -> list[Delivered]:
+def read(backlog: Backlog, cursor: bytes = NEW) -> list[PendingEntry]:
     """Read partition 0."""
     entries = backlog.read({0: cursor}, 100)[0]
     assert isinstance(entries, list)
     return entries
 
 
-def commit_of(entries: list[Delivered]) -> Commit:
+def commit_of(entries: list[PendingEntry]) -> Commit:
     """Fold entries into a commit."""
     return Commit(0, entries, fold(entry.fields or () for entry in entries))
 
 
-def commit(backlog: Backlog, entries: list[Delivered]) -> object:
+def commit(backlog: Backlog, entries: list[PendingEntry]) -> object:
     """Commit entries."""
     return backlog.commit([commit_of(entries)], NOW)[0]
 
 
 def test_a_commit_applies_acks_and_deletes(connection: Connection) -> None:
-    """What was backlog is in the hash, and the books say so."""
+    """What was backlog is in the hash, and the audit say so."""
     append(connection, batch([10.0, 30.0]))
     append(connection, batch([20.5]))
     backlog = backlog_of(connection)
@@ -65,7 +65,7 @@ def test_a_commit_applies_acks_and_deletes(connection: Connection) -> None:
     )
     assert sum(int(count) for name, count in found.items() if name.startswith("b:")) == 3
     assert connection.ask(command("XPENDING", STREAM, GROUP))[0] == 0
-    assert books_of(connection) == {
+    assert audit_of(connection) == {
         "appended": 2, "committed": 2, "dead": 0,
         "accepted": 3, "applied": 3, "dead_messages": 0, "length": 0,
     }  # fmt: skip
@@ -140,7 +140,7 @@ def test_the_same_entries_commit_once(connection: Connection) -> None:
 
     assert [commit(backlog, entries), commit(backlog, entries)] == [True, False]
     assert hash_of(connection, HASH)["count"] == "1"
-    assert_books_balance(connection)
+    assert_audit_balances(connection)
 
 
 def test_a_zombie_is_refused(connection: Connection) -> None:
@@ -205,7 +205,7 @@ def test_a_hash_that_is_not_sound_is_left_alone(
             *(f"{HOUR}:checkout.web-1", "1.0,2.0"),
         ]
     ]
-    assert books_of(connection) == {
+    assert audit_of(connection) == {
         "appended": 2, "committed": 2, "dead": 0,
         "accepted": 5, "applied": 3, "dead_messages": 2, "length": 0,
     }  # fmt: skip
@@ -244,7 +244,7 @@ def test_a_string_in_the_place_of_a_hash_keeps_only_its_own_columns(
     assert len(dead_of(connection)) == 5
     for i in range(5):
         assert hash_of(connection, PartitionNames(0).hour(f"{HOUR}:other-{i}"))["count"] == "2"
-    assert_books_balance(connection)
+    assert_audit_balances(connection)
 
 
 def test_a_full_redis_drains_what_is_not_sound_as_well(connection: Connection) -> None:
@@ -260,7 +260,7 @@ def test_a_full_redis_drains_what_is_not_sound_as_well(connection: Connection) -
     connection.ask(command("CONFIG", "SET", "maxmemory", 0))
     assert isinstance(result, Exceptions)
     assert len(dead_of(connection)) == 1
-    assert_books_balance(connection)
+    assert_audit_balances(connection)
 
 
 def test_counts_that_reach_their_limit_stay_there(connection: Connection) -> None:
@@ -283,7 +283,7 @@ def test_counts_that_reach_their_limit_stay_there(connection: Connection) -> Non
     assert (found["count"], found[low], found[high]) == (str(COUNT_MAX), "2", str(COUNT_MAX))
     items = connection.ask(command("HGETALL", HASH))
     assert merged([items]).aggregate.count == COUNT_MAX
-    assert_books_balance(connection)
+    assert_audit_balances(connection)
 
 
 @pytest.mark.parametrize(
@@ -324,7 +324,7 @@ def test_a_full_redis_still_drains(connection: Connection) -> None:
 
     connection.ask(command("CONFIG", "SET", "maxmemory", 0))
     assert result is True
-    assert books_of(connection)["length"] == 0
+    assert audit_of(connection)["length"] == 0
 
 
 def test_an_hour_is_drained_when_its_last_entry_is_committed(connection: Connection) -> None:
@@ -379,24 +379,24 @@ def test_what_is_not_idle_for_long_enough_is_not_claimed(connection: Connection)
 
 
 def test_burying_moves_an_entry_with_its_reason(connection: Connection) -> None:
-    """Its fields as they were, its messages in the books."""
+    """Its fields as they were, its messages in the audit."""
     append(connection, batch([1.0, 2.0, 3.0]))
     backlog = backlog_of(connection)
     (entry,) = read(backlog)
 
-    assert backlog.bury(0, entry, "it looks wrong") is True
+    assert backlog.dead_letter(0, entry, "it looks wrong") is True
 
     ((_, fields),) = connection.ask(command("XRANGE", PartitionNames(0).dead, "-", "+"))
     assert [field.decode() for field in fields] == [
         *("id", entry.id.decode(), "reason", "it looks wrong"),
         *(f"{HOUR}:checkout.web-1", "1.0,2.0,3.0"),
     ]
-    assert books_of(connection) == {
+    assert audit_of(connection) == {
         "appended": 1, "committed": 0, "dead": 1,
         "accepted": 3, "applied": 0, "dead_messages": 3, "length": 0,
     }  # fmt: skip
     assert hash_of(connection, PartitionNames(0).backlog) == {}
-    assert backlog.bury(0, entry, "again") is False
+    assert backlog.dead_letter(0, entry, "again") is False
     assert commit(backlog, [entry]) is False
 
 
@@ -409,10 +409,10 @@ def test_only_idle_consumers_with_nothing_pending_are_dismissed(connection: Conn
     read(backlog_of(connection, "holder"))
     backlog = backlog_of(connection, "busy")
 
-    backlog.dismiss_consumers([0], 3_600_000)
+    backlog.delete_idle_consumers([0], 3_600_000)
     names = [info[1] for info in connection.ask(command("XINFO", "CONSUMERS", STREAM, GROUP))]
     assert b"idler" in names
-    backlog.dismiss_consumers([0], 0)
+    backlog.delete_idle_consumers([0], 0)
 
     names = [info[1] for info in connection.ask(command("XINFO", "CONSUMERS", STREAM, GROUP))]
     assert names == [b"holder"]
@@ -428,7 +428,7 @@ def test_a_hash_may_have_any_number_of_buckets(connection: Connection) -> None:
 
     assert hash_of(connection, HASH)["count"] == "24000"
     assert connection.ask(command("HLEN", HASH)) == 12_004
-    assert_books_balance(connection)
+    assert_audit_balances(connection)
 
 
 def test_another_group_on_a_stream_is_not_taken_for_ours(connection: Connection) -> None:
@@ -450,17 +450,17 @@ def test_a_foreign_entry_is_counted_apart_and_takes_no_hour_from_the_backlog(
     backlog = backlog_of(connection)
     broken, good, foreign = read(backlog)
 
-    assert backlog.bury(0, foreign, "not a key") is True
+    assert backlog.dead_letter(0, foreign, "not a key") is True
     assert hash_of(connection, PartitionNames(0).backlog) == {HOUR: "2"}
-    assert_books_balance(connection)
-    assert backlog.bury(0, broken, "no numbers") is True
+    assert_audit_balances(connection)
+    assert backlog.dead_letter(0, broken, "no numbers") is True
     assert commit(backlog, [good]) is True
 
-    assert books_of(connection) == {
+    assert audit_of(connection) == {
         "appended": 2, "committed": 1, "dead": 1, "foreign": 1,
         "accepted": 2, "applied": 1, "dead_messages": 1, "length": 0,
     }  # fmt: skip
-    assert_books_balance(connection)
+    assert_audit_balances(connection)
     assert len(dead_of(connection)) == 2
 
 
@@ -478,5 +478,5 @@ def test_a_foreign_key_in_the_place_of_our_books_stops_a_burial(
     connection.ask(command("SET", name, "by hand"))
 
     with pytest.raises(StorageUnsoundError, match=re.escape(name)):
-        backlog.bury(0, entry, "a test")
+        backlog.dead_letter(0, entry, "a test")
     assert connection.ask(command("XLEN", STREAM)) == 1

@@ -10,7 +10,7 @@ from metrics.errors import (
 )
 from metrics.keyspace import PartitionNames, partition_of
 from metrics.stream import Appender, Batch, IdempotencyKey, Reservation
-from tests.support.streams import HOUR, append, assert_books_balance, batch, books_of, hash_of
+from tests.support.streams import HOUR, append, assert_audit_balances, audit_of, batch, hash_of
 
 pytestmark = pytest.mark.every_server
 
@@ -45,7 +45,7 @@ def test_an_entry_is_legible(connection: Connection) -> None:
 
     assert entries_in(connection) == [[f"{HOUR}:checkout.web-1", "123.4,98.1"]]
     assert hash_of(connection, PartitionNames(0).backlog) == {HOUR: "1"}
-    assert books_of(connection) == {
+    assert audit_of(connection) == {
         "appended": 1, "committed": 0, "dead": 0,
         "accepted": 2, "applied": 0, "dead_messages": 0, "length": 1,
     }  # fmt: skip
@@ -57,17 +57,17 @@ def test_batches_that_are_appended_together_share_an_entry(connection: Connectio
 
     assert outcomes == [None, None, None]
     assert entries_in(connection) == [[f"{HOUR}:checkout.web-1", "1.0,2.0", f"{HOUR}:other", "3.0"]]
-    assert_books_balance(connection)
+    assert_audit_balances(connection)
 
 
 def test_a_batch_may_touch_several_partitions(connection: Connection) -> None:
-    """Each has its stream, its mark and its books."""
+    """Each has its stream, its mark and its audit."""
     both = Batch({0: batch().columns[0], 3: batch([2.0, 3.0]).columns[0]}, MARK)
 
     assert append(connection, both) == [None]
 
-    assert books_of(connection, 0)["accepted"] == 1
-    assert books_of(connection, 3)["accepted"] == 2
+    assert audit_of(connection, 0)["accepted"] == 1
+    assert audit_of(connection, 3)["accepted"] == 2
     for partition in (PartitionNames(0), PartitionNames(3)):
         idempotency_key = connection.ask(command("GET", partition.seen("batch-1")))
         assert idempotency_key == str(MARK.fingerprint).encode()
@@ -84,7 +84,7 @@ def test_a_large_batch_becomes_several_entries(connection: Connection) -> None:
     assert all(len(values) <= TEXT_LENGTH_MAX for _, values in entries)
     assert ",".join(values for _, values in entries) == text
     assert hash_of(connection, PartitionNames(0).backlog) == {HOUR: "4"}
-    assert_books_balance(connection)
+    assert_audit_balances(connection)
 
 
 @pytest.mark.parametrize("together", [True, False])
@@ -98,7 +98,7 @@ def test_a_batch_with_a_mark_is_appended_once(connection: Connection, together: 
         outcomes = [*append(connection, again), *append(connection, again)]
 
     assert set(outcomes) == {None}
-    assert books_of(connection)["accepted"] == 1
+    assert audit_of(connection)["accepted"] == 1
     assert len(entries_in(connection)) == 1
 
 
@@ -121,7 +121,7 @@ def test_a_mark_of_another_body_is_a_conflict(connection: Connection) -> None:
     )
 
     assert isinstance(error, IdempotencyConflictError)
-    assert books_of(connection)["accepted"] == 1
+    assert audit_of(connection)["accepted"] == 1
 
 
 def test_a_full_backlog_takes_nothing_more_and_trims_nothing(connection: Connection) -> None:
@@ -140,7 +140,7 @@ def test_a_full_backlog_takes_nothing_more_and_trims_nothing(connection: Connect
     assert full.stored == "no"
     assert known is None
     assert connection.ask(command("EXISTS", PartitionNames(0).seen("batch-2"))) == 0
-    assert books_of(connection)["length"] == 1
+    assert audit_of(connection)["length"] == 1
 
 
 def test_part_of_a_batch_in_a_full_partition_leaves_it_unknown(connection: Connection) -> None:
@@ -153,8 +153,8 @@ def test_part_of_a_batch_in_a_full_partition_leaves_it_unknown(connection: Conne
     assert isinstance(error, StorageUnavailableError)
     assert error.stored == "unknown"
     assert append(connection, both) == [None]
-    assert books_of(connection, 0)["accepted"] == 1
-    assert books_of(connection, 3)["accepted"] == 2
+    assert audit_of(connection, 0)["accepted"] == 1
+    assert audit_of(connection, 3)["accepted"] == 2
 
 
 def test_out_of_memory_appends_nothing_and_leaves_no_mark(connection: Connection) -> None:
@@ -172,8 +172,8 @@ def test_out_of_memory_appends_nothing_and_leaves_no_mark(connection: Connection
     connection.ask(command("CONFIG", "SET", "maxmemory", 0))
     assert [getattr(outcome, "stored", None) for outcome in outcomes] == ["no", "no", "no"]
     assert connection.ask(command("EXISTS", PartitionNames(0).seen("batch-2"))) == 0
-    assert books_of(connection)["accepted"] == 1
-    assert_books_balance(connection)
+    assert audit_of(connection)["accepted"] == 1
+    assert_audit_balances(connection)
 
 
 @pytest.mark.parametrize("name", [STREAM, PartitionNames(0).audit, PartitionNames(0).backlog])
@@ -227,7 +227,7 @@ def test_a_registration_counts_nothing_as_stored(connection: Connection) -> None
     reserve(connection, MARK, 1.0)
 
     assert append(connection, batch(idempotency_key=MARK)) == [None]
-    assert books_of(connection)["accepted"] == 1
+    assert audit_of(connection)["accepted"] == 1
 
 
 def test_books_near_overflow_change_nothing(connection: Connection) -> None:
@@ -300,7 +300,7 @@ def test_a_mark_of_a_wrong_type_stops_its_own_batch_alone(connection: Connection
     assert isinstance(first, StorageUnavailableError)
     assert (first.stored, name in first.public) == ("no", True)
     assert (second, third) == (None, None)
-    assert books_of(connection)["accepted"] == 2
+    assert audit_of(connection)["accepted"] == 2
 
 
 def test_a_mark_of_an_earlier_version_is_one(connection: Connection) -> None:
@@ -308,7 +308,7 @@ def test_a_mark_of_an_earlier_version_is_one(connection: Connection) -> None:
     connection.ask(command("SET", PartitionNames(0).seen("batch-1"), "0123456789abcdef" * 2))
 
     assert append(connection, batch(idempotency_key=MARK)) == [None]
-    assert books_of(connection)["accepted"] == 0
+    assert audit_of(connection)["accepted"] == 0
 
 
 def test_a_mark_is_kept_as_a_number(connection: Connection) -> None:

@@ -18,7 +18,7 @@ from tests.collector.test_collector import client_of, post
 from tests.conftest import wait_until
 from tests.support.clusters import PARTITIONS, heal
 from tests.support.runbook import HEALTHY, PAGE, Step, fits, steps, typed
-from tests.support.streams import append, assert_books_balance
+from tests.support.streams import append, assert_audit_balances
 from workers.aggregator import DELIVERIES_MAX, Aggregator
 
 KEY = "checkout.web-1"
@@ -95,7 +95,7 @@ def evict(connection: Connection) -> None:
     connection.ask(command("CONFIG", "SET", "maxmemory-policy", "allkeys-lru"))
 
 
-def bury(connection: Connection) -> None:
+def dead_letter(connection: Connection) -> None:
     """An entry that no worker can read."""
     be_well(connection)
     column = Column(f"{time.strftime('%Y-%m-%dT%H', time.gmtime())}:{KEY}", "strange", 1)
@@ -135,7 +135,7 @@ STATES: Mapping[str, Callable[[Connection], None]] = {
     "missing": miss_the_key,
     "dropped": report_losses,
     "evicting": evict,
-    "dead": bury,
+    "dead": dead_letter,
     "marks": repeat,
     "wide": be_wide,
     "other-layout": differ,
@@ -170,11 +170,11 @@ def test_books_that_were_written_off_balance(
     """As the last commands of the page do it."""
     delete(changeable)
     with pytest.raises(AssertionError):
-        assert_books_balance(changeable, NAMES.number)
+        assert_audit_balances(changeable, NAMES.number)
 
     typed(steps()[-1].commands, redis_server.cli)
 
-    assert_books_balance(changeable, NAMES.number)
+    assert_audit_balances(changeable, NAMES.number)
     assert changeable.ask(command("EXISTS", NAMES.backlog)) == 0
 
 

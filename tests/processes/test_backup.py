@@ -13,7 +13,7 @@ from ops.lab.service import free_port
 from ops.local.redis_server import EmbeddedRedis
 from tests.conftest import wait_until
 from tests.pages.test_runbook import NAMES, lack_a_worker, work
-from tests.support.streams import assert_books_balance
+from tests.support.streams import assert_audit_balances
 
 pytestmark = pytest.mark.usefixtures("early_in_the_hour")
 
@@ -50,12 +50,12 @@ def way_to(redis: EmbeddedRedis) -> Iterator[Connection]:
 
 
 def assert_nothing_is_missing(redis: EmbeddedRedis) -> None:
-    """Check that a worker goes on where the copy was taken, and that the books agree."""
+    """Check that a worker goes on where the copy was taken, and that the audit agree."""
     with way_to(redis) as connection:
         assert connection.ask(command("XLEN", NAMES.stream)) == 1
         work(connection)
         assert connection.ask(command("HGET", NAMES.audit, "applied")) == b"5"
-        assert_books_balance(connection, NAMES.number)
+        assert_audit_balances(connection, NAMES.number)
 
 
 def test_a_copy_of_the_folder_has_it_all(old: EmbeddedRedis, server: Path, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from ops.lab.service import Service
 from ops.local.redis_cluster import RedisCluster, free_ports
 from tests.conftest import SERVERS, assert_within, wait_until
 from tests.support.clusters import PARTITIONS, heal, keys_by_master, lose_the_tail, slot_of
-from tests.support.load import Load, assert_everything_counts_once, books_of_all
+from tests.support.load import Load, assert_everything_counts_once, audits_of_all
 from tests.support.streams import append, batch
 
 pytestmark = pytest.mark.usefixtures("early_in_the_hour")
@@ -87,7 +87,7 @@ def test_any_node_leads_to_all_partitions(cluster: RedisCluster) -> None:
 def test_the_whole_path_works_on_a_cluster_without_being_told(
     start: Start, redis: Connection
 ) -> None:
-    """From POST to GET, for keys of all nodes, and the books balance."""
+    """From POST to GET, for keys of all nodes, and the audit balances."""
     collector, query, worker = start("collector", "query", "worker")
     for service in (collector, query, worker):
         assert service.get("/readyz").status == 200
@@ -133,7 +133,7 @@ def test_a_node_that_is_away_concerns_its_own_partitions_only(
 
     heal(cluster)
     wait_until(lambda: collector.post(both, Idempotency_Key="both").status == 202)
-    wait_until(lambda: books_of_all(redis)["length"] == 0)
+    wait_until(lambda: audits_of_all(redis)["length"] == 0)
     assert query.get(path_of(kept)).json["count"] == 3
     assert query.get(path_of(lost)).json["count"] == 2
 
@@ -229,7 +229,7 @@ def test_a_slot_that_is_half_moved_is_unavailable_and_then_counts_once(
     for _ in range(2):
         assert collector.post(json.dumps([key, 2]), Idempotency_Key="half").status == 202
     wait_until(lambda: query.get(path_of(key)).json["count"] == 2)
-    assert books_of_all(redis)["accepted"] == 2
+    assert audits_of_all(redis)["accepted"] == 2
 
 
 def test_without_enough_replicas_it_is_503_and_counts_once_when_sent_again(
@@ -288,7 +288,7 @@ def test_a_replica_that_lags_takes_with_it_only_what_nobody_waited_for(
     """Without WAIT what was answered 202 may be missing; nothing counts twice either way."""
     collector, _ = start("collector", "worker", METRICS_WAIT_REPLICAS=replicas)
     assert collector.post('["a",1]').status == 202
-    wait_until(lambda: books_of_all(redis)["applied"] == 1)
+    wait_until(lambda: audits_of_all(redis)["applied"] == 1)
     answers = []
 
     def post() -> None:

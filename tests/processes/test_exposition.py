@@ -17,7 +17,7 @@ from metrics.keyspace import LAYOUT, PartitionNames, partition_of
 from tests.collector import test_collector
 from tests.collector.test_collector import assert_is_problem, post
 from tests.conftest import free_port, wait_until
-from tests.library.test_books import Without
+from tests.library.test_audit import Without
 from tests.query.test_audit import lose_an_entry
 from tests.query.test_query import KEY, PARTITION, VALUES, add, client_of, commit
 from tests.support.away import PartlyAway
@@ -211,7 +211,7 @@ def test_a_worker_tells_what_it_did(health: HealthServer, counters: Counters) ->
     counters.committed(entries=3, messages=100)
     counters.committed(entries=1, messages=50)
     counters.refused()
-    counters.buried()
+    counters.dead_lettered()
     counters.died(4)
     counters.claimed(7)
     status, content_type, text = get(health, "/metrics")

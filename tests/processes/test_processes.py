@@ -16,7 +16,7 @@ from metrics.keyspace import PartitionNames
 from ops.lab.service import Service, procfile
 from ops.local.redis_server import EmbeddedRedis
 from tests.conftest import assert_within, wait_until
-from tests.support.load import Load, assert_everything_counts_once, books_of_all
+from tests.support.load import Load, assert_everything_counts_once, audits_of_all
 
 pytestmark = pytest.mark.usefixtures("early_in_the_hour")
 
@@ -194,9 +194,9 @@ def test_a_redis_that_is_away_stalls_or_refuses_is_503_until_it_is_back(
     redis.ask(command("CONFIG", "SET", "maxmemory", 0))
     assert_back()
     # Those that were sent into the stall are stored or not: nobody was told.
-    wait_until(lambda: books_of_all(redis)["length"] == 0)
+    wait_until(lambda: audits_of_all(redis)["length"] == 0)
     assert messages <= counted(redis, "a") <= messages + stalled
-    assert books_of_all(redis)["applied"] == counted(redis, "a")
+    assert audits_of_all(redis)["applied"] == counted(redis, "a")
 
 
 def test_processes_start_while_redis_is_away(start: Start, own_redis: EmbeddedRedis) -> None:
@@ -234,7 +234,7 @@ def test_a_worker_that_stalls_past_the_claim_is_refused(start: Start, redis: Con
         stalled.send(signal.SIGSTOP)
         start("worker", METRICS_CLAIM_SECONDS="0.5")
         load.wait_for(1000)
-        wait_until(lambda: books_of_all(redis)["length"] < 50)
+        wait_until(lambda: audits_of_all(redis)["length"] < 50)
         stalled.send(signal.SIGCONT)
         load.wait_for(300)
 

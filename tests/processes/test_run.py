@@ -115,7 +115,7 @@ def test_the_lines_of_the_readme_work_as_pasted(running: Run) -> None:
     posts = [line for line in lines if "/messages" in line]
     gets = [line for line in lines if ":8100/checkout" in line]
     pages = [line for line in lines if ":8100/keys" in line]
-    books = [line for line in lines if "/audit" in line or "/metrics" in line]
+    audit = [line for line in lines if "/audit" in line or "/metrics" in line]
     looks = [line for line in lines if line.startswith("redis-cli")]
 
     def run(line: str) -> str:
@@ -131,8 +131,8 @@ def test_the_lines_of_the_readme_work_as_pasted(running: Run) -> None:
     assert len(pages) == 1
     for line in pages:
         assert '"newest_hour":' in run(line), line
-    assert len(books) == 2
-    for line in books:
+    assert len(audit) == 2
+    for line in audit:
         assert '"balance":true' in run(line) or "metrics_worker_commits_total" in run(line), line
     assert len(looks) == 2
     for line in looks:

@@ -19,7 +19,7 @@ from ops.local.redis_server import EmbeddedRedis, find_server, is_valkey
 from tests.conftest import Clock, free_port, wait_until
 from tests.support.aggregators import HASH, PARTITIONS, aggregator_of, drain
 from tests.support.runs import Run, installed_in
-from tests.support.streams import append, assert_books_balance, batch, books_of, hash_of
+from tests.support.streams import append, assert_audit_balances, audit_of, batch, hash_of
 
 pytestmark = pytest.mark.every_server
 
@@ -143,11 +143,11 @@ EXPERIMENTS = {append_again: (1, 5.0), commit_again: (2, 12.0), commit_another: 
 
 
 def outcome_of(torn: Torn) -> tuple[tuple[int, float], dict[str, int]]:
-    """Start Redis once more, count what is left, and return count and sum, and the books."""
+    """Start Redis once more, count what is left, and return count and sum, and the audit."""
     with torn.running() as connection:
         count(connection)
         hour = hash_of(connection, HASH)
-        return (int(hour["count"]), float(hour["sum"])), books_of(connection)
+        return (int(hour["count"]), float(hour["sum"])), audit_of(connection)
 
 
 def test_as_redis_does_it_a_torn_append_counts_twice(torn_by_default: Torn) -> None:
@@ -161,19 +161,19 @@ def test_as_redis_does_it_a_torn_append_counts_twice(torn_by_default: Torn) -> N
 def test_as_redis_does_it_a_torn_commit_is_in_the_books_twice(torn_by_default: Torn) -> None:
     """The hour is right, since a commit writes totals into it; what a commit adds comes twice."""
     commit_again(torn_by_default)
-    hour, books = outcome_of(torn_by_default)
+    hour, audit = outcome_of(torn_by_default)
 
     assert hour == (2, 12.0)
-    assert (books["appended"], books["committed"]) == (2, 3)
+    assert (audit["appended"], audit["committed"]) == (2, 3)
 
 
 def test_as_redis_does_it_a_torn_commit_loses_a_message(torn_by_default: Torn) -> None:
     """Its entry is acked and deleted after all, and its total is written over."""
     commit_another(torn_by_default)
-    hour, books = outcome_of(torn_by_default)
+    hour, audit = outcome_of(torn_by_default)
 
     assert hour == (1, 7.0)
-    assert books["length"] == 0
+    assert audit["length"] == 0
 
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
@@ -189,7 +189,7 @@ def test_as_we_start_it_everything_counts_once(
     for _ in range(2):
         assert outcome_of(torn)[0] == EXPERIMENTS[experiment]
     with torn.running() as connection:
-        assert_books_balance(connection)
+        assert_audit_balances(connection)
     assert capsys.readouterr().err == ""
 
 
@@ -207,8 +207,8 @@ def test_a_transaction_is_there_wholly_or_not_at_all_wherever_it_is_cut(torn: To
         with torn.running() as connection:
             is_there = hash_of(connection, HASH) != {}
             assert is_there == (at == end)
-            assert books_of(connection)["committed"] == is_there
-            assert_books_balance(connection)
+            assert audit_of(connection)["committed"] == is_there
+            assert_audit_balances(connection)
             count(connection)
             assert hash_of(connection, HASH)["count"] == "1"
 
@@ -240,7 +240,7 @@ def test_a_file_that_begins_as_a_snapshot_is_mended_too(torn: Torn) -> None:
         assert hash_of(connection, HASH)["count"] == "1"
         count(connection)
         assert hash_of(connection, HASH)["count"] == "2"
-        assert_books_balance(connection)
+        assert_audit_balances(connection)
 
 
 def length_changed(text: bytes, at: int) -> bytes:

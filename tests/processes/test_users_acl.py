@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from metrics.audit import read_audits
 from metrics.backlog import Backlog
-from metrics.books import read_books
 from metrics.connection import Connection, command
 from metrics.errors import StorageUnsoundError
 from metrics.hours import Hour
@@ -20,7 +20,7 @@ from metrics.stream import Appender, IdempotencyKey, Reservation
 from ops.lab.service import free_port
 from ops.local.redis_server import version_of
 from ops.local.redis_with_users import ADMIN, USERS, RedisWithUsers
-from tests.support.streams import HOUR, assert_books_balance, batch, books_of, hash_of
+from tests.support.streams import HOUR, assert_audit_balances, audit_of, batch, hash_of
 from workers.aggregator import Aggregator
 
 pytestmark = pytest.mark.every_server
@@ -108,7 +108,7 @@ def test_each_role_can_do_its_work_and_no_more(redis_with_users: RedisWithUsers)
         )
         page = KnownKeys(query, partitions=PARTITIONS).page([""], "", 9)
         assert page == [(KEY, Hour.parse(HOUR))]
-        assert read_books(query, [0])[0].applied == 4
+        assert read_audits(query, [0])[0].applied == 4
         for connection, name in ((collector, HOUR), (query, "dead"), (worker, "seen:first")):
             reply = connection.execute([command("HSET", f"metrics:{{0}}:{name}", "a", "b")])[0]
             assert "permission" in str(reply).lower(), reply
@@ -117,28 +117,28 @@ def test_each_role_can_do_its_work_and_no_more(redis_with_users: RedisWithUsers)
 def test_a_restart_under_the_users_that_ship_finds_everything(
     redis_with_users: RedisWithUsers,
 ) -> None:
-    """Streams, marks, hashes and books, from the append-only file alone."""
+    """Streams, marks, hashes and audit, from the append-only file alone."""
     with closing(connected(redis_with_users, "collector")) as collector:
         collect(collector, "committed")
         with closing(connected(redis_with_users, "worker")) as worker:
             fold_all(worker)
         collect(collector, "waiting")
     with closing(connected(redis_with_users, ADMIN)) as admin:
-        before = books_of(admin), hash_of(admin, PartitionNames(0).hour(f"{HOUR}:{KEY}"))
+        before = audit_of(admin), hash_of(admin, PartitionNames(0).hour(f"{HOUR}:{KEY}"))
 
     redis_with_users.stop(signal.SIGKILL)
     redis_with_users.start()
 
     with closing(connected(redis_with_users, ADMIN)) as admin:
         ensure_layout(admin)
-        assert (books_of(admin), hash_of(admin, PartitionNames(0).hour(f"{HOUR}:{KEY}"))) == before
+        assert (audit_of(admin), hash_of(admin, PartitionNames(0).hour(f"{HOUR}:{KEY}"))) == before
         assert before[0] == {
             "appended": 2, "committed": 1, "dead": 0,
             "accepted": 4, "applied": 2, "dead_messages": 0, "length": 1,
         }  # fmt: skip
         for key in ("committed", "waiting"):
             assert admin.ask(command("EXISTS", PartitionNames(0).seen(key))) == 1
-        assert_books_balance(admin)
+        assert_audit_balances(admin)
 
 
 def test_a_default_user_without_rights_is_refused_before_it_costs_anything(

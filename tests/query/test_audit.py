@@ -8,7 +8,7 @@ from metrics.connection import Connection, command
 from metrics.keyspace import LAYOUT, PartitionNames
 from tests.collector.test_collector import assert_is_problem
 from tests.conftest import free_port
-from tests.library.test_books import Without
+from tests.library.test_audit import Without
 from tests.query.test_query import PARTITION, VALUES, add, client_of, commit
 from tests.support.streams import append, batch
 
@@ -80,7 +80,7 @@ def test_books_that_do_not_balance_are_an_answer_and_an_error_in_the_log(
     (record,) = caplog.records
     assert record.levelno == logging.ERROR
     assert record.getMessage().startswith(
-        "partition 5: the books do not balance: Books(partition=5, appended=1, committed=0"
+        "partition 5: the audit does not balance: PartitionAudit(partition=5, appended=1,"
     )
 
 

@@ -19,7 +19,7 @@ from metrics.connection import Connection, command
 from ops.lab.service import Service
 from ops.local.redis_server import EmbeddedRedis, find_server
 from tests.conftest import assert_within, free_port
-from tests.support.load import books_of_all
+from tests.support.load import audits_of_all
 
 HEAD = "POST /messages HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/plain\r\n"
 
@@ -108,7 +108,7 @@ def test_a_chunked_body_is_read(collector: Service, redis: Connection) -> None:
     )
 
     assert status_of(answer) == 202
-    assert books_of_all(redis)["accepted"] == 2
+    assert audits_of_all(redis)["accepted"] == 2
 
 
 @pytest.mark.parametrize(

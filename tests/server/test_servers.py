@@ -19,7 +19,7 @@ from metrics.connection import Connection, command
 from ops.lab.service import Service
 from ops.local.redis_server import EmbeddedRedis
 from tests.conftest import PATIENCE_S
-from tests.support.load import books_of_all
+from tests.support.load import audits_of_all
 
 THREADED = f"""exec {sys.executable} -c '
 import os
@@ -90,7 +90,7 @@ def test_the_collector_runs_under_any_wsgi_server(
         statuses = set(pool.map(post, range(200)))
 
     assert statuses == {202}
-    assert books_of_all(connection)["accepted"] == 200
+    assert audits_of_all(connection)["accepted"] == 200
 
 
 def test_a_repetition_counts_once_under_any_wsgi_server(
@@ -103,7 +103,7 @@ def test_a_repetition_counts_once_under_any_wsgi_server(
         return collector.post(body, **{"Idempotency-Key": "one"}).status
 
     assert [post(1), post(1), post(2)] == [202, 202, 422]
-    assert books_of_all(connection)["accepted"] == 1
+    assert audits_of_all(connection)["accepted"] == 1
 
     connection.ask(command("CLIENT", "PAUSE", 2500, key=None))
 

@@ -1,4 +1,4 @@
-"""Clients that repeat until they have an answer, and the books that must agree with them."""
+"""Clients that repeat until they have an answer, and the audit that must agree with them."""
 
 import http.client
 import json
@@ -7,7 +7,7 @@ import threading
 from metrics.connection import Connection
 from ops.lab.service import Service
 from tests.conftest import wait_until
-from tests.support.streams import books_of
+from tests.support.streams import audit_of
 
 
 class Load:
@@ -59,18 +59,18 @@ class Load:
         return status == 202
 
 
-def books_of_all(redis: Connection) -> dict[str, int]:
-    """Return the books of all partitions, added up."""
+def audits_of_all(redis: Connection) -> dict[str, int]:
+    """Return the audit of all partitions, added up."""
     total: dict[str, int] = {}
     for number in range(16):
-        for name, value in books_of(redis, number).items():
+        for name, value in audit_of(redis, number).items():
             total[name] = total.get(name, 0) + value
     return total
 
 
 def assert_everything_counts_once(redis: Connection, messages: int) -> None:
-    """Check that the backlog drains, and that the books hold what was accepted."""
-    wait_until(lambda: books_of_all(redis)["length"] == 0)
-    books = books_of_all(redis)
-    assert books["accepted"] == books["applied"] == messages
-    assert books["appended"] == books["committed"]
+    """Check that the backlog drains, and that the audit hold what was accepted."""
+    wait_until(lambda: audits_of_all(redis)["length"] == 0)
+    audit = audits_of_all(redis)
+    assert audit["accepted"] == audit["applied"] == messages
+    assert audit["appended"] == audit["committed"]

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from metrics.books import Books, read_books
+from metrics.audit import PartitionAudit, read_audits
 from metrics.connection import Connection, command, done
 from metrics.entry import Column, write_values
 from metrics.errors import MetricsError
@@ -38,18 +38,18 @@ def hash_of(connection: Connection, name: str) -> dict[str, str]:
     return dict(zip(items[::2], items[1::2], strict=True))
 
 
-def books_of(connection: Connection, partition: int = 0) -> dict[str, int]:
-    """Return the books of a partition by the names of their counts; foreign if any."""
-    books = asdict(_books_in(connection, partition))
-    del books["partition"]
-    return {name: count for name, count in books.items() if count or name != "foreign"}
+def audit_of(connection: Connection, partition: int = 0) -> dict[str, int]:
+    """Return the audit of a partition by the names of their counts; foreign if any."""
+    audit = asdict(_books_in(connection, partition))
+    del audit["partition"]
+    return {name: count for name, count in audit.items() if count or name != "foreign"}
 
 
-def assert_books_balance(connection: Connection, partition: int = 0) -> None:
+def assert_audit_balances(connection: Connection, partition: int = 0) -> None:
     """Check the equations of design.md, section 6."""
-    books = _books_in(connection, partition)
-    assert books.balance, books
+    audit = _books_in(connection, partition)
+    assert audit.balance, audit
 
 
-def _books_in(connection: Connection, partition: int) -> Books:
-    return done(read_books(connection, [partition])[partition])
+def _books_in(connection: Connection, partition: int) -> PartitionAudit:
+    return done(read_audits(connection, [partition])[partition])

@@ -11,7 +11,7 @@ from metrics.keyspace import GROUP, PartitionNames
 from metrics.layout import Layout
 from tests.conftest import Clock, wait_until
 from tests.support.aggregators import HASH, PARTITIONS, STREAM, aggregator_of, drain
-from tests.support.streams import HOUR, append, assert_books_balance, batch, books_of, hash_of
+from tests.support.streams import HOUR, append, assert_audit_balances, audit_of, batch, hash_of
 from workers.aggregator import DELIVERIES_MAX, ENTRIES_MAX, Aggregator, linger_s
 from workers.counters import Counters
 
@@ -26,11 +26,11 @@ def test_all_partitions_are_folded(connection: Connection, clock: Clock) -> None
     assert hash_of(connection, HASH)["count"] == "2"
     assert hash_of(connection, PartitionNames(1).hour(f"{HOUR}:checkout.web-1"))["count"] == "1"
     for partition in range(PARTITIONS):
-        assert_books_balance(connection, partition)
+        assert_audit_balances(connection, partition)
 
 
 def test_a_worker_counts_what_it_does(connection: Connection, clock: Clock) -> None:
-    """Beside the books, which count what all workers do."""
+    """Beside the audit, which count what all workers do."""
     counters = Counters()
     aggregator = Aggregator(
         Backlog(connection, consumer="worker-1", retention_days=36500),
@@ -41,12 +41,12 @@ def test_a_worker_counts_what_it_does(connection: Connection, clock: Clock) -> N
     )
     append(connection, batch([1.0, 2.0]), batch([3.0], partition=1))
     connection.ask(command("XADD", STREAM, "*", "not", "ours"))
-    while books_of(connection)["length"]:
+    while audit_of(connection)["length"]:
         aggregator.run_once()
 
     assert (counters.commits, counters.entries_committed, counters.messages_committed) == (2, 2, 3)
     assert counters.commits_refused == 0
-    assert counters.entries_buried == 1
+    assert counters.entries_dead_lettered == 1
     assert counters.entries_claimed >= 1
 
 
@@ -72,9 +72,9 @@ def test_many_keys_in_many_entries_take_several_commits(
         append(connection, *(batch(key=f"key-{i}") for i in range(1200)))
     drain(aggregator_of(connection, clock))
 
-    assert books_of(connection)["applied"] == 3600
+    assert audit_of(connection)["applied"] == 3600
     assert hash_of(connection, PartitionNames(0).hour(f"{HOUR}:key-1199"))["count"] == "3"
-    assert_books_balance(connection)
+    assert_audit_balances(connection)
 
 
 def test_a_restarted_worker_finds_what_it_had_read(connection: Connection, clock: Clock) -> None:
@@ -99,11 +99,11 @@ def test_entries_of_a_dead_worker_are_taken_over(connection: Connection, clock: 
     heir = aggregator_of(connection, clock, "heir", claim_s=0.0)
     heir.run_once()
 
-    while books_of(connection)["length"]:
+    while audit_of(connection)["length"]:
         heir.run_once()
 
     assert hash_of(connection, HASH)["count"] == str(ENTRIES_MAX * 2 + 3)
-    assert_books_balance(connection)
+    assert_audit_balances(connection)
 
 
 def test_a_missing_group_is_created_again(connection: Connection, clock: Clock) -> None:
@@ -160,16 +160,16 @@ def test_an_entry_that_cannot_be_read_is_buried_after_a_few_deliveries(
         claims += 1
 
     assert claims >= DELIVERIES_MAX - 1
-    ((_, buried),) = connection.ask(command("XRANGE", PartitionNames(0).dead, "-", "+"))
-    assert buried[:3] == [b"id", poison, b"reason"]
-    assert buried[4:] == raw
+    ((_, dead_lettered),) = connection.ask(command("XRANGE", PartitionNames(0).dead, "-", "+"))
+    assert dead_lettered[:3] == [b"id", poison, b"reason"]
+    assert dead_lettered[4:] == raw
     assert connection.ask(command("XLEN", STREAM)) == 0
     assert connection.ask(command("XPENDING", STREAM, GROUP))[0] == 0
-    assert books_of(connection) == {
+    assert audit_of(connection) == {
         "appended": 2, "committed": 2, "dead": 0, "foreign": 1,
         "accepted": 2, "applied": 2, "dead_messages": 0, "length": 0,
     }  # fmt: skip
-    assert_books_balance(connection)
+    assert_audit_balances(connection)
 
 
 def test_a_hash_that_is_not_sound_holds_up_nobody(
@@ -187,7 +187,7 @@ def test_a_hash_that_is_not_sound_holds_up_nobody(
     assert hash_of(connection, PartitionNames(0).hour(f"{HOUR}:another"))["count"] == "6"
     assert connection.ask(command("XLEN", PartitionNames(0).dead)) == 6
     assert caplog.text.count(f"{HASH} is not sound: type; its messages go to the dead") == 1
-    assert_books_balance(connection)
+    assert_audit_balances(connection)
 
 
 def test_entries_that_somebody_deleted_do_not_stay_pending(
@@ -219,7 +219,7 @@ def test_workers_share_the_work(connection: Connection, clock: Clock) -> None:
         for worker in workers:
             worker.run_once()
 
-    assert books_of(connection, 0)["applied"] == books_of(connection, 1)["applied"] == 20
+    assert audit_of(connection, 0)["applied"] == audit_of(connection, 1)["applied"] == 20
     assert hash_of(connection, HASH)["count"] == "20"
 
 
@@ -305,8 +305,8 @@ def test_a_commit_of_very_many_buckets_is_split(connection: Connection, clock: C
 
     drain(aggregator_of(connection, clock))
 
-    assert books_of(connection)["applied"] == 120_000
-    assert_books_balance(connection)
+    assert audit_of(connection)["applied"] == 120_000
+    assert_audit_balances(connection)
 
 
 def test_a_worker_starts_and_drains_while_redis_is_out_of_memory(

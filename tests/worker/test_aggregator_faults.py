@@ -13,7 +13,7 @@ from metrics.keyspace import PartitionNames
 from tests.conftest import Clock, wait_until
 from tests.support.aggregators import HASH, PARTITIONS, aggregator_of, drain
 from tests.support.away import PartlyAway
-from tests.support.streams import HOUR, append, assert_books_balance, batch, hash_of
+from tests.support.streams import HOUR, append, assert_audit_balances, batch, hash_of
 from workers.aggregator import Aggregator
 from workers.counters import Counters
 
@@ -53,7 +53,7 @@ def test_a_commit_that_comes_too_late_is_refused(connection: Connection, clock: 
     assert hash_of(connection, HASH)["count"] == "2"
     assert hash_of(connection, HASH)["sum"] == "3"
     assert counters.commits_refused == 2
-    assert_books_balance(connection)
+    assert_audit_balances(connection)
 
 
 class Flaky:
@@ -98,7 +98,7 @@ def test_partitions_that_are_away_stop_no_other(
     drain(aggregator)
     assert hash_of(connection, PartitionNames(1).hour(f"{HOUR}:checkout.web-1"))["count"] == "2"
     for partition in range(PARTITIONS):
-        assert_books_balance(connection, partition)
+        assert_audit_balances(connection, partition)
 
 
 def test_a_worker_says_once_which_partitions_are_away(
@@ -142,7 +142,7 @@ def test_a_fault_at_any_step_loses_and_doubles_nothing(
 
     assert hash_of(connection, HASH)["count"] == "12"
     assert hash_of(connection, HASH)["sum"] == "66"
-    assert_books_balance(connection)
+    assert_audit_balances(connection)
 
 
 def test_a_worker_waits_for_a_redis_that_is_away(

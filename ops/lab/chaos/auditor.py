@@ -1,4 +1,4 @@
-"""Somebody who asks for the books again and again while everything around them is broken."""
+"""Somebody who asks for the audit again and again while everything around them is broken."""
 
 import http.client
 from threading import Event, Thread
@@ -10,13 +10,13 @@ PAUSE_S = 0.1
 
 
 class Auditor(Thread):
-    """Asks ``GET /audit``; whenever it is answered, the books must balance.
+    """Asks ``GET /audit``; whenever it is answered, the audit must balance.
 
     Args:
         query: The query service; it may be away at times.
 
     Attributes:
-        answers: How often it was told all books.
+        answers: How often it was told all audits.
         findings: Answers that should not be.
     """
 

@@ -101,10 +101,10 @@ def changes(before: Sequence[Hash], after: Sequence[Hash], when: str) -> list[Fi
 
 
 def wrong_books(system: System, when: str) -> Iterator[Finding]:
-    """Yield what is wrong with the books, as Redis and as the query service has them."""
-    for books in system.books():
-        if not books.balance or books.dead or books.length:
-            yield Finding(f"{when}: the books are not those of an empty backlog: {books}")
+    """Yield what is wrong with the audit, as Redis and as the query service has them."""
+    for audit in system.audit():
+        if not audit.balance or audit.dead or audit.length:
+            yield Finding(f"{when}: the audit are not those of an empty backlog: {audit}")
     answer = system.query.get("/audit")
     if answer.status != http.client.OK or answer.json["balance"] is not True:
         yield Finding(f"{when}: GET /audit answers {answer.status} {answer.body.decode()}")

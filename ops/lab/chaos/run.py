@@ -89,7 +89,7 @@ class Run:
                 self._see_that_it_stays()
         self._load.leave()
         auditor.leave()
-        self._say(f"the books were asked for {auditor.answers} times on the way")
+        self._say(f"the audit were asked for {auditor.answers} times on the way")
         self._find(*self._load.findings, *auditor.findings)
         counted = sum(each.aggregate.count for each in self._hashes)
         accepted = self._ledger.counts()["1"]
@@ -120,7 +120,7 @@ class Run:
         self._system.drain(DRAIN_TIMEOUT_S)
 
     def _compare(self) -> None:
-        """Compare the ledger, the hashes, the books and the query service."""
+        """Compare the ledger, the hashes, the audit and the query service."""
         when = "after the faults"
         self._hashes = self._read_hashes()
         self._find(*differences(self._ledger, self._hashes, when))

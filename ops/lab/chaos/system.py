@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol, Self
 
-from metrics.books import Books, read_books
+from metrics.audit import PartitionAudit, read_audits
 from metrics.connection import Connection
 from metrics.errors import MetricsError, StorageUnavailableError
 from metrics.settings import Settings
@@ -132,26 +132,26 @@ class System:
         try:
             wait_until(self._is_drained, timeout_s, "the backlog is empty")
         except TimeoutError as error:
-            left = {each.partition: each.length for each in self.books() if each.length}
+            left = {each.partition: each.length for each in self.audit() if each.length}
             raise TimeoutError(f"{error}; entries by partition: {left}") from error
 
     def _is_drained(self) -> bool:
         try:
-            return all(each.length == 0 for each in self.books())
+            return all(each.length == 0 for each in self.audit())
         except StorageUnavailableError:
             return False
 
-    def books(self) -> list[Books]:
-        """Return the books of all partitions.
+    def audit(self) -> list[PartitionAudit]:
+        """Return the audit of all partitions.
 
         Raises:
             MetricsError: If some cannot be read.
         """
         found = []
-        for books in read_books(self.connection, self.partitions).values():
-            if isinstance(books, MetricsError):
-                raise books
-            found.append(books)
+        for audit in read_audits(self.connection, self.partitions).values():
+            if isinstance(audit, MetricsError):
+                raise audit
+            found.append(audit)
         return found
 
     def replace_workers(self) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection, Mapping
 
 from metrics.aggregate import Aggregate
-from metrics.books import Books
+from metrics.audit import PartitionAudit
 from metrics.errors import MetricsError
 from metrics.hours import Hour
 from metrics.keyspace import GROUP, PartitionNames
@@ -109,9 +109,9 @@ class Checks:
         texts = self._ask("HMGET", partition.audit, *_COUNTS)
         counts = {name: int(text or 0) for name, text in zip(_COUNTS, texts, strict=True)}
         counts["length"] = self._ask("XLEN", partition.stream)
-        books = Books(partition.number, **counts)
-        if not books.balance:
-            self._complain(f"{books} do not balance")
+        audit = PartitionAudit(partition.number, **counts)
+        if not audit.balance:
+            self._complain(f"{audit} do not balance")
 
     def _read(self, name: str) -> None:
         self._note(name, *self._ask("HMGET", name, "sum", "count", "dropped"))

@@ -118,7 +118,7 @@ SABOTAGES: dict[str, Callable[[], Sabotage]] = {
     "no fence": lambda: OtherScript(_COMMIT, changed(_COMMIT, (_PENDING, "false"))),
     "no XDEL": lambda: OtherScript(_COMMIT, changed(_COMMIT, (_XDEL, ""))),
     "ack and apply in two calls": TwoCalls,
-    "an entry buried as a whole": lambda: OtherScript(
+    "an entry dead-lettered as a whole": lambda: OtherScript(
         _COMMIT,
         changed(
             _COMMIT,

@@ -9,7 +9,7 @@ from metrics.node import Command, Reply
 _ENTRY_ID = re.compile(r"\b\d{13}-\d+\b")
 _SCRIPTS = {
     Script.named(name).sha1: f"{name}.lua"
-    for name in ("append", "commit", "bury", "dismiss", "audit")
+    for name in ("append", "commit", "dead_letter", "delete_idle_consumers", "audit")
 }
 _WORDS_SHOWN = 8
 _LENGTH_SHOWN = 48

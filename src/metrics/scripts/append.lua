@@ -35,13 +35,13 @@ local UNSOUND = {}
 local EARLIER_LENGTH = 32
 
 local length = redis.pcall('XLEN', stream)
-local books = redis.pcall('HMGET', audit, 'appended', 'accepted')
+local counts = redis.pcall('HMGET', audit, 'appended', 'accepted')
 local waiting = redis.pcall('HVALS', backlog)
-local refusal = refusal_of(length, stream) or refusal_of(books, audit) or refusal_of(waiting, backlog)
+local refusal = refusal_of(length, stream) or refusal_of(counts, audit) or refusal_of(waiting, backlog)
 if refusal then
   return refusal
 end
-for _, count in ipairs(books) do
+for _, count in ipairs(counts) do
   if count and (#count > 15 or not string.find(count, '^%d+$')) then
     return redis.error_reply('UNSOUND ' .. audit)
   end

@@ -1,4 +1,4 @@
--- Look at the books of one partition and at the length of its stream in one step; change nothing.
+-- Look at the audit of one partition and at the length of its stream in one step; change nothing.
 --
 -- KEYS  1 stream, 2 audit
 -- Result: the counts appended, committed, dead, accepted, applied, dead_messages, foreign, each as
@@ -17,7 +17,7 @@ local function read(name, key, ...)
   return reply
 end
 
-local books = read('HMGET', KEYS[2],
+local counts = read('HMGET', KEYS[2],
   'appended', 'committed', 'dead', 'accepted', 'applied', 'dead_messages', 'foreign')
-books[8] = read('XLEN', KEYS[1])
-return failure or books
+counts[8] = read('XLEN', KEYS[1])
+return failure or counts

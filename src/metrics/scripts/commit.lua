@@ -123,9 +123,9 @@ for i = 2, 4 do
     return redis.error_reply('UNSOUND ' .. KEYS[i])
   end
 end
-local books = redis.call('HMGET', audit, 'committed', 'applied')
-counted(books[1], #ids, 'committed', audit)
-counted(books[2], messages, 'applied', audit)
+local counts = redis.call('HMGET', audit, 'committed', 'applied')
+counted(counts[1], #ids, 'committed', audit)
+counted(counts[2], messages, 'applied', audit)
 if fault or #full > 0 then
   return redis.error_reply('UNSOUND ' .. audit)
 end
@@ -198,7 +198,7 @@ for i = FIRST_HASH, #KEYS do
 end
 
 -- The columns of the hashes that are not sound, each with what it is kept with.
-local buried, buried_messages = {}, 0
+local dead_lettered, dead_messages = {}, 0
 if #faults > 0 then
   if not is_of_type(dead, 'stream') then
     return redis.error_reply('UNSOUND ' .. dead)
@@ -215,10 +215,10 @@ for _, id in ipairs(#faults > 0 and ids or {}) do
   for i = 1, #fields, 2 do
     local key_hour, text = fields[i], fields[i + 1]
     if unsound[key_hour] then
-      buried[#buried + 1] = { 'id', id, 'reason', unsound[key_hour], key_hour, text }
+      dead_lettered[#dead_lettered + 1] = { 'id', id, 'reason', unsound[key_hour], key_hour, text }
       if string.sub(text, 1, 8) ~= 'dropped=' then
         local _, commas = string.gsub(text, ',', '')
-        buried_messages = buried_messages + commas + 1
+        dead_messages = dead_messages + commas + 1
       end
     end
   end
@@ -226,7 +226,7 @@ end
 
 redis.call('XACK', stream, group, unpack(ids))
 redis.call('XDEL', stream, unpack(ids))
-for _, fields in ipairs(buried) do
+for _, fields in ipairs(dead_lettered) do
   redis.call('XADD', dead, '*', unpack(fields))
 end
 for i = FIRST_HASH, #KEYS do
@@ -246,11 +246,11 @@ for hour, left in pairs(hours) do
   end
 end
 redis.call('HINCRBY', audit, 'committed', #ids)
-redis.call('HINCRBY', audit, 'applied', messages - buried_messages)
+redis.call('HINCRBY', audit, 'applied', messages - dead_messages)
 if #faults == 0 and #full == 0 then
   return 1
 end
-if buried_messages > 0 then
-  redis.call('HINCRBY', audit, 'dead_messages', buried_messages)
+if dead_messages > 0 then
+  redis.call('HINCRBY', audit, 'dead_messages', dead_messages)
 end
-return { buried_messages, faults, full }
+return { dead_messages, faults, full }

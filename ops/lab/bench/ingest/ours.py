@@ -101,16 +101,16 @@ class Ours:
             TimeoutError: If it does not become so.
         """
         wait_until(
-            lambda: self.books()["entries"]["backlog"] == 0, DRAIN_TIMEOUT_S, "an empty backlog"
+            lambda: self.audit()["entries"]["backlog"] == 0, DRAIN_TIMEOUT_S, "an empty backlog"
         )
 
-    def books(self) -> Any:  # noqa: ANN401  (as JSON has them)
-        """Return the books of all partitions together, as ``/audit`` shows them.
+    def audit(self) -> Any:  # noqa: ANN401  (as JSON has them)
+        """Return the audit of all partitions together, as ``/audit`` shows them.
 
         Raises:
             RuntimeError: If they do not balance.
         """
-        # A node that was slow to answer once is asked again: the books are no part of the load.
+        # A node that was slow to answer once is asked again: the audit are no part of the load.
         wait_until(
             lambda: self.query.get("/audit").status == HTTPStatus.OK,
             LOOK_TIMEOUT_S * 4,
@@ -118,12 +118,12 @@ class Ours:
         )
         audit = self.query.get("/audit").json
         if not audit.get("balance"):
-            raise RuntimeError(f"the books do not balance: {audit}")
+            raise RuntimeError(f"the audit does not balance: {audit}")
         return audit["total"]
 
     def accepted(self) -> int:
-        """Return how many messages were appended, by the books."""
-        accepted: int = self.books()["messages"]["accepted"]
+        """Return how many messages were appended, by the audit."""
+        accepted: int = self.audit()["messages"]["accepted"]
         return accepted
 
     def counted(self, keys: Sequence[str], at_least: int) -> int:

@@ -70,7 +70,7 @@ def measure(system: System, plan: Plan) -> Measured:
         system: It, with an empty backlog.
         plan: The load.
     """
-    work_before, books_before = system.work(), system.books()
+    work_before, books_before = system.work(), system.audit()
     looking = partial(look_at, system.connection, system.partitions)
     with Load(plan) as load, Repeated(looking, LOOK_EVERY_S) as looks:
         ticks = load.ticks()
@@ -81,7 +81,7 @@ def measure(system: System, plan: Plan) -> Measured:
         found = looks.found()
     system.drain()
     seconds = monotonic() - begun
-    pairs = list(zip(system.books(), books_before, strict=True))
+    pairs = list(zip(system.audit(), books_before, strict=True))
     return Measured(
         plan,
         last,

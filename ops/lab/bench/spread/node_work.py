@@ -1,4 +1,4 @@
-"""What one node has done, by its own INFO and by the books of its partitions."""
+"""What one node has done, by its own INFO and by the audit of its partitions."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ class NodeWork:
         Args:
             info: All of its INFO, as redis-py takes it apart.
             partitions: How many it has.
-            messages: Messages in the books of these.
+            messages: Messages in the audit of these.
         """
         return cls(
             partitions=partitions,

@@ -4,7 +4,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Self
 
-from metrics.books import Books, read_books
+from metrics.audit import PartitionAudit, read_audits
 from metrics.connection import Connection, done
 from metrics.keyspace import PartitionNames
 from metrics.settings import Settings
@@ -63,18 +63,18 @@ class System:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
-    def books(self) -> list[Books]:
-        """Return the books of the partitions, in the order of their numbers.
+    def audit(self) -> list[PartitionAudit]:
+        """Return the audit of the partitions, in the order of their numbers.
 
         Raises:
             MetricsError: If a node is away.
             RuntimeError: If they do not balance.
         """
         found = [
-            done(each) for each in read_books(self.connection, range(self.partitions)).values()
+            done(each) for each in read_audits(self.connection, range(self.partitions)).values()
         ]
         if wrong := [each for each in found if not each.balance]:
-            raise RuntimeError(f"the books do not balance: {wrong}")
+            raise RuntimeError(f"the audit does not balance: {wrong}")
         return found
 
     def drain(self) -> None:
@@ -84,7 +84,7 @@ class System:
             TimeoutError: If it does not become so.
         """
         wait_until(
-            lambda: not any(each.length for each in self.books()),
+            lambda: not any(each.length for each in self.audit()),
             DRAIN_TIMEOUT_S,
             "an empty backlog",
         )
@@ -95,14 +95,14 @@ class System:
 
     def work(self) -> list[NodeWork]:
         """Return what each node has done so far."""
-        owners, books = self.owners(), self.books()
+        owners, audit = self.owners(), self.audit()
         return [
             NodeWork.of(
                 node.ask("INFO", "everything"),
                 partitions=owners.count(node),
                 messages=sum(
                     each.accepted
-                    for each, owner in zip(books, owners, strict=True)
+                    for each, owner in zip(audit, owners, strict=True)
                     if owner is node
                 ),
             )

@@ -24,7 +24,7 @@ from ops.lab.bench.sustained.posts import FORMS
 from ops.lab.bench.sustained.queries import ASK_EVERY_S, Asker
 from ops.lab.bench.sustained.repeated import Repeated
 from ops.lab.bench.sustained.report import head, line, summary
-from ops.lab.bench.sustained.verdict import Books, kept_up, where_stuck
+from ops.lab.bench.sustained.verdict import PartitionAudit, kept_up, where_stuck
 
 APP = "sustained"
 
@@ -43,7 +43,7 @@ class Found:
     begin: Reading
     end: Reading
     drain_s: float
-    books: Books
+    audit: PartitionAudit
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -58,11 +58,11 @@ def main(arguments: Sequence[str]) -> int:
     print(f"kept up: {'yes' if kept_up(whole) else 'no'}")
     for reason in where_stuck(whole):
         print(f"  {reason}")
-    complaints = found.books.complaints()
+    complaints = found.audit.complaints()
     for complaint in complaints:
         print(f"FAILED: {complaint}", file=sys.stderr)
     if not complaints:
-        print(f"sent, accepted and counted: {found.books.counted:,} messages; {load_average()}")
+        print(f"sent, accepted and counted: {found.audit.counted:,} messages; {load_average()}")
     return 1 if complaints else 0
 
 
@@ -91,7 +91,7 @@ def sustain(ours: Ours, plan: Plan) -> Found:
     ended = monotonic()
     ours.drain()
     drain_s = monotonic() - ended
-    books = Books(
+    audit = PartitionAudit(
         sent=end.tick.sent,
         accepted=end.tick.accepted,
         appended=ours.accepted(),
@@ -99,7 +99,7 @@ def sustain(ours: Ours, plan: Plan) -> Found:
         statuses=end.tick.statuses,
         queries_failed=sum(not each.is_answer for each in end.asked),
     )
-    return Found(begin, end, drain_s, books)
+    return Found(begin, end, drain_s, audit)
 
 
 def _print_part(readings: Sequence[Reading]) -> None:

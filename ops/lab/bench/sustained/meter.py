@@ -60,14 +60,14 @@ class Meter:
         """Return what is known now.
 
         Raises:
-            RuntimeError: If the books do not balance.
+            RuntimeError: If the audit does not balance.
         """
         with self._ours.redis.client() as client:
             memory_bytes = client.info("memory")["used_memory"]
         return Reading(
             tick,
             Used.by(self._processes),
-            self._ours.books()["messages"]["applied"],
+            self._ours.audit()["messages"]["applied"],
             memory_bytes,
             self._looks.found(),
             self._asked.found(),

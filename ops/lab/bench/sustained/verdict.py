@@ -17,7 +17,7 @@ BEHIND_MAX_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class Books:
+class PartitionAudit:
     """One load's messages, as everybody has counted them.
 
     Attributes:

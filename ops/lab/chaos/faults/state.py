@@ -77,7 +77,7 @@ class FillRedis:
                 worker.send(signal.SIGSTOP)
             sleep(BACKLOG_S)
             self.system.redis.configure("maxmemory", "1")
-            return sum(books.length for books in self.system.books())
+            return sum(audit.length for audit in self.system.audit())
         finally:
             for worker in self.system.workers:
                 worker.send(signal.SIGCONT)

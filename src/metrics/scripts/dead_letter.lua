@@ -1,6 +1,6 @@
 -- Move one entry that cannot be read from the stream to the dead stream, with the reason.
 --
--- An entry that no collector appended is counted apart, as foreign: it is none of the books'.
+-- An entry that no collector appended is counted apart, as foreign: it is none of ours.
 --
 -- KEYS  1 stream, 2 audit, 3 backlog, 4 dead stream
 -- ARGV  1 group, 2 consumer, 3 id, 4 reason, 5 messages in it;
@@ -29,15 +29,15 @@ local function read(name, key, ...)
 end
 
 read('XLEN', dead)
-local books = read('HMGET', audit, 'appended', 'committed', 'dead', 'dead_messages', 'foreign')
+local counts = read('HMGET', audit, 'appended', 'committed', 'dead', 'dead_messages', 'foreign')
 for i = 1, 5 do
-  local count = books[i]
+  local count = counts[i]
   if count and (#count > 15 or not string.find(count, '^%d+$')) then
     return redis.error_reply('UNSOUND ' .. audit)
   end
 end
 -- One entry more than was ever appended: this one, which nobody can read, is somebody else's.
-local surplus = (books[2] or 0) + (books[3] or 0) + redis.call('XLEN', stream) - (books[1] or 0)
+local surplus = (counts[2] or 0) + (counts[3] or 0) + redis.call('XLEN', stream) - (counts[1] or 0)
 local is_foreign = surplus > 0
 local left = {}
 -- Hours of a foreign entry were never counted.

@@ -1,4 +1,4 @@
-"""The books: counted by the scripts, read in one step, right or wrong as they are."""
+"""The audit: counted by the scripts, read in one step, right or wrong as they are."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from metrics.audit import PartitionAudit, read_audits
 from metrics.backlog import NEW, Backlog, Commit
-from metrics.books import Books, read_books
 from metrics.connection import Call, Connection, command
 from metrics.errors import MetricsError, StorageUnavailableError, StorageUnsoundError
 from metrics.fold import fold
@@ -20,7 +20,7 @@ from tests.support.streams import append, batch
 pytestmark = pytest.mark.every_server
 
 NAMES = PartitionNames(0)
-EMPTY = Books(0, *[0] * 7)
+EMPTY = PartitionAudit(0, *[0] * 7)
 ENTRY_COUNTS = ("appended", "committed", "dead")
 MESSAGE_COUNTS = ("accepted", "applied", "dead_messages")
 
@@ -47,9 +47,9 @@ class Without(Connection):
         ]
 
 
-def books_in(connection: Connection) -> Books | MetricsError:
-    """Return the books of partition 0."""
-    return read_books(connection, [0])[0]
+def books_in(connection: Connection) -> PartitionAudit | MetricsError:
+    """Return the audit of partition 0."""
+    return read_audits(connection, [0])[0]
 
 
 def test_a_partition_that_nothing_came_into_has_empty_books(connection: Connection) -> None:
@@ -60,7 +60,7 @@ def test_a_partition_that_nothing_came_into_has_empty_books(connection: Connecti
 
 
 def test_books_balance_at_every_step_of_an_entry(connection: Connection) -> None:
-    """Appended, delivered, committed or buried."""
+    """Appended, delivered, committed or dead-lettered."""
     backlog = Backlog(connection, consumer="worker-1", retention_days=36500)
     backlog.create_groups([0])
     seen = []
@@ -76,23 +76,25 @@ def test_books_balance_at_every_step_of_an_entry(connection: Connection) -> None
     look()
     backlog.commit([Commit(0, [first], fold([first.fields]))], 0.0)
     look()
-    backlog.bury(0, second, "looks wrong")
+    backlog.dead_letter(0, second, "looks wrong")
     look()
 
     counted = {"partition": 0, "committed": 0, "dead": 0, "applied": 0, "dead_messages": 0}
     assert seen == [
-        Books(**{**counted, "appended": 1, "accepted": 2, "length": 1}),
-        two := Books(**{**counted, "appended": 2, "accepted": 5, "length": 2}),
+        PartitionAudit(**{**counted, "appended": 1, "accepted": 2, "length": 1}),
+        two := PartitionAudit(**{**counted, "appended": 2, "accepted": 5, "length": 2}),
         two,
         one := replace(two, committed=1, applied=2, length=1),
         replace(one, dead=1, dead_messages=3, length=0),
     ]
-    assert all(books.balance for books in seen)
+    assert all(audit.balance for audit in seen)
 
 
-def balanced(committed: int, dead: int, length: int, applied: int, dead_messages: int) -> Books:
-    """Return books that balance, of a partition whose backlog has two messages an entry."""
-    return Books(
+def balanced(
+    committed: int, dead: int, length: int, applied: int, dead_messages: int
+) -> PartitionAudit:
+    """Return an audit that balances, of a partition whose backlog has two messages an entry."""
+    return PartitionAudit(
         partition=0,
         appended=committed + dead + length,
         committed=committed,
@@ -104,30 +106,34 @@ def balanced(committed: int, dead: int, length: int, applied: int, dead_messages
     )
 
 
-@given(books=st.builds(balanced, *[counts] * 5))
-def test_books_balance_when_all_that_came_is_somewhere(books: Books) -> None:
+@given(audit=st.builds(balanced, *[counts] * 5))
+def test_books_balance_when_all_that_came_is_somewhere(audit: PartitionAudit) -> None:
     """In a hash, in the dead stream, or in the backlog."""
-    assert books.balance
+    assert audit.balance
 
 
 @given(
-    books=st.builds(balanced, *[counts] * 5),
+    audit=st.builds(balanced, *[counts] * 5),
     name=st.sampled_from([*ENTRY_COUNTS, "length"]),
     more=others,
 )
-def test_an_entry_that_is_lost_or_there_twice_shows(books: Books, name: str, more: int) -> None:
+def test_an_entry_that_is_lost_or_there_twice_shows(
+    audit: PartitionAudit, name: str, more: int
+) -> None:
     """At once, whatever the backlog."""
-    assert not replace(books, **{name: getattr(books, name) + more}).balance
+    assert not replace(audit, **{name: getattr(audit, name) + more}).balance
 
 
 @given(
-    books=st.builds(balanced, counts, counts, st.just(0), counts, counts),
+    audit=st.builds(balanced, counts, counts, st.just(0), counts, counts),
     name=st.sampled_from(MESSAGE_COUNTS),
     more=others,
 )
-def test_a_message_that_is_lost_or_there_twice_shows(books: Books, name: str, more: int) -> None:
+def test_a_message_that_is_lost_or_there_twice_shows(
+    audit: PartitionAudit, name: str, more: int
+) -> None:
     """Once the backlog is empty."""
-    assert not replace(books, **{name: getattr(books, name) + more}).balance
+    assert not replace(audit, **{name: getattr(audit, name) + more}).balance
 
 
 def test_an_entry_that_somebody_deletes_shows(connection: Connection) -> None:
@@ -135,9 +141,9 @@ def test_an_entry_that_somebody_deletes_shows(connection: Connection) -> None:
     append(connection, batch(), batch(partition=1))
     connection.ask(command("XTRIM", NAMES.stream, "MAXLEN", 0))
 
-    books = read_books(connection, [0, 1])
+    audit = read_audits(connection, [0, 1])
 
-    assert [books[0].balance, books[1].balance] == [False, True]
+    assert [audit[0].balance, audit[1].balance] == [False, True]
 
 
 @pytest.mark.parametrize(
@@ -153,24 +159,24 @@ def test_counts_that_are_no_numbers_are_unsound(
     """And said so by name; other partitions are read all the same."""
     connection.ask(command("HSET", NAMES.audit, name, text))
 
-    books = read_books(connection, [0, 1])
+    audit = read_audits(connection, [0, 1])
 
-    assert isinstance(books[0], StorageUnsoundError)
-    assert str(books[0]).startswith(f"metrics:{{0}}:audit is not sound: {name} is '")
-    assert books[1] == replace(EMPTY, partition=1)
+    assert isinstance(audit[0], StorageUnsoundError)
+    assert str(audit[0]).startswith(f"metrics:{{0}}:audit is not sound: {name} is '")
+    assert audit[1] == replace(EMPTY, partition=1)
 
 
 @pytest.mark.parametrize("name", [NAMES.audit, NAMES.stream])
 def test_a_foreign_key_in_the_place_of_the_books_is_unsound(
     connection: Connection, name: str
 ) -> None:
-    """Not an empty stream, and no empty books."""
+    """Not an empty stream, and no empty audit."""
     connection.ask(command("SET", name, "by hand"))
 
-    books = read_books(connection, [0, 1])
+    audit = read_audits(connection, [0, 1])
 
-    assert isinstance(books[0], StorageUnsoundError)
-    assert books[1] == replace(EMPTY, partition=1)
+    assert isinstance(audit[0], StorageUnsoundError)
+    assert audit[1] == replace(EMPTY, partition=1)
 
 
 def test_one_partition_that_is_away_leaves_the_others_readable(connection: Connection) -> None:
@@ -178,10 +184,14 @@ def test_one_partition_that_is_away_leaves_the_others_readable(connection: Conne
     append(connection, batch(partition=0), batch(partition=1), batch(partition=2))
     partly = Without(connection, PartitionNames(1).stream)
 
-    books = read_books(partly, range(3))
+    audit = read_audits(partly, range(3))
 
-    assert [type(books[number]) for number in range(3)] == [Books, StorageUnavailableError, Books]
-    assert [books[0].accepted, books[2].accepted] == [1, 1]
+    assert [type(audit[number]) for number in range(3)] == [
+        PartitionAudit,
+        StorageUnavailableError,
+        PartitionAudit,
+    ]
+    assert [audit[0].accepted, audit[2].accepted] == [1, 1]
     assert [len(calls) for calls in partly.executed] == [3]
 
 
@@ -189,9 +199,9 @@ def test_without_redis_each_partition_says_so() -> None:
     """Nothing is raised."""
     nobody = Connection.open(f"redis://127.0.0.1:{free_port()}", timeout_s=0.3, connections_max=1)
 
-    books = read_books(nobody, range(2))
+    audit = read_audits(nobody, range(2))
 
-    assert [type(books[number]) for number in range(2)] == [StorageUnavailableError] * 2
+    assert [type(audit[number]) for number in range(2)] == [StorageUnavailableError] * 2
 
 
 def test_books_can_be_read_while_redis_is_full(connection: Connection) -> None:
@@ -200,7 +210,7 @@ def test_books_can_be_read_while_redis_is_full(connection: Connection) -> None:
     connection.ask(command("SCRIPT", "FLUSH"))
     connection.ask(command("CONFIG", "SET", "maxmemory", 1))
 
-    books = books_in(connection)
+    audit = books_in(connection)
 
     connection.ask(command("CONFIG", "SET", "maxmemory", 0))
-    assert books == replace(EMPTY, appended=1, accepted=1, length=1)
+    assert audit == replace(EMPTY, appended=1, accepted=1, length=1)

@@ -1,4 +1,4 @@
-"""The books: what the scripts counted in each partition, and whether it balances.
+"""The audit: what the scripts counted in each partition, and whether it balances.
 
 Source:
     Double-entry bookkeeping: what came in is what went out and what is still there. The hash and
@@ -21,8 +21,8 @@ _COUNT = re.compile(rb"\d{1,18}")
 
 
 @dataclass(frozen=True, slots=True)
-class Books:
-    """The books of one partition at one instant.
+class PartitionAudit:
+    """The audit of one partition at one instant.
 
     Attributes:
         partition: 0 to the number of partitions - 1.
@@ -58,25 +58,25 @@ class Books:
         return self.length > 0 or self.accepted == self.applied + self.dead_messages
 
 
-def read_books(
+def read_audits(
     connection: Connection, partitions: Iterable[int]
-) -> dict[int, Books | MetricsError]:
-    """Return the books of partitions, each of one instant, all in one round trip.
+) -> dict[int, PartitionAudit | MetricsError]:
+    """Return the audit of partitions, each of one instant, all in one round trip.
 
     Args:
         connection: The way to Redis.
         partitions: Their numbers.
 
     Returns:
-        For each partition its books, or the error that keeps them from being read: a
-        ``StorageUnsoundError`` if what is there are no books of ours.
+        For each partition its audit, or the error that keeps them from being read: a
+        ``StorageUnsoundError`` if what is there is no audit of ours.
     """
     names = [PartitionNames(number) for number in partitions]
     replies = connection.execute([_AUDIT.call([each.stream, each.audit], []) for each in names])
-    return {each.number: _books_of(each, reply) for each, reply in zip(names, replies, strict=True)}
+    return {each.number: _audit_of(each, reply) for each, reply in zip(names, replies, strict=True)}
 
 
-def _books_of(names: PartitionNames, reply: Reply | MetricsError) -> Books | MetricsError:
+def _audit_of(names: PartitionNames, reply: Reply | MetricsError) -> PartitionAudit | MetricsError:
     if isinstance(reply, MetricsError):
         return reply
     *texts, length = reply
@@ -86,4 +86,4 @@ def _books_of(names: PartitionNames, reply: Reply | MetricsError) -> Books | Met
             value = shown(text.decode(errors="replace"))
             return StorageUnsoundError(f"{names.audit} is not sound: {name} is {value}")
         counts[name] = int(text or 0)
-    return Books(names.number, **counts, length=length)
+    return PartitionAudit(names.number, **counts, length=length)
