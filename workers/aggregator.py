@@ -266,7 +266,7 @@ class Aggregator:
         return True
 
     def _retry_or_dead_letter(self, number: int, entry: PendingEntry, reason: str) -> None:
-        """Leave an entry pending, to be claimed once more; after the last delivery dead-letter it."""
+        """Leave an entry pending, to be claimed once more; or dead-letter it if this is enough."""
         try:
             if self._backlog.deliveries_of(number, entry) < DELIVERIES_MAX:
                 _log.warning("partition %d: entry %s: %s", number, entry.id.decode(), reason)

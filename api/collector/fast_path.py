@@ -59,7 +59,7 @@ class FastPath:
     ) -> Iterable[bytes]:
         """Answer a request."""
         request = environ["wsgi.input"]
-        is_new = FAILURE not in environ and getattr(request, "is_whole", False)
+        is_new = FAILURE not in environ and getattr(request, "is_complete", False)
         if is_new and self._is_plain(environ):
             body = request.read()
             outcome = self._posts.take(body)

@@ -48,7 +48,7 @@ def read_bytes(req: falcon.Request, bytes_max: int, pause_if_due: Callable[[], N
     try:
         # Our server tells when all of it is there: then there is nothing to wait for. One with
         # threads has deadlines of its own.
-        waits = not getattr(req.env["wsgi.input"], "is_whole", False) and has_greenlets()
+        waits = not getattr(req.env["wsgi.input"], "is_complete", False) and has_greenlets()
         with gevent.Timeout(BODY_DEADLINE_S) if waits else nullcontext():
             body = _read(req, bytes_max)
     except gevent.Timeout:

@@ -14,7 +14,7 @@ CACHED_SECONDS = 60
 """How long an answer may be kept: late messages may still come to an hour that is complete."""
 
 
-def answer(
+def send_json(
     req: falcon.Request,
     resp: falcon.Response,
     content: Mapping[str, object],

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import falcon
 
 from api.access import Access
-from api.query.caching import answer
+from api.query.caching import send_json
 from api.query.statistic_query import StatisticQuery
 from metrics.errors import NoDataError
 from metrics.hours import Hour, parse_hour_of_day
@@ -61,7 +61,7 @@ class Statistics:
             **_numbers(query, found),
             "complete": is_complete,
         }
-        answer(req, resp, content, is_complete=is_complete, is_open=self._access.is_open)
+        send_json(req, resp, content, is_complete=is_complete, is_open=self._access.is_open)
 
     on_head = on_get
 
@@ -90,7 +90,7 @@ class Statistics:
             ],
         }
         is_complete = all(is_complete for _, is_complete in hours)
-        answer(req, resp, content, is_complete=is_complete, is_open=self._access.is_open)
+        send_json(req, resp, content, is_complete=is_complete, is_open=self._access.is_open)
 
     on_head_day = on_get_day
 

@@ -25,12 +25,12 @@ class ChunkedDecoder:
     """Decodes one body.
 
     Attributes:
-        is_whole: Whether its end has come.
+        is_complete: Whether its end has come.
         rest: What came behind its end.
     """
 
     def __init__(self) -> None:
-        self.is_whole = False
+        self.is_complete = False
         self.rest = b""
         self._coming = b""
         self._left = 0
@@ -47,7 +47,7 @@ class ChunkedDecoder:
         found = bytearray()
         data = self._coming + data
         at = 0
-        while not self.is_whole:
+        while not self.is_complete:
             if self._left:
                 part = data[at : at + self._left]
                 found += part
@@ -61,8 +61,8 @@ class ChunkedDecoder:
                 break
             self._take_line(data[at:end])
             at = end + 2
-        self._coming = b"" if self.is_whole else data[at:]
-        self.rest = data[at:] if self.is_whole else b""
+        self._coming = b"" if self.is_complete else data[at:]
+        self.rest = data[at:] if self.is_complete else b""
         return found
 
     def _take_line(self, line: bytes) -> None:
@@ -82,7 +82,7 @@ class ChunkedDecoder:
 
     def _take_trailer(self, line: bytes) -> None:
         if not line:
-            self.is_whole = True
+            self.is_complete = True
             return
         self._trailers_bytes += len(line) + 2
         if self._trailers_bytes > TRAILERS_BYTES_MAX or not _TRAILER.fullmatch(line):

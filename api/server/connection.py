@@ -43,7 +43,7 @@ is a timer, since gevent runs up to fifty callbacks of ``sleep(0)`` before it lo
 
 RECV_BYTES = 65_536
 CHUNKED_RECV_BYTES = 4096
-FOREVER = float("inf")
+NO_DEADLINE = float("inf")
 
 WSGIApp = Callable[[Environ, Callable[..., object]], Iterable[bytes]]
 
@@ -53,7 +53,7 @@ _UNASKED = object()
 _LENGTH_END = len(END)
 
 
-class TooSlowError(Exception):
+class DeadlineError(Exception):
     """Thrown into a connection whose deadline is over."""
 
 
@@ -91,7 +91,7 @@ class Connection:
             pass  # The other side is gone, or this server ends.
         except BadRequestError as error:
             self._refuse(error.status, str(error))
-        except TooSlowError:
+        except DeadlineError:
             if self._is_in_head:
                 self._refuse(HTTPStatus.BAD_REQUEST, "The headers came too slowly.")
         finally:
@@ -122,9 +122,9 @@ class Connection:
                 return True
             self._data = b""
             status, headers, body = note
-            is_last = bool(head.is_last or server.closed)
-            self._send(status, headers, body, "POST", is_last, head)
-            if is_last:
+            closes = bool(head.closes or server.closed)
+            self._send(status, headers, body, "POST", closes, head)
+            if closes:
                 return False
         return False
 
@@ -145,8 +145,8 @@ class Connection:
 
     def _answer_fully(self, request: Request, head: Head) -> bool:
         """Ask the app; return whether there may be another request."""
-        if request.is_whole:
-            is_last = self._answer(request, head)
+        if request.is_complete:
+            closes = self._answer(request, head)
         else:
             bodies = self._server.bodies
             if not bodies.has_room(min(RECV_BYTES, head.length or RECV_BYTES)):
@@ -155,7 +155,7 @@ class Connection:
                     HTTPStatus.SERVICE_UNAVAILABLE,
                 )
             try:
-                is_last = self._answer(request, head)
+                closes = self._answer(request, head)
                 if not self._has_drained(request):
                     self._linger()
                     return False
@@ -163,7 +163,7 @@ class Connection:
                 bodies.give_back(self._body_bytes)
                 self._body_bytes = 0
         self._data = request.rest
-        return not is_last
+        return not closes
 
     def _await_head(self) -> int:
         """Read until a head is there; return where it ends in the data, 0 at the end of all."""
@@ -175,7 +175,7 @@ class Connection:
             self._server.deadlines[self._this] = monotonic() + HEADERS_S
             data = self._rest_of_head(data)
             end = data.find(END)
-        self._server.deadlines[self._this] = FOREVER
+        self._server.deadlines[self._this] = NO_DEADLINE
         self._data = data
         if end > HEAD_BYTES_MAX:
             raise _too_long()
@@ -228,9 +228,9 @@ class Connection:
             if isinstance(self._address, tuple):
                 base |= {"REMOTE_ADDR": self._address[0], "REMOTE_PORT": str(self._address[1])}
             self._environ = base
-        return Request({**base, **head.environ}, head, data, self._read_on)
+        return Request({**base, **head.environ}, head, data, self._read_more)
 
-    def _read_on(self, request: Request) -> bytes:
+    def _read_more(self, request: Request) -> bytes:
         """Read on in the body of a request."""
         if request.environ.pop("HTTP_EXPECT", "").lower() == "100-continue":
             self._socket.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
@@ -256,7 +256,7 @@ class Connection:
             with gevent.Timeout(UNREAD_S, False), contextlib.suppress(OSError):
                 while request.read(RECV_BYTES):
                     pass
-        return request.is_whole
+        return request.is_complete
 
     def _answer(self, request: Request, head: Head) -> bool:
         """Ask the app, and send what it says; return whether the connection ends with it."""
@@ -285,10 +285,10 @@ class Connection:
             self._server.log.exception("the app failed")
             self._refuse(HTTPStatus.INTERNAL_SERVER_ERROR, "A fault of ours; the log has it.")
             return True
-        is_asked = "HTTP_EXPECT" in environ and not request.is_whole
-        is_last = bool(request.is_last or is_asked or self._server.closed)
-        self._send(status, headers, b"".join(body), method, is_last, head)
-        return is_last
+        is_asked = "HTTP_EXPECT" in environ and not request.is_complete
+        closes = bool(request.closes or is_asked or self._server.closed)
+        self._send(status, headers, b"".join(body), method, closes, head)
+        return closes
 
     def _send(
         self,
@@ -296,19 +296,19 @@ class Connection:
         headers: Headers,
         body: bytes,
         method: str,
-        is_last: bool,
+        closes: bool,
         head: Head | None = None,
     ) -> None:
         # An older client must be told that its connection goes on.
         goes_on = head is not None and head.is_old
-        ends = "close" if is_last else "keep-alive" if goes_on else ""
+        ends = "close" if closes else "keep-alive" if goes_on else ""
         answer = written(status, headers, body, method, ends, self._server.date)
         self._server.deadlines[self._this] = monotonic() + SEND_S
         # gevent's sendall asks the socket this and that first; nearly always one send does it.
         sent = self._socket.send(answer)
         if sent < len(answer):
             self._socket.sendall(answer[sent:])
-        self._server.deadlines[self._this] = FOREVER
+        self._server.deadlines[self._this] = NO_DEADLINE
 
     def _refuse(self, status: HTTPStatus, detail: str) -> None:
         """Say why, and end the connection once the other side has had time to read it."""
@@ -316,14 +316,14 @@ class Connection:
         headers = [("Content-Type", "application/problem+json")]
         if status == HTTPStatus.SERVICE_UNAVAILABLE:
             headers.append(("Retry-After", "1"))
-        with contextlib.suppress(OSError, TooSlowError), gevent.Timeout(UNREAD_S, False):
+        with contextlib.suppress(OSError, DeadlineError), gevent.Timeout(UNREAD_S, False):
             body = json.dumps(problem).encode()
-            self._send(f"{status.value} {status.phrase}", headers, body, "", is_last=True)
+            self._send(f"{status.value} {status.phrase}", headers, body, "", closes=True)
         self._linger()
 
     def _linger(self) -> None:
         """Take in what comes, so that the other side has time to read: RFC 9112, section 9.6."""
-        with contextlib.suppress(OSError, TooSlowError), gevent.Timeout(UNREAD_S, False):
+        with contextlib.suppress(OSError, DeadlineError), gevent.Timeout(UNREAD_S, False):
             self._socket.shutdown(socket.SHUT_WR)
             while self._recv():
                 pass

@@ -64,19 +64,19 @@ class Head:
     Attributes:
         environ: Its part of an environ of WSGI.
         length: How long the body is; None if it comes in chunks.
-        is_last: Whether the connection ends with this request.
+        closes: Whether the connection ends with this request.
         is_old: Whether it is of HTTP/1.0, whose connections end unless both sides say otherwise.
         shortcut: What may answer the request by its body alone.
     """
 
     environ: Environ
     length: int | None
-    is_last: bool
+    closes: bool
     is_old: bool
     shortcut: Shortcut | None = None
 
 
-class Heads:
+class HeadCache:
     """Reads heads, and remembers those that come again: an app sends the same with each message.
 
     The same bytes mean the same, so they are not parsed twice. For one process.
@@ -148,7 +148,7 @@ class _Parsed:
         self._url = b""
         self._hosts = 0
         self._is_complete = False
-        self._is_last = False
+        self._closes = False
         self._parser = httptools.HttpRequestParser(self)
         try:
             self._parser.feed_data(data)
@@ -176,7 +176,7 @@ class _Parsed:
             raise BadRequestError("Transfer-Encoding must be chunked, told once, and of HTTP/1.1.")
         self._set_target()
         length = None if encoding else int(environ.get("CONTENT_LENGTH", 0))
-        return Head(environ, length, self._is_last, is_old)
+        return Head(environ, length, self._closes, is_old)
 
     def _set_target(self) -> None:
         url = self._url
@@ -211,7 +211,7 @@ class _Parsed:
         """Note what the parser makes of all headers."""
         self._environ["REQUEST_METHOD"] = self._parser.get_method().decode()
         self._environ["SERVER_PROTOCOL"] = f"HTTP/{self._parser.get_http_version()}"
-        self._is_last = not self._parser.should_keep_alive()
+        self._closes = not self._parser.should_keep_alive()
         self._is_complete = True
 
 

@@ -17,8 +17,8 @@ class Request:
 
     Attributes:
         environ: Of WSGI.
-        is_whole: Whether all of its body has come.
-        is_last: Whether the connection ends with it.
+        is_complete: Whether all of its body has come.
+        closes: Whether the connection ends with it.
         is_broken: Whether its body has no end that could be found.
         rest: What came behind its body.
     """
@@ -29,10 +29,10 @@ class Request:
         "_length",
         "_missing",
         "_more",
+        "closes",
         "environ",
         "is_broken",
-        "is_last",
-        "is_whole",
+        "is_complete",
         "rest",
     )
 
@@ -40,8 +40,8 @@ class Request:
         self, environ: Environ, head: Head, data: bytes, more: Callable[["Request"], bytes]
     ) -> None:
         self.environ = environ
-        self.is_last = head.is_last
-        self.is_whole = False
+        self.closes = head.closes
+        self.is_complete = False
         self.is_broken = False
         self.rest = b""
         self._more = more
@@ -64,13 +64,13 @@ class Request:
             OSError: If the connection ends before the body does, or what comes is no HTTP.
         """
         try:
-            while not self.is_whole and (size < 0 or self._length < size):
+            while not self.is_complete and (size < 0 or self._length < size):
                 self._take(self._more(self))
         except BadRequestError as error:
-            self.is_broken = self.is_last = True
+            self.is_broken = self.closes = True
             raise OSError(str(error)) from error
         except OSError:
-            self.is_broken = self.is_last = True
+            self.is_broken = self.closes = True
             raise
         content = bytes(self._chunks[0]) if len(self._chunks) == 1 else b"".join(self._chunks)
         if 0 <= size < len(content):
@@ -84,11 +84,11 @@ class Request:
         chunk: bytes | bytearray
         if self._chunked is not None:
             chunk = self._chunked.feed(data)
-            self.is_whole, self.rest = self._chunked.is_whole, self._chunked.rest
+            self.is_complete, self.rest = self._chunked.is_complete, self._chunked.rest
         else:
             chunk, self.rest = data[: self._missing], data[self._missing :]
             self._missing -= len(chunk)
-            self.is_whole = not self._missing
+            self.is_complete = not self._missing
         if chunk:
             # Small pieces are joined at once: each as an object of its own costs more than it has.
             last = self._chunks[-1] if self._chunks else None

@@ -13,8 +13,8 @@ import gevent
 from gevent.lock import BoundedSemaphore
 from gunicorn.workers.ggevent import GeventPyWSGIWorker, PyWSGIServer
 
-from api.server.connection import FOREVER, Connection, TooSlowError
-from api.server.head import Heads
+from api.server.connection import NO_DEADLINE, Connection, DeadlineError
+from api.server.head import HeadCache
 
 TICK_S = 0.25
 """How often deadlines are looked at: none costs a timer of its own."""
@@ -68,7 +68,7 @@ class Server(PyWSGIServer):  # type: ignore[misc]  # gunicorn has no types
         super().__init__(*args, **kwargs)
         self.idle: dict[gevent.Greenlet, None] = {}
         self.deadlines: dict[gevent.Greenlet, float] = {}
-        self.heads = Heads(getattr(self.application, "shortcut", lambda _: None))
+        self.heads = HeadCache(getattr(self.application, "shortcut", lambda _: None))
         self.bodies = Bodies()
         self.greedy = BoundedSemaphore(1)
         self.date = formatdate(usegmt=True).encode()
@@ -120,8 +120,8 @@ class Server(PyWSGIServer):  # type: ignore[misc]  # gunicorn has no types
     def _look_at_deadlines(self) -> None:
         now = monotonic()
         for connection in [each for each, until in self.deadlines.items() if until < now]:
-            self.deadlines[connection] = FOREVER
-            connection.throw(TooSlowError)
+            self.deadlines[connection] = NO_DEADLINE
+            connection.throw(DeadlineError)
         if self.pool is not None and not self.pool.free_count():
             self._make_room()
 

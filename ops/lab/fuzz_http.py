@@ -20,7 +20,7 @@ import h11
 from gevent.lock import BoundedSemaphore
 
 from api.server.connection import Connection
-from api.server.head import NOTE, Answer, Environ, Heads, Shortcut
+from api.server.head import NOTE, Answer, Environ, HeadCache, Shortcut
 from api.server.worker import Bodies
 
 DATE = b"Fri, 27 Nov 2026 00:00:00 GMT"
@@ -86,7 +86,7 @@ class FakeServer:
 
     def __init__(self, seen: list[Seen]) -> None:
         self.seen = seen
-        self.heads = Heads(self.shortcut_of)
+        self.heads = HeadCache(self.shortcut_of)
         self.shortcuts: list[bytes] = []
         self.notes: list[object] = []
         self.idle: dict[object, None] = {}

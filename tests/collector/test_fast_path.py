@@ -22,7 +22,7 @@ NOW = 1795442400.0 + 1800  # 2026-11-23T14:30:00Z
 class Whole(BytesIO):
     """A body as our HTTP server gives it: it tells that all of it is there."""
 
-    is_whole = True
+    is_complete = True
 
 
 @dataclass(frozen=True, slots=True)

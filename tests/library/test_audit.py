@@ -47,26 +47,26 @@ class Without(Connection):
         ]
 
 
-def books_in(connection: Connection) -> PartitionAudit | MetricsError:
+def audit_in(connection: Connection) -> PartitionAudit | MetricsError:
     """Return the audit of partition 0."""
     return read_audits(connection, [0])[0]
 
 
-def test_a_partition_that_nothing_came_into_has_empty_books(connection: Connection) -> None:
+def test_a_partition_that_nothing_came_into_has_an_empty_audit(connection: Connection) -> None:
     """They balance, and reading them writes nothing."""
-    assert books_in(connection) == EMPTY
+    assert audit_in(connection) == EMPTY
     assert EMPTY.balance
     assert connection.ask(command("DBSIZE")) == 0
 
 
-def test_books_balance_at_every_step_of_an_entry(connection: Connection) -> None:
+def test_the_audit_balances_at_every_step_of_an_entry(connection: Connection) -> None:
     """Appended, delivered, committed or dead-lettered."""
     backlog = Backlog(connection, consumer="worker-1", retention_days=36500)
     backlog.create_groups([0])
     seen = []
 
     def look() -> None:
-        seen.append(books_in(connection))
+        seen.append(audit_in(connection))
 
     append(connection, batch([1.0, 2.0]))
     look()
@@ -107,7 +107,7 @@ def balanced(
 
 
 @given(audit=st.builds(balanced, *[counts] * 5))
-def test_books_balance_when_all_that_came_is_somewhere(audit: PartitionAudit) -> None:
+def test_the_audit_balances_when_all_that_came_is_somewhere(audit: PartitionAudit) -> None:
     """In a hash, in the dead stream, or in the backlog."""
     assert audit.balance
 
@@ -167,7 +167,7 @@ def test_counts_that_are_no_numbers_are_unsound(
 
 
 @pytest.mark.parametrize("name", [NAMES.audit, NAMES.stream])
-def test_a_foreign_key_in_the_place_of_the_books_is_unsound(
+def test_a_foreign_key_in_the_place_of_the_audit_is_unsound(
     connection: Connection, name: str
 ) -> None:
     """Not an empty stream, and no empty audit."""
@@ -204,13 +204,13 @@ def test_without_redis_each_partition_says_so() -> None:
     assert [type(audit[number]) for number in range(2)] == [StorageUnavailableError] * 2
 
 
-def test_books_can_be_read_while_redis_is_full(connection: Connection) -> None:
+def test_the_audit_can_be_read_while_redis_is_full(connection: Connection) -> None:
     """Just then somebody wants to know; even where the script must be loaded first."""
     append(connection, batch())
     connection.ask(command("SCRIPT", "FLUSH"))
     connection.ask(command("CONFIG", "SET", "maxmemory", 1))
 
-    audit = books_in(connection)
+    audit = audit_in(connection)
 
     connection.ask(command("CONFIG", "SET", "maxmemory", 0))
     assert audit == replace(EMPTY, appended=1, accepted=1, length=1)

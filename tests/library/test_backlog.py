@@ -295,7 +295,7 @@ def test_counts_that_reach_their_limit_stay_there(connection: Connection) -> Non
         PartitionNames(0).dead,
     ],
 )
-def test_a_foreign_key_in_the_place_of_our_books_stops_the_commit(
+def test_a_foreign_key_in_the_place_of_our_audit_stops_the_commit(
     connection: Connection, name: str
 ) -> None:
     """Whichever it needs, nothing is applied."""
@@ -467,7 +467,7 @@ def test_a_foreign_entry_is_counted_apart_and_takes_no_hour_from_the_backlog(
 @pytest.mark.parametrize(
     "name", [PartitionNames(0).audit, PartitionNames(0).dead, PartitionNames(0).backlog]
 )
-def test_a_foreign_key_in_the_place_of_our_books_stops_a_burial(
+def test_a_foreign_key_in_the_place_of_our_audit_stops_a_dead_letter(
     connection: Connection, name: str
 ) -> None:
     """And is named; nothing is done."""

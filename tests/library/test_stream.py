@@ -188,7 +188,7 @@ def test_a_foreign_key_in_our_place_changes_nothing(connection: Connection, name
     assert connection.ask(command("DBSIZE")) == 1
 
 
-def test_books_that_are_no_numbers_change_nothing(connection: Connection) -> None:
+def test_an_audit_that_has_no_numbers_changes_nothing(connection: Connection) -> None:
     """A script is not rolled back, so it looks first."""
     connection.ask(command("HSET", PartitionNames(0).audit, "accepted", "many"))
 
@@ -230,7 +230,7 @@ def test_a_registration_counts_nothing_as_stored(connection: Connection) -> None
     assert audit_of(connection)["accepted"] == 1
 
 
-def test_books_near_overflow_change_nothing(connection: Connection) -> None:
+def test_an_audit_near_overflow_changes_nothing(connection: Connection) -> None:
     """An increment that fails after the append would leave it half done."""
     connection.ask(command("HSET", PartitionNames(0).audit, "appended", "9" * 19))
 

@@ -164,7 +164,7 @@ def test_the_commands_print_what_the_page_shows(
 
 
 @pytest.mark.usefixtures("early_in_the_hour")
-def test_books_that_were_written_off_balance(
+def test_an_audit_that_was_written_off_balances(
     changeable: Connection, redis_server: EmbeddedRedis
 ) -> None:
     """As the last commands of the page do it."""

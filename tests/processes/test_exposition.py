@@ -48,7 +48,7 @@ def scrape(client: falcon.testing.TestClient) -> dict[str, float]:
     return samples_in(result.text)
 
 
-def test_the_books_are_series_of_each_partition(connection: Connection) -> None:
+def test_the_audit_is_series_of_each_partition(connection: Connection) -> None:
     """Under names that say what is counted."""
     add(connection, VALUES)
     commit(connection)
@@ -73,7 +73,7 @@ def test_the_books_are_series_of_each_partition(connection: Connection) -> None:
     assert samples["metrics_partitions_unreadable"] == 0
 
 
-def test_books_that_do_not_balance_are_a_zero(connection: Connection) -> None:
+def test_an_audit_that_does_not_balance_is_a_zero(connection: Connection) -> None:
     """To alert on."""
     lose_an_entry(connection, 5)
 
@@ -105,7 +105,7 @@ def test_without_redis_a_service_still_says_what_it_answered() -> None:
     }
 
 
-def test_books_of_another_number_of_partitions_fail_the_scrape(connection: Connection) -> None:
+def test_the_audit_of_another_number_of_partitions_fails_the_scrape(connection: Connection) -> None:
     """They would lack some."""
     connection.ask(command("HSET", LAYOUT, "partitions", 32))
 

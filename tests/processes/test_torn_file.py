@@ -158,7 +158,7 @@ def test_as_redis_does_it_a_torn_append_counts_twice(torn_by_default: Torn) -> N
     assert hour == (2, 10.0)
 
 
-def test_as_redis_does_it_a_torn_commit_is_in_the_books_twice(torn_by_default: Torn) -> None:
+def test_as_redis_does_it_a_torn_commit_is_in_the_audit_twice(torn_by_default: Torn) -> None:
     """The hour is right, since a commit writes totals into it; what a commit adds comes twice."""
     commit_again(torn_by_default)
     hour, audit = outcome_of(torn_by_default)

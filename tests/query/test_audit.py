@@ -24,7 +24,7 @@ def lose_an_entry(connection: Connection, partition: int) -> None:
     connection.ask(command("XTRIM", PartitionNames(partition).stream, "MAXLEN", 0))
 
 
-def test_the_books_of_all_partitions_and_what_they_add_up_to(connection: Connection) -> None:
+def test_the_audits_of_all_partitions_and_what_they_add_up_to(connection: Connection) -> None:
     """With the names that they have in Redis."""
     add(connection, VALUES)
     commit(connection)
@@ -57,7 +57,7 @@ def test_the_books_of_all_partitions_and_what_they_add_up_to(connection: Connect
     assert partitions[0] == {"partition": 0, **NOTHING, "balance": True}
 
 
-def test_the_books_may_not_be_cached(connection: Connection) -> None:
+def test_the_audit_may_not_be_cached(connection: Connection) -> None:
     """They change with every message."""
     result = client_of(connection).simulate_get("/audit")
 
@@ -65,7 +65,7 @@ def test_the_books_may_not_be_cached(connection: Connection) -> None:
     assert "ETag" not in result.headers
 
 
-def test_books_that_do_not_balance_are_an_answer_and_an_error_in_the_log(
+def test_an_audit_that_does_not_balance_is_an_answer_and_an_error_in_the_log(
     connection: Connection, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Both name the partition."""
@@ -110,7 +110,7 @@ def test_one_partition_that_does_not_balance_is_enough_to_know(connection: Conne
     assert (result.json["balance"], result.json["total"]) == (False, None)
 
 
-def test_unsound_books_are_told_with_the_others(
+def test_an_unsound_audit_is_shown_with_the_others(
     connection: Connection, caplog: pytest.LogCaptureFixture
 ) -> None:
     """And logged, since nobody but a person can do something about them."""
@@ -133,7 +133,7 @@ def test_partitions_are_shown_while_the_node_with_the_layout_is_away(
     assert (result.status_code, result.json["balance"]) == (200, True)
 
 
-def test_without_redis_there_are_no_books() -> None:
+def test_without_redis_there_is_no_audit() -> None:
     """503, and when to come again."""
     nobody = Connection.open(f"redis://127.0.0.1:{free_port()}", timeout_s=0.3, connections_max=1)
 
@@ -144,14 +144,14 @@ def test_without_redis_there_are_no_books() -> None:
     assert result.headers["Retry-After"] == "1"
 
 
-def test_books_of_another_number_of_partitions_are_not_shown(connection: Connection) -> None:
+def test_the_audit_of_another_number_of_partitions_is_not_shown(connection: Connection) -> None:
     """They would lack some."""
     connection.ask(command("HSET", LAYOUT, "partitions", 32))
 
     assert_is_problem(client_of(connection).simulate_get("/audit"), 503)
 
 
-def test_the_books_are_for_who_may_read_all_keys(connection: Connection) -> None:
+def test_the_audit_is_for_who_may_read_all_keys(connection: Connection) -> None:
     """401 without a token, 403 for one that covers some keys."""
     client = client_of(connection, METRICS_READ_TOKENS="checkout.*=teller,auditor")
 

@@ -123,14 +123,14 @@ def test_chunks_are_joined_wherever_they_are_cut(chunks: list[bytes], data: st.D
 
     found = decoder.feed(body[:cut])
     rest = decoder.rest
-    if not decoder.is_whole:
+    if not decoder.is_complete:
         found += decoder.feed(body[cut:])
         rest = decoder.rest
     else:
         rest += body[cut:]
 
     assert bytes(found) == b"".join(chunks)
-    assert decoder.is_whole
+    assert decoder.is_complete
     assert rest == b"GET"
 
 

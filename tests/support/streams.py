@@ -40,16 +40,16 @@ def hash_of(connection: Connection, name: str) -> dict[str, str]:
 
 def audit_of(connection: Connection, partition: int = 0) -> dict[str, int]:
     """Return the audit of a partition by the names of their counts; foreign if any."""
-    audit = asdict(_books_in(connection, partition))
+    audit = asdict(_audit_in(connection, partition))
     del audit["partition"]
     return {name: count for name, count in audit.items() if count or name != "foreign"}
 
 
 def assert_audit_balances(connection: Connection, partition: int = 0) -> None:
     """Check the equations of design.md, section 6."""
-    audit = _books_in(connection, partition)
+    audit = _audit_in(connection, partition)
     assert audit.balance, audit
 
 
-def _books_in(connection: Connection, partition: int) -> PartitionAudit:
+def _audit_in(connection: Connection, partition: int) -> PartitionAudit:
     return done(read_audits(connection, [partition])[partition])

@@ -279,7 +279,7 @@ def test_a_worker_pauses_by_the_time_that_its_round_took(
 
 
 @pytest.mark.parametrize("name", [PartitionNames(0).audit, PartitionNames(0).keys])
-def test_books_that_are_not_sound_bury_nothing(
+def test_an_audit_that_is_not_sound_dead_letters_nothing(
     connection: Connection, clock: Clock, name: str
 ) -> None:
     """The entries are not to blame; they wait until it is mended."""

@@ -130,7 +130,7 @@ class _Queue:
 class _Whole(BytesIO):
     """A body as our HTTP server gives it: it tells that all of it is there."""
 
-    is_whole = True
+    is_complete = True
 
 
 class Collector(Process):
