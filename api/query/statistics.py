@@ -9,7 +9,7 @@ from api.query.caching import send_json
 from api.query.statistic_query import StatisticQuery
 from metrics.errors import NoDataError
 from metrics.hours import Hour, parse_hour_of_day
-from metrics.store import Found, Store
+from metrics.store import HourResult, Store
 
 HOURS = range(24)
 
@@ -51,8 +51,8 @@ class Statistics:
         hour_of_day = parse_hour_of_day(hour)
         query.authorize(grant)
         ((found, is_complete),) = self._read(query, range(hour_of_day, hour_of_day + 1))
-        if found.aggregate is None:
-            raise _no_data(query, Hour.on(query.day, hour_of_day), found.dropped)
+        if not found.aggregate.count:
+            raise _no_data(query, Hour.on(query.day, hour_of_day), found.aggregate.dropped)
         content = {
             "key": key,
             "stat": stat,
@@ -84,7 +84,7 @@ class Statistics:
             "date": date,
             "hours": [
                 {"hour": i, **_numbers(query, found), "complete": is_complete}
-                if found.aggregate or found.dropped
+                if found.aggregate.count or found.aggregate.dropped
                 else None
                 for i, (found, is_complete) in enumerate(hours)
             ],
@@ -94,7 +94,7 @@ class Statistics:
 
     on_head_day = on_get_day
 
-    def _read(self, query: StatisticQuery, hours: range) -> list[tuple[Found, bool]]:
+    def _read(self, query: StatisticQuery, hours: range) -> list[tuple[HourResult, bool]]:
         """Return for each hour of the day what was found, and whether that is complete."""
         self._ensure_layout()
         asked = [Hour.on(query.day, hour) for hour in hours]
@@ -106,13 +106,13 @@ class Statistics:
         ]
 
 
-def _numbers(query: StatisticQuery, found: Found) -> dict[str, object]:
+def _numbers(query: StatisticQuery, found: HourResult) -> dict[str, object]:
     """Return the number that is asked for, and what it stands on."""
     aggregate = found.aggregate
     return {
-        "value": None if aggregate is None else query.statistic(aggregate),
-        "count": 0 if aggregate is None else aggregate.count,
-        **({"dropped": found.dropped} if found.dropped else {}),
+        "value": query.statistic(aggregate) if aggregate.count else None,
+        "count": aggregate.count,
+        **({"dropped": aggregate.dropped} if aggregate.dropped else {}),
         **({"keys": found.keys} if query.is_of_prefix else {}),
     }
 

@@ -1,4 +1,4 @@
-"""The aggregate of one key-hour: count, sum, min, max and histogram."""
+"""The aggregate of one key-hour: count, sum, min, max, histogram, and what senders dropped."""
 
 import math
 import sys
@@ -8,6 +8,7 @@ from typing import Self
 
 import numpy as np
 
+from metrics.errors import NoDataError
 from metrics.histogram import Histogram
 
 BUCKET_PREFIX = "b:"
@@ -27,9 +28,10 @@ class Aggregate:
     Attributes:
         count: Number of messages, sampled ones counted as often as they stand for; exact.
         sum: Sum of their values, within float rounding; at most the largest double.
-        min: Smallest value, exact.
-        max: Largest value, exact.
+        min: Smallest value, exact; infinite if there is none.
+        max: Largest value, exact; minus infinite if there is none.
         histogram: The values, each within 1 %.
+        dropped: How many messages their senders dropped, and said so. They are in nothing else.
     """
 
     count: int
@@ -37,6 +39,7 @@ class Aggregate:
     min: float
     max: float
     histogram: Histogram
+    dropped: int = 0
 
     @classmethod
     def of(cls, values: Sequence[float], weights: Sequence[int] | None = None) -> Self:
@@ -60,7 +63,12 @@ class Aggregate:
 
     @property
     def average(self) -> float:
-        """Mean of the values; never outside min and max, as rounding might have it."""
+        """Mean of the values; never outside min and max, as rounding might have it.
+
+        Raises:
+            NoDataError: If there are none.
+        """
+        self._require_data()
         return min(max(self.sum / self.count, self.min), self.max)
 
     def merged_with(self, other: Self) -> Self:
@@ -71,6 +79,7 @@ class Aggregate:
             min=min(self.min, other.min),
             max=max(self.max, other.max),
             histogram=self.histogram.merged_with(other.histogram),
+            dropped=self.dropped + other.dropped,
         )
 
     def quantile(self, q: float) -> float:
@@ -82,9 +91,13 @@ class Aggregate:
         Args:
             q: 0 to 1.
 
+        Raises:
+            NoDataError: If there are no values.
+
         Source:
             Hyndman and Fan, "Sample Quantiles in Statistical Packages", 1996, definition 7.
         """
+        self._require_data()
         position = q * (self.count - 1)
         rank = math.floor(position)
         lower = self._value_at(rank)
@@ -92,9 +105,17 @@ class Aggregate:
             return lower
         return lower + (self._value_at(rank + 1) - lower) * (position - rank)
 
+    def _require_data(self) -> None:
+        if not self.count:
+            raise NoDataError("there are no messages", dropped=self.dropped)
+
     def _value_at(self, rank: int) -> float:
         if rank <= 0:
             return self.min
         if rank >= self.count - 1:
             return self.max
         return min(max(self.histogram.value_at(rank), self.min), self.max)
+
+
+EMPTY = Aggregate(0, 0.0, math.inf, -math.inf, Histogram({}))
+"""The aggregate of no messages."""

@@ -247,19 +247,19 @@ class Backlog:
         for hour, entries in hours.items():
             arguments += (hour, entries)
         hashes = []
-        for key_hour in commit.folded.key_hours:
+        for key_hour, aggregate in commit.folded.aggregates.items():
             key, hour_of_key = read_key_hour(key_hour)
             hashes.append(names.hour(key_hour.decode()))
             arguments += (key, hour_of_key.digits, hour_of_key.end + self._retention_s)
-            arguments.append(commit.folded.dropped.get(key_hour, 0))
-            arguments += _numbers(commit.folded.aggregates.get(key_hour))
+            arguments.append(aggregate.dropped)
+            arguments += _numbers(aggregate)
         return _COMMIT.call(
             [names.stream, names.audit, names.backlog, names.keys, names.dead, *hashes], arguments
         )
 
 
-def _numbers(aggregate: Aggregate | None) -> Iterable[Argument]:
-    if aggregate is None:
+def _numbers(aggregate: Aggregate) -> Iterable[Argument]:
+    if not aggregate.count:
         yield 0
         return
     yield from (aggregate.count, repr(aggregate.sum), repr(aggregate.min), repr(aggregate.max))

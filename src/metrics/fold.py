@@ -2,30 +2,23 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from metrics.aggregate import Aggregate
+from metrics.aggregate import EMPTY, Aggregate
 from metrics.entry import read_dropped, read_key_hour, read_values
 
 
 @dataclass(frozen=True, slots=True)
 class Folded:
-    """Entries folded into aggregates. A key-hour may be in either mapping, or in both.
+    """Entries folded into aggregates.
 
     Attributes:
         aggregates: Key-hour, as bytes of the entries' fields, to its aggregate.
-        messages: Number of messages in the entries.
-        dropped: Key-hour to how many messages of it were dropped by their senders.
+        messages: Number of messages in the entries; one that is sampled is one.
     """
 
     aggregates: Mapping[bytes, Aggregate]
     messages: int
-    dropped: Mapping[bytes, int]
-
-    @property
-    def key_hours(self) -> Iterable[bytes]:
-        """The key-hours that the entries are of, each once."""
-        return dict.fromkeys((*self.aggregates, *self.dropped))
 
     @property
     def buckets(self) -> int:
@@ -45,7 +38,6 @@ def fold(entries: Iterable[Sequence[bytes]]) -> Folded:
         for key_hour, text in zip(fields[::2], fields[1::2], strict=True):
             lost = read_dropped(text)
             if lost:
-                read_key_hour(key_hour)
                 dropped[key_hour] += lost
             else:
                 columns.setdefault(key_hour, []).append(text)
@@ -56,4 +48,7 @@ def fold(entries: Iterable[Sequence[bytes]]) -> Folded:
         values, weights = read_values(texts)
         aggregates[key_hour] = Aggregate.of(values, weights)
         messages += len(values)
-    return Folded(aggregates, messages, dropped)
+    for key_hour, lost in dropped.items():
+        read_key_hour(key_hour)
+        aggregates[key_hour] = replace(aggregates.get(key_hour, EMPTY), dropped=lost)
+    return Folded(aggregates, messages)

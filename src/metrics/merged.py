@@ -1,8 +1,8 @@
 """The aggregate of many key-hours, read from their hashes piece by piece."""
 
+import math
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -25,27 +25,16 @@ from metrics.soundness import (
 _LARGEST = sys.float_info.max
 
 
-@dataclass(frozen=True, slots=True)
-class Merged:
-    """What some key-hours hold together.
+class Merger:
+    """Adds key-hours up.
 
     Attributes:
-        aggregate: Of all messages; None if there are none.
-        keys: How many key-hours have messages.
-        dropped: How many messages their senders dropped, and said so.
+        keys: How many of them have messages.
     """
 
-    aggregate: Aggregate | None
-    keys: int
-    dropped: int
-
-
-class Merger:
-    """Adds key-hours up."""
-
     def __init__(self) -> None:
-        self._keys = self._count = self._dropped = 0
-        self._sum, self._min, self._max = 0.0, _LARGEST, 0.0
+        self.keys = self._count = self._dropped = 0
+        self._sum, self._min, self._max = 0.0, math.inf, -math.inf
         # Of the buckets from one rank on, each that was seen and all between.
         self._lowest = 0
         self._totals = np.zeros(0, np.int64)
@@ -83,7 +72,7 @@ class Merger:
         self._dropped += int(values[names == DROPPED].sum())
         counts = values[names == COUNT]
         if counts.size:
-            self._keys += counts.size
+            self.keys += counts.size
             self._count += int(counts.astype(np.int64).sum())
             with np.errstate(over="ignore"):
                 self._sum = min(self._sum + float(values[names == SUM].sum()), _LARGEST)
@@ -104,25 +93,24 @@ class Merger:
             self._lowest = lowest
         np.add.at(self._totals, ranks - lowest, counts)
 
-    def merged(self) -> Merged:
+    def merged(self) -> Aggregate:
         """Return what they hold together."""
-        if not self._keys:
-            return Merged(None, 0, self._dropped)
         places = np.flatnonzero(self._totals)
         buckets = buckets_at(places + self._lowest).tolist()
         histogram = Histogram(dict(zip(buckets, self._totals[places].tolist(), strict=True)))
-        aggregate = Aggregate(self._count, self._sum, self._min, self._max, histogram)
-        return Merged(aggregate, self._keys, self._dropped)
+        return Aggregate(
+            self._count, self._sum, self._min, self._max, histogram, dropped=self._dropped
+        )
 
 
-def merged(hashes: Sequence[Sequence[bytes]]) -> Merged:
+def merged(hashes: Sequence[Sequence[bytes]]) -> Aggregate:
     """Return what key-hours hold together; see ``Merger.add``."""
     merger = Merger()
     merger.add(hashes)
     return merger.merged()
 
 
-def merged_of(fields: Mapping[bytes, bytes]) -> Merged:
+def merged_of(fields: Mapping[bytes, bytes]) -> Aggregate:
     """Return what the fields of one hash hold.
 
     Raises:

@@ -26,7 +26,7 @@ from metrics.errors import (
 from metrics.hours import Hour
 from metrics.keyspace import PartitionNames, key_hour, partition_of
 from metrics.known_keys import KnownKeys, TooManyKeysError
-from metrics.merged import Merged, Merger
+from metrics.merged import Merger
 from metrics.node import Argument, Reply
 from metrics.soundness import FIELDS, FIELDS_PER_HASH_MAX, UnsoundHashError, parse_fields
 
@@ -57,20 +57,18 @@ WIDE_TRIES = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class HourResult:
     """What Redis holds of what was asked for, in one hour.
 
     Attributes:
-        aggregate: Of the messages that are committed; None if there are none.
+        aggregate: Of the messages that are committed.
         keys: How many keys have messages.
-        dropped: How many messages their senders dropped, and said so.
         is_drained: Whether no message of the hour is still in the backlog of a partition that
             was read.
     """
 
-    aggregate: Aggregate | None
+    aggregate: Aggregate
     keys: int
-    dropped: int
     is_drained: bool
 
 
@@ -118,7 +116,7 @@ class Store:
         self._known_keys = known_keys or KnownKeys(connection, partitions=partitions)
         self._large = nullcontext() if large is None else large
 
-    def read(self, key: str, hours: Sequence[Hour]) -> list[Found]:
+    def read(self, key: str, hours: Sequence[Hour]) -> list[HourResult]:
         """Return what is known of a key, or of all keys with a prefix, in each of some hours.
 
         Args:
@@ -132,15 +130,15 @@ class Store:
             StorageUnsoundError: If what is there is not ours.
         """
         if key.endswith(WILDCARD):
-            are_drained, merged = self._read_prefix(key, hours)
+            are_drained, mergers = self._read_prefix(key, hours)
         else:
-            are_drained, merged = self._read_key(key, hours)
+            are_drained, mergers = self._read_key(key, hours)
         return [
-            Found(found.aggregate, found.keys, found.dropped, is_drained)
-            for found, is_drained in zip(merged, are_drained, strict=True)
+            HourResult(merger.merged(), merger.keys, is_drained)
+            for merger, is_drained in zip(mergers, are_drained, strict=True)
         ]
 
-    def _read_key(self, key: str, hours: Sequence[Hour]) -> tuple[list[bool], list[Merged]]:
+    def _read_key(self, key: str, hours: Sequence[Hour]) -> tuple[list[bool], list[Merger]]:
         hashes = list(self._hashes_of({key: hours[-1].digits}, hours))
         partition = PartitionNames(partition_of(key, self._partitions))
         calls = _backlog_calls([partition], hours)
@@ -152,7 +150,7 @@ class Store:
         with self._large if fields > SMALL_FIELDS else nullcontext():
             return are_drained, self._merged(sized, len(hours))
 
-    def _read_prefix(self, key: str, hours: Sequence[Hour]) -> tuple[list[bool], list[Merged]]:
+    def _read_prefix(self, key: str, hours: Sequence[Hour]) -> tuple[list[bool], list[Merger]]:
         partitions = [PartitionNames(number) for number in range(self._partitions)]
         are_drained = _are_drained(self._connection.execute(_backlog_calls(partitions, hours)))
         newest = self._newest_hours(key, hours)
@@ -191,15 +189,15 @@ class Store:
                     partition = PartitionNames(partition_of(key, self._partitions))
                     yield _Hash(index, key, hour, partition.hour(key_hour(key, hour)))
 
-    def _merged(self, sized: Sequence[tuple[_Hash, int]], hours: int) -> list[Merged]:
-        """Return for each hour what its hashes hold together."""
+    def _merged(self, sized: Sequence[tuple[_Hash, int]], hours: int) -> list[Merger]:
+        """Return for each hour what adds its hashes up."""
         mergers = [Merger() for _ in range(hours)]
         for piece in _pieces(sized):
             if len(piece) == 1 and piece[0][1] > SMALL_FIELDS:
                 self._add_wide(piece[0][0], mergers[piece[0][0].index])
             else:
                 self._add([each for each, _ in piece], mergers)
-        return [merger.merged() for merger in mergers]
+        return mergers
 
     def _add(self, hashes: Sequence[_Hash], mergers: Sequence[Merger]) -> None:
         """Read some hashes in one go, and add each to those of its hour."""

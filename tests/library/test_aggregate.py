@@ -3,14 +3,15 @@
 import math
 import random
 import statistics
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metrics.aggregate import Aggregate
-from metrics.errors import InvalidQueryError
+from metrics.aggregate import EMPTY, Aggregate
+from metrics.errors import InvalidQueryError, NoDataError
 from metrics.statistic import parse_statistic
 
 ANY_VALUE = st.floats(min_value=0, allow_nan=False, allow_infinity=False)
@@ -129,3 +130,23 @@ def test_other_names_are_refused_with_what_is_allowed(name: str) -> None:
     """So that the next try is right."""
     with pytest.raises(InvalidQueryError, match="stat must be one of average, min, max, median"):
         parse_statistic(name)
+
+
+@given(st.lists(st.floats(0, 1e6), min_size=1, max_size=20), st.integers(0, 9), st.integers(0, 9))
+def test_the_empty_aggregate_adds_nothing_and_drops_add_up(
+    values: list[float], dropped: int, more: int
+) -> None:
+    """Aggregates are a monoid."""
+    aggregate = replace(Aggregate.of(values), dropped=dropped)
+
+    assert EMPTY.merged_with(aggregate) == aggregate.merged_with(EMPTY) == aggregate
+    assert aggregate.merged_with(replace(EMPTY, dropped=more)).dropped == dropped + more
+
+
+@pytest.mark.parametrize("statistic", ["average", "median", "p99"])
+def test_nothing_has_no_statistic(statistic: str) -> None:
+    """The error says how many messages were dropped."""
+    with pytest.raises(NoDataError) as caught:
+        parse_statistic(statistic)(replace(EMPTY, dropped=3))
+
+    assert caught.value.dropped == 3

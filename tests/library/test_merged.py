@@ -1,15 +1,16 @@
 """Many key-hours at once: the same as merging them one by one."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import reduce
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metrics.aggregate import BUCKET_PREFIX, Aggregate
+from metrics.aggregate import BUCKET_PREFIX, EMPTY, Aggregate
 from metrics.errors import StorageUnsoundError
-from metrics.merged import Merged, merged
+from metrics.merged import Merger, merged
 
 VALUES = st.lists(st.floats(0, 1e300), min_size=1, max_size=20)
 SOUND = {"count": "1", "sum": "2.5", "min": "2.5", "max": "2.5", "b:47": "1"}
@@ -37,26 +38,35 @@ def test_it_is_the_same_as_merging_one_by_one(groups: list[list[float]]) -> None
 
     found = merged([reply_of(values) for values in groups])
 
-    assert found.keys == len(groups)
-    assert (found.aggregate.count, found.aggregate.histogram) == (plain.count, plain.histogram)
-    assert (found.aggregate.min, found.aggregate.max) == (plain.min, plain.max)
-    assert found.aggregate.sum == pytest.approx(plain.sum, rel=1e-12)
+    assert (found.count, found.histogram) == (plain.count, plain.histogram)
+    assert (found.min, found.max) == (plain.min, plain.max)
+    assert found.sum == pytest.approx(plain.sum, rel=1e-12)
 
 
 def test_what_has_no_messages_adds_none() -> None:
     """A key-hour that is not there, or of which all was dropped."""
     found = merged([[], reply_of([1, 2], dropped=3), reply_of([], dropped=4), reply_of([5]), []])
 
-    assert (found.keys, found.aggregate, found.dropped) == (2, Aggregate.of([1, 2, 5]), 7)
-    assert merged([[], reply_of([], dropped=4)]) == Merged(None, 0, 4)
-    assert merged([[], []]) == Merged(None, 0, 0)
+    assert found == replace(Aggregate.of([1, 2, 5]), dropped=7)
+    assert merged([[], reply_of([], dropped=4)]) == replace(EMPTY, dropped=4)
+    assert merged([[], []]) == EMPTY
+
+
+def test_keys_are_counted_that_have_messages() -> None:
+    """Not those of which all was dropped."""
+    merger = Merger()
+
+    merger.add([reply_of([1]), [], reply_of([], dropped=4)])
+    merger.add([reply_of([2, 3])])
+
+    assert merger.keys == 2
 
 
 def test_a_sum_that_exceeds_the_largest_double_stays_there() -> None:
     """As that of one key-hour does."""
     found = merged([reply_of([1.7e308])] * 2)
 
-    assert found.aggregate.sum == 1.7976931348623157e308
+    assert found.sum == 1.7976931348623157e308
 
 
 @pytest.mark.parametrize(
@@ -82,7 +92,7 @@ def test_a_hash_that_is_not_ours_is_no_answer(change: dict[str, str]) -> None:
     """Wherever it stands among others."""
     unsound = flat(SOUND | change)
 
-    assert merged([flat(SOUND)] * 2).aggregate.count == 2
+    assert merged([flat(SOUND)] * 2).count == 2
     for hashes in ([unsound, flat(SOUND)], [flat(SOUND), unsound]):
         with pytest.raises(StorageUnsoundError, match="not the hash of a key-hour"):
             merged(hashes)

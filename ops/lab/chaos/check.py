@@ -51,10 +51,10 @@ def read_hashes(connection: Connection, partitions: Sequence[int]) -> list[Hash]
 def _hash(name: str, prefix: str, fields: list[bytes]) -> Hash:
     key, hour = read_key_hour(name.removeprefix(prefix).encode())
     try:
-        aggregate = merged([fields]).aggregate
+        aggregate = merged([fields])
     except StorageUnsoundError as error:
         raise StorageUnsoundError(f"{name}: {error}") from error
-    if aggregate is None:
+    if not aggregate.count:
         raise StorageUnsoundError(f"{name}: it has no messages")
     return Hash(key, hour, aggregate)
 
@@ -104,7 +104,7 @@ def wrong_books(system: System, when: str) -> Iterator[Finding]:
     """Yield what is wrong with the audit, as Redis and as the query service has them."""
     for audit in system.audit():
         if not audit.balance or audit.dead or audit.length:
-            yield Finding(f"{when}: the audit are not those of an empty backlog: {audit}")
+            yield Finding(f"{when}: the audit is not that of an empty backlog: {audit}")
     answer = system.query.get("/audit")
     if answer.status != http.client.OK or answer.json["balance"] is not True:
         yield Finding(f"{when}: GET /audit answers {answer.status} {answer.body.decode()}")

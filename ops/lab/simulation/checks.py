@@ -1,6 +1,7 @@
 """What must be true after every command and in the end, whatever happened."""
 
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
 
 from metrics.aggregate import Aggregate
 from metrics.audit import PartitionAudit
@@ -139,17 +140,16 @@ class Checks:
         """Compare a hash with what belongs into it, as its digits tell."""
         hour, _, key = name.partition(_HOUR)[2].partition(":")
         try:
-            found = merged_of(fields)
-            self._check_hours(hour, losses.name_of(key), losses.counted(found.dropped))
-            aggregate = found.aggregate
-            if aggregate is None:
+            aggregate = merged_of(fields)
+            self._check_hours(hour, losses.name_of(key), losses.counted(aggregate.dropped))
+            if not aggregate.count:
                 return
             counted = Counted(aggregate.sum, aggregate.count)
             values = [message.value for message in self._check_hours(hour, key, counted)]
         except (MetricsError, ValueError) as error:
             self._complain(f"{name}: {error}")
             return
-        if aggregate != Aggregate.of(values):
+        if aggregate != replace(Aggregate.of(values), dropped=aggregate.dropped):
             self._complain(f"{name} is not what its messages fold into: {aggregate}")
 
     def _check_hours(self, hour: str, name: str, counted: Counted) -> list[Message]:
