@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import falcon
 
+from api.problems import Problem
 from metrics.settings import Token
 
 _SCHEME = "bearer "
@@ -73,7 +74,7 @@ class Access:
         """Return what a request may do.
 
         Raises:
-            falcon.HTTPUnauthorized: If its token is missing or unknown.
+            Problem: If its token is missing or unknown.
         """
         if not self._grants:
             return EVERYTHING
@@ -82,9 +83,10 @@ class Access:
             found = self._grants.get(_digest(header[len(_SCHEME) :].strip()))
             if found:
                 return found
-        raise falcon.HTTPUnauthorized(
-            description="Send a token that is good here, as Authorization: Bearer <token>.",
-            challenges=["Bearer"],
+        raise Problem(
+            falcon.HTTP_401,
+            "Send a token that is good here, as Authorization: Bearer <token>.",
+            headers={"WWW-Authenticate": "Bearer"},
         )
 
 

@@ -1,11 +1,9 @@
 """Errors as HTTP answers: all of them ``application/problem+json`` (RFC 9457)."""
 
 import logging
-from http import HTTPStatus
 from typing import Any
 
 import falcon
-import msgspec
 
 from api.throttled_log import ThrottledLog
 from metrics.errors import (
@@ -18,6 +16,7 @@ from metrics.errors import (
     StorageUnavailableError,
     StorageUnsoundError,
 )
+from metrics.problem import PROBLEM_JSON, problem_json
 
 RETRY_AFTER_S = 1
 
@@ -27,7 +26,7 @@ _log = logging.getLogger(__name__)
 
 
 class Problem(falcon.HTTPError):
-    """An error with members of its own beside those of RFC 9457."""
+    """An error that a request is answered with, and members of its own beside those of RFC 9457."""
 
     def __init__(
         self,
@@ -65,15 +64,10 @@ class _Serializer:
         self, req: falcon.Request, resp: falcon.Response, error: falcon.HTTPError
     ) -> None:
         """Make an error the body of an answer."""
-        problem: dict[str, object] = {
-            "title": HTTPStatus(error.status_code).phrase,
-            "status": error.status_code,
-            "detail": error.description or error.title,
-        }
-        if isinstance(error, Problem):
-            problem |= error.members
-        resp.content_type = "application/problem+json"
-        resp.data = msgspec.json.encode(problem)
+        detail = error.description or error.title or ""
+        members = error.members if isinstance(error, Problem) else {}
+        resp.content_type = PROBLEM_JSON
+        resp.data = problem_json(error.status_code, detail, **members)
         cause = error.__cause__
         if isinstance(cause, StorageUnavailableError):
             self._log.log(cause.public, "answering %d: %s", error.status_code, cause)

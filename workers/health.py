@@ -24,6 +24,7 @@ from prometheus_client.registry import CollectorRegistry
 
 from metrics.cross_site import CrossSiteRules
 from metrics.errors import MetricsError
+from metrics.problem import PROBLEM_JSON, problem_json
 from workers.counters import Counters
 
 CONNECTIONS_MAX = 32
@@ -45,7 +46,6 @@ ACCEPT_PAUSE_S = 0.2
 METHODS = ("GET", "HEAD")
 
 _JSON = "application/json"
-_PROBLEM = "application/problem+json"
 
 _log = logging.getLogger(__name__)
 
@@ -273,13 +273,12 @@ def _bytes_of(answer: _Answer, method: str) -> bytes:
     return head if method == "HEAD" else head + answer.content
 
 
-def _json(status: HTTPStatus, body: dict[str, Any], content_type: str = _JSON) -> _Answer:
-    return _Answer(status, content_type, json.dumps(body).encode())
+def _json(status: HTTPStatus, body: dict[str, Any]) -> _Answer:
+    return _Answer(status, _JSON, json.dumps(body).encode())
 
 
 def _problem(status: HTTPStatus, detail: str) -> _Answer:
-    problem = {"title": status.phrase, "status": status, "detail": detail}
-    return _json(status, problem, _PROBLEM)
+    return _Answer(status, PROBLEM_JSON, problem_json(status, detail))
 
 
 _OK = _json(HTTPStatus.OK, {"status": "ok"})

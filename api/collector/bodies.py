@@ -66,9 +66,9 @@ def read_body(content_type: str | None, body: bytes, builder: BatchBuilder) -> N
         builder: Takes the good messages, and names the bad.
 
     Raises:
-        falcon.HTTPBadRequest: If the body cannot be read as its type.
+        Problem: If the body cannot be read as its type.
         Problem: If it has too many messages.
-        falcon.HTTPUnsupportedMediaType: If its type is unknown.
+        Problem: If its type is unknown.
     """
     _reader_of(content_type)(body, builder)
 
@@ -95,7 +95,7 @@ def _read_ndjson(body: bytes, builder: BatchBuilder) -> None:
     for line in _lines(body, b"\n", builder):
         try:
             item = _loads_line(line, builder)
-        except falcon.HTTPBadRequest as error:
+        except Problem as error:
             builder.reject(str(error.description))
         else:
             messages += _messages_in(item)
@@ -136,30 +136,28 @@ def _reader_of(content_type: str | None) -> _Reader:
     media_type, _, parameters = (content_type or "").lower().partition(";")
     charset = re.search(r"charset\s*=\s*\"?([\w-]+)", parameters)
     if charset and charset[1] not in {"utf-8", "utf8", "us-ascii"}:
-        raise falcon.HTTPUnsupportedMediaType(description="The charset must be utf-8.")
+        raise Problem(falcon.HTTP_415, "The charset must be utf-8.")
     # curl names the form type unless told otherwise, and some clients name none.
     read = _READERS.get(media_type.strip() or "application/x-www-form-urlencoded")
     if read is None:
-        raise falcon.HTTPUnsupportedMediaType(
-            description=f"Content-Type must be one of {', '.join(_READERS)}, "
-            f"got {shown(media_type.strip())}."
+        raise Problem(
+            falcon.HTTP_415,
+            f"Content-Type must be one of {', '.join(_READERS)}, got {shown(media_type.strip())}.",
         )
     return read
 
 
 def _add_form(text: str, builder: BatchBuilder) -> None:
     if len(text) > LINE_LENGTH_MAX:
-        raise falcon.HTTPBadRequest(
-            description=f"A form may have at most {LINE_LENGTH_MAX} characters."
-        )
+        raise Problem(falcon.HTTP_400, f"A form may have at most {LINE_LENGTH_MAX} characters.")
     try:
         pairs = parse_qsl(text, keep_blank_values=True, max_num_fields=len(_FORM_FIELDS))
     except ValueError:  # it has more fields
         pairs = []
     fields = dict(pairs)
     if len(pairs) > len(fields) or not {"key", "value"} <= fields.keys() <= _FORM_FIELDS:
-        raise falcon.HTTPBadRequest(
-            description="A form has one key and one value: key=checkout.web-1&value=123.4"
+        raise Problem(
+            falcon.HTTP_400, "A form has one key and one value: key=checkout.web-1&value=123.4"
         )
     timestamp: object = fields.get("timestamp")
     try:
@@ -264,8 +262,8 @@ def _bound_size(body: bytes) -> None:
     if len(body) > _COMMAS_MAX:
         _bound(body.count(b","), _COMMAS_MAX)
         if json_pieces.brackets_in(body) > _BRACKETS_MAX:
-            raise falcon.HTTPBadRequest(
-                description=f"A body may have at most {_BRACKETS_MAX} arrays and objects."
+            raise Problem(
+                falcon.HTTP_400, f"A body may have at most {_BRACKETS_MAX} arrays and objects."
             )
 
 
@@ -290,7 +288,7 @@ def _items(body: bytes, builder: BatchBuilder) -> Iterator[tuple[object, int]]:
     """Yield what a JSON body holds, each with its length: the items of an array one by one.
 
     Raises:
-        falcon.HTTPBadRequest: If it is not JSON.
+        Problem: If it is not JSON.
     """
     if json_pieces.is_short(body):
         content = _loads(body, "body")
@@ -300,7 +298,7 @@ def _items(body: bytes, builder: BatchBuilder) -> Iterator[tuple[object, int]]:
     try:
         yield from json_pieces.items(body, builder.pause_if_due)
     except json_pieces.NotJsonError as error:
-        raise falcon.HTTPBadRequest(description=f"The body is not JSON: {error}") from error
+        raise Problem(falcon.HTTP_400, f"The body is not JSON: {error}") from error
 
 
 def _loads_line(line: bytes, builder: BatchBuilder) -> object:
@@ -309,7 +307,7 @@ def _loads_line(line: bytes, builder: BatchBuilder) -> object:
     try:
         return json_pieces.column(line, builder.pause_if_due)
     except json_pieces.NotJsonError as error:
-        raise falcon.HTTPBadRequest(description=f"The line is not JSON: {error}") from error
+        raise Problem(falcon.HTTP_400, f"The line is not JSON: {error}") from error
 
 
 def _lines(body: AnyStr, newline: AnyStr, builder: BatchBuilder) -> Iterator[AnyStr]:
@@ -332,11 +330,11 @@ def _loads(text: bytes, what: str) -> object:
         # Takes NaN and Infinity, which are no JSON, so that they can be rejected by name.
         return json.loads(_decode(text))
     except (ValueError, RecursionError) as error:
-        raise falcon.HTTPBadRequest(description=f"The {what} is not JSON: {error}") from error
+        raise Problem(falcon.HTTP_400, f"The {what} is not JSON: {error}") from error
 
 
 def _decode(body: bytes) -> str:
     try:
         return body.decode()
     except UnicodeDecodeError as error:
-        raise falcon.HTTPBadRequest(description=f"The body is not UTF-8: {error}") from error
+        raise Problem(falcon.HTTP_400, f"The body is not UTF-8: {error}") from error

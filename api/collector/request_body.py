@@ -36,7 +36,7 @@ def read_bytes(req: falcon.Request, bytes_max: int, pause_if_due: Callable[[], N
         pause_if_due: Lets other requests go on.
 
     Raises:
-        falcon.HTTPError: If it is too long, too slow, cut short, or not compressed as it says.
+        Problem: If it is too long, too slow, cut short, or not compressed as it says.
     """
     encoding = (req.get_header("Content-Encoding") or "identity").strip().lower()
     if encoding not in {"identity", "gzip"}:
@@ -67,14 +67,14 @@ def idempotency_key_of(req: falcon.Request, token_id: str, body: bytes) -> Idemp
         body: Its body, decompressed.
 
     Raises:
-        falcon.HTTPBadRequest: If its Idempotency-Key cannot be one.
+        Problem: If its Idempotency-Key cannot be one.
     """
     key = req.get_header("Idempotency-Key")
     if key is None:
         return None
     if not _IDEMPOTENCY_KEY.fullmatch(key):
-        raise falcon.HTTPBadRequest(
-            description="Idempotency-Key must be 1 to 128 printable ASCII characters."
+        raise Problem(
+            falcon.HTTP_400, "Idempotency-Key must be 1 to 128 printable ASCII characters."
         )
     body_digest = hashlib.blake2b(body, digest_size=16).hexdigest()
     return IdempotencyKey(key, body_digest, token_id)
@@ -114,9 +114,9 @@ def _gunzip(body: bytes, bytes_max: int, pause_if_due: Callable[[], None]) -> by
                 raise _too_large(bytes_max)
             pause_if_due()
     except zlib.error as error:
-        raise falcon.HTTPBadRequest(description=f"The body is not gzip: {error}") from error
+        raise Problem(falcon.HTTP_400, f"The body is not gzip: {error}") from error
     if not inflater.eof or inflater.unused_data:
-        raise falcon.HTTPBadRequest(description="The body is not one whole gzip member.")
+        raise Problem(falcon.HTTP_400, "The body is not one whole gzip member.")
     return bytes(content)
 
 
@@ -126,5 +126,5 @@ def _too_large(bytes_max: int) -> Problem:
     )
 
 
-def _cut_short() -> falcon.HTTPBadRequest:
-    return falcon.HTTPBadRequest(description="The body is shorter than Content-Length says.")
+def _cut_short() -> Problem:
+    return Problem(falcon.HTTP_400, "The body is shorter than Content-Length says.")

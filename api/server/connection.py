@@ -8,7 +8,6 @@ Source:
 """
 
 import contextlib
-import json
 import socket
 from collections.abc import Callable, Iterable
 from http import HTTPStatus
@@ -20,6 +19,7 @@ import gevent
 from api.server.answer import Headers, written
 from api.server.head import END, HEAD_BYTES_MAX, NOTE, BadRequestError, Environ, Head, Probe
 from api.server.request import Request
+from metrics.problem import PROBLEM_JSON, problem_json
 
 IDLE_S = 30.0
 """How long a connection may lie idle between requests; clients send every second or so."""
@@ -312,12 +312,11 @@ class Connection:
 
     def _refuse(self, status: HTTPStatus, detail: str) -> None:
         """Say why, and end the connection once the other side has had time to read it."""
-        problem = {"title": status.phrase, "status": status, "detail": detail}
-        headers = [("Content-Type", "application/problem+json")]
+        headers = [("Content-Type", PROBLEM_JSON)]
         if status == HTTPStatus.SERVICE_UNAVAILABLE:
             headers.append(("Retry-After", "1"))
         with contextlib.suppress(OSError, DeadlineError), gevent.Timeout(UNREAD_S, False):
-            body = json.dumps(problem).encode()
+            body = problem_json(status, detail)
             self._send(f"{status.value} {status.phrase}", headers, body, "", closes=True)
         self._linger()
 

@@ -117,8 +117,8 @@ def test_the_log_says_each_kind_once_a_minute(caplog: pytest.LogCaptureFixture) 
     log = ThrottledLog(logging.getLogger("tests"), monotonic=clock)
     for seconds in (0.0, 1.0, 59.0, 61.0):
         clock.seconds = seconds
-        log.say("away", "away at %d", seconds)
-        log.say("full", "full at %d", seconds)
+        log.log("away", "away at %d", seconds)
+        log.log("full", "full at %d", seconds)
 
     assert [record.getMessage() for record in caplog.records] == [
         *("away at 0", "full at 0", "away at 61", "full at 61")
