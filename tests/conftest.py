@@ -4,23 +4,18 @@ import os
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
-from time import monotonic, sleep, time
+from time import monotonic, time
 from typing import TypeVar
 
 import pytest
 from hypothesis import settings
 
 from metrics.connection import Connection, command
-from ops.lab.service import free_port
-from ops.local.redis_cluster import RedisCluster, free_ports
-from ops.local.redis_server import (
-    PORTS_SHARE,
-    EmbeddedRedis,
-    find_server,
-    is_valkey,
-    version_of,
-)
+from ops.local.ports import PORTS_SHARE, free_port
+from ops.local.redis_cluster import RedisCluster, node_ports
+from ops.local.redis_server import EmbeddedRedis, find_server, is_valkey, version_of
 from ops.local.server_wheels import ALL, servers_in
+from ops.local.waiting import wait_until
 from tests.support.fake_collector import FakeCollector, fake_collector
 
 T = TypeVar("T")
@@ -34,9 +29,6 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 settings.register_profile("suite", deadline=None, derandomize=True)
 settings.register_profile("search", deadline=None, max_examples=1000)
 settings.load_profile("suite")
-
-PATIENCE_S = 60.0
-"""Whatever takes so long does not come, on a busy machine as well."""
 
 LONG = [
     *("test_run.py", "test_sabotage.py", "test_chaos.py", "test_simulation.py", "test_cluster.py"),
@@ -77,19 +69,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         )
 
     items[:] = sorted(filter(is_wanted, items), key=lambda item: item.path.name not in LONG)
-
-
-def wait_until(check: Callable[[], T], timeout_s: float = PATIENCE_S) -> T:
-    """Return what ``check`` returns once it is true.
-
-    Raises:
-        AssertionError: If that takes longer than ``timeout_s``, with what it returned last.
-    """
-    give_up = monotonic() + timeout_s
-    while not (found := check()):
-        assert monotonic() < give_up, f"waited {timeout_s} s; at last it was {found!r}"
-        sleep(0.02)
-    return found
 
 
 def seconds_of(act: Callable[[], object]) -> float:
@@ -185,7 +164,7 @@ def redis_cluster(
     if server not in clusters:
         clusters[server] = RedisCluster(
             server,
-            ports=free_ports(6),
+            ports=node_ports(6),
             folder=tmp_path_factory.mktemp("cluster"),
             node_timeout_ms=2000,
         ).start()

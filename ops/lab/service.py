@@ -2,48 +2,27 @@
 
 import contextlib
 import http.client
-import itertools
 import json
 import os
-import secrets
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any, Self
 
-from ops.lab.waiting import wait_until
-from ops.local.redis_server import end_with_parent, is_free, share_of
+from ops.local.ports import free_port
+from ops.local.redis_server import end_with_parent
+from ops.local.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
-
-PORTS = range(20_000, 32_768)
-"""Below those that a system gives to clients: else one of these may sit on the port of a process
-just when that is started again."""
 
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 25.0
 """What Heroku gives a process between SIGTERM and SIGKILL, less a little."""
 
 ANSWER_TIMEOUT_S = 60.0
-
-
-def free_port() -> int:
-    """Return a port of 127.0.0.1 that nobody listens at, and that no client is given.
-
-    A process is given none twice before it has been given all, as it may listen there only later.
-    """
-    return next(filter(is_free, _ports()))
-
-
-@cache
-def _ports() -> Iterator[int]:
-    ports = share_of(PORTS)
-    secrets.SystemRandom().shuffle(ports)
-    return itertools.cycle(ports)
 
 
 def procfile() -> dict[str, str]:

@@ -6,16 +6,18 @@ import signal
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from time import monotonic, sleep
+from time import sleep
 
 from metrics.errors import MetricsError, SettingsError
 from ops.local import append_only_file
 from ops.local.cluster_node import BUS_OFFSET
 from ops.local.data_folder import own, owner_of
 from ops.local.password import Password
+from ops.local.ports import is_free
 from ops.local.redis_cluster import RedisCluster
-from ops.local.redis_server import find_server, is_free
+from ops.local.redis_server import find_server
 from ops.local.signals import interrupt_on_signals
+from ops.local.waiting import wait_until
 
 NODES = 6
 FIRST_PORT = 7000
@@ -59,11 +61,10 @@ def _stop(folder: Path) -> int:
     if pid is None:
         raise SettingsError(f"METRICS_DATA_DIR: no cluster runs in {folder}")
     os.kill(pid, signal.SIGTERM)
-    give_up = monotonic() + STOP_TIMEOUT_S
-    while owner_of(folder) == pid:
-        if monotonic() > give_up:
-            raise SettingsError(f"process {pid} has not ended after {STOP_TIMEOUT_S:.0f} s")
-        sleep(0.05)
+    try:
+        wait_until(lambda: owner_of(folder) != pid, STOP_TIMEOUT_S)
+    except TimeoutError as error:
+        raise SettingsError(f"process {pid} has not ended after {STOP_TIMEOUT_S:.0f} s") from error
     return 0
 
 

@@ -1,10 +1,9 @@
 """A Redis Cluster of our own on 127.0.0.1: masters with a replica each."""
 
 import math
-import secrets
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from time import monotonic, sleep
+from time import monotonic
 from typing import Self
 
 from redis.crc import key_slot
@@ -14,7 +13,8 @@ from metrics.errors import StorageUnavailableError
 from ops.local import slot_move
 from ops.local.cluster_node import BUS_OFFSET, ClusterNode
 from ops.local.password import Password
-from ops.local.redis_server import is_free, share_of
+from ops.local.ports import free_port
+from ops.local.waiting import wait_until
 
 SLOTS = 16384
 NODE_TIMEOUT_MS = 5000
@@ -22,9 +22,6 @@ HEALTHY_TIMEOUT_S = 30.0
 
 FAILOVER_S = 6.0
 """Redis gives a failover that was asked for up after 5 s; then it must be asked for again."""
-
-# Below the ports that systems give to clients, together with the ports of the bus.
-_PORTS = range(10_000, 20_000)
 
 
 class RedisCluster:
@@ -149,7 +146,7 @@ class RedisCluster:
 
     def add_node(self) -> ClusterNode:
         """Start one more master, which has no slots yet, and let it join."""
-        (port,) = free_ports(1)
+        (port,) = node_ports(1)
         node = self._add(port)
         node.start()
         self._introduce()
@@ -269,14 +266,9 @@ def _wrong_with(
     return ""
 
 
-def free_ports(count: int) -> list[int]:
-    """Return ports of 127.0.0.1 that nobody listens at, nor at those of the bus."""
-    ports: set[int] = set()
-    while len(ports) < count:
-        port = secrets.choice(share_of(_PORTS))
-        if is_free(port) and is_free(port + BUS_OFFSET):
-            ports.add(port)
-    return sorted(ports)
+def node_ports(count: int) -> list[int]:
+    """Return free ports for nodes, which have a second one each: that of the bus."""
+    return [free_port(BUS_OFFSET) for _ in range(count)]
 
 
 def _slots_in(owners: dict[str, tuple[range, ...]]) -> int:
@@ -293,11 +285,17 @@ def _is_online(replica: ClusterNode, master: ClusterNode) -> bool:
 
 def _wait(check: Callable[[], str], timeout_s: float = HEALTHY_TIMEOUT_S) -> None:
     """Wait until a check finds nothing wrong."""
-    give_up = monotonic() + timeout_s
-    while wrong := _complaint(check):
-        if monotonic() > give_up:
-            raise StorageUnavailableError(f"after {timeout_s:.0f} s: {wrong}")
-        sleep(0.02)
+    wrong = ""
+
+    def is_well() -> bool:
+        nonlocal wrong
+        wrong = _complaint(check)
+        return not wrong
+
+    try:
+        wait_until(is_well, timeout_s)
+    except TimeoutError as error:
+        raise StorageUnavailableError(f"after {timeout_s:.0f} s: {wrong}") from error
 
 
 def _complaint(check: Callable[[], str]) -> str:

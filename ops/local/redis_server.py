@@ -8,7 +8,6 @@ import re
 import shlex
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -34,10 +33,6 @@ START_TIMEOUT_S = 120.0
 
 REPLY_TIMEOUT_S = 5.0
 STOP_TIMEOUT_S = 10.0
-
-PORTS_SHARE = "METRICS_PORTS_SHARE"
-"""Variable: ``0/2`` for the first of two who look for free ports at the same time. Else both may
-find the same one before either listens at it."""
 
 _PR_SET_PDEATHSIG = 1
 _ON_PATH = ("redis-server", "valkey-server")
@@ -263,25 +258,3 @@ def end_with_parent() -> None:
     """Let a child process get SIGTERM when its parent dies, however it dies (Linux, prctl(2))."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-
-
-def share_of(ports: range) -> list[int]:
-    """Return those of some ports among which this process may choose, as PORTS_SHARE says.
-
-    Ports that differ by hundreds are in one share, whatever the number of shares: ``ops/run`` and a
-    node's bus stand so far from the port that was chosen.
-    """
-    number, shares = map(int, os.environ.get(PORTS_SHARE, "0/1").split("/"))
-    return [port for port in ports if port % 100 * shares // 100 == number]
-
-
-def is_free(port: int, host: str = "127.0.0.1") -> bool:
-    """Tell whether a server could listen at a port."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError:
-            return False
-    return True

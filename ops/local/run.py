@@ -17,13 +17,8 @@ from metrics.settings import EVERYWHERE, LOOPBACK, Settings, in_url
 from ops.local import append_only_file
 from ops.local.data_folder import own
 from ops.local.password import Password
-from ops.local.redis_server import (
-    EmbeddedRedis,
-    end_with_parent,
-    find_cli,
-    find_server,
-    is_free,
-)
+from ops.local.ports import is_free
+from ops.local.redis_server import EmbeddedRedis, end_with_parent, find_cli, find_server
 from ops.local.signals import interrupt_on_signals
 
 ROOT = Path(__file__).parents[2]

@@ -2,8 +2,8 @@
 
 import json
 
+from ops.local.waiting import wait_until
 from tests.client.apps.busy import ANSWER_S, TASKS, THREADS, VALUES
-from tests.conftest import wait_until
 from tests.support.fake_collector import fake_collector, refusing
 from tests.support.scenarios import run, running
 

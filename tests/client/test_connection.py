@@ -12,7 +12,7 @@ import pytest
 from metrics.client.collectors import Address
 from metrics.client.connection import Answer, CollectorConnection, _retry_after_s
 from metrics.errors import CollectorAwayError
-from ops.lab.service import free_port
+from ops.local.ports import free_port
 
 Peer = Callable[[socket.socket], None]
 """What a server does with one connection."""

@@ -8,8 +8,8 @@ import pytest
 from metrics import Client
 from metrics.client import client as client_module
 from metrics.client import collectors as collectors_module
-from ops.lab.service import free_port
-from ops.lab.waiting import wait_until
+from ops.local.ports import free_port
+from ops.local.waiting import wait_until
 from tests.conftest import assert_within, seconds_of
 from tests.support.clients import all_of, client_of, record
 from tests.support.fake_collector import (

@@ -5,8 +5,8 @@ import time
 import pytest
 
 from metrics.client.client import EXIT_SECONDS
+from ops.local.waiting import wait_until
 from tests.client.apps.exits import VALUES
-from tests.conftest import wait_until
 from tests.support.fake_collector import fake_collector
 from tests.support.scenarios import run, running
 

@@ -2,8 +2,8 @@
 
 import pytest
 
+from ops.local.waiting import wait_until
 from tests.client.apps.forks import VALUES
-from tests.conftest import wait_until
 from tests.support.fake_collector import FakeCollector, fake_collector
 from tests.support.scenarios import run, running
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from ops.lab.service import Service
-from ops.local.redis_server import is_free
-from tests.conftest import wait_until
+from ops.local.ports import is_free
+from ops.local.waiting import wait_until
 from tests.support.fake_collector import FakeCollector, fake_collector
 
 WORKERS = 2

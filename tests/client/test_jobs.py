@@ -1,8 +1,8 @@
 """The client in the job queues that apps use: what a job records arrives, once."""
 
 from ops.local.redis_server import EmbeddedRedis
+from ops.local.waiting import wait_until
 from tests.client.apps.jobs import JOBS
-from tests.conftest import wait_until
 from tests.support.fake_collector import FakeCollector
 from tests.support.scenarios import run, running
 

@@ -12,10 +12,11 @@ from metrics.aggregate import Aggregate
 from metrics.connection import Connection
 from metrics.hours import Hour
 from metrics.store import Store
-from ops.lab.service import Service, free_port
-from ops.local.redis_server import EmbeddedRedis, find_server, is_free
+from ops.lab.service import Service
+from ops.local.ports import free_port, is_free
+from ops.local.redis_server import EmbeddedRedis, find_server
+from ops.local.waiting import wait_until
 from tests.client.apps.answers import CHUNKS, FILE, PAUSE_S
-from tests.conftest import wait_until
 
 pytestmark = pytest.mark.usefixtures("early_in_the_hour")
 

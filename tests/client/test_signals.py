@@ -2,8 +2,8 @@
 
 import signal
 
+from ops.local.waiting import wait_until
 from tests.client.apps.signalled import HANDLED_MIN, ROUNDS
-from tests.conftest import wait_until
 from tests.support.fake_collector import fake_collector
 from tests.support.scenarios import run, running
 

@@ -10,7 +10,7 @@ import pytest
 from metrics.client import client as client_module
 from metrics.client import sender as sender_module
 from metrics.client import threads
-from ops.lab.waiting import wait_until
+from ops.local.waiting import wait_until
 from tests.support.clients import all_of, client_of, record
 from tests.support.fake_collector import (
     FakeCollector,

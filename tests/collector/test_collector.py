@@ -12,7 +12,7 @@ from api.collector import app as collector
 from metrics.connection import Connection, command
 from metrics.keyspace import PartitionNames, partition_of
 from metrics.settings import Settings
-from tests.conftest import free_port
+from ops.local.ports import free_port
 from tests.support.streams import audit_of, hash_of
 
 NOW = 1795442400.0 + 1800  # 2026-11-23T14:30:00Z

@@ -10,7 +10,7 @@ from gevent.event import Event
 from api.collector import send_queue
 from api.collector.send_queue import SENDERS, PendingAppend, SendQueue
 from metrics.errors import StorageUnavailableError
-from tests.conftest import wait_until
+from ops.local.waiting import wait_until
 
 MANY = 20
 

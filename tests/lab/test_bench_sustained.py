@@ -22,7 +22,7 @@ from ops.lab.bench.sustained.report import head, line, summary
 from ops.lab.bench.sustained.span import Span, at
 from ops.lab.bench.sustained.verdict import PartitionAudit, kept_up, where_stuck
 from ops.lab.latencies import Latencies
-from tests.conftest import wait_until
+from ops.local.waiting import wait_until
 from tests.support.streams import append, batch
 
 TOOK = Latencies(calls=100, p50=1_500_000, p99=2_500_000, p999=3_500_000, max=4_500_000_000)

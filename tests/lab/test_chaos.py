@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from ops.lab.service import ROOT
-from tests.conftest import SERVERS, wait_until
+from ops.local.waiting import wait_until
+from tests.conftest import SERVERS
 
 FENCE = (
     "commit.lua",

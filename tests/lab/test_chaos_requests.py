@@ -9,7 +9,7 @@ import pytest
 
 from ops.lab.chaos.requests import Line, Request
 from ops.lab.ledger import Message
-from tests.conftest import free_port
+from ops.local.ports import free_port
 
 REQUEST = Request.of([Message("a", 0), Message("b", 3)], "batch/1")
 

@@ -7,7 +7,7 @@ import pytest
 
 from metrics.admission import Admission
 from metrics.errors import OverloadedError
-from tests.conftest import wait_until
+from ops.local.waiting import wait_until
 
 
 def test_a_few_are_let_in_a_few_wait_and_the_next_is_refused() -> None:

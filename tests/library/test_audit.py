@@ -14,7 +14,7 @@ from metrics.errors import MetricsError, StorageUnavailableError, StorageUnsound
 from metrics.fold import fold
 from metrics.keyspace import PartitionNames
 from metrics.node import Reply
-from tests.conftest import free_port
+from ops.local.ports import free_port
 from tests.support.streams import append, batch
 
 pytestmark = pytest.mark.every_server

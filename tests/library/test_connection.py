@@ -17,8 +17,10 @@ from metrics.errors import (
 )
 from metrics.node import Node
 from ops.lab.chaos.proxy import Proxy
+from ops.local.ports import free_port
 from ops.local.redis_server import EmbeddedRedis
-from tests.conftest import SERVERS, free_port, wait_until
+from ops.local.waiting import wait_until
+from tests.conftest import SERVERS
 from tests.support.scenarios import run
 
 

@@ -6,7 +6,7 @@ from metrics.connection import Call, Connection, command
 from metrics.errors import LayoutError, StorageUnavailableError, StorageUnsoundError
 from metrics.layout import ENSURED_S, Layout
 from metrics.node import Reply
-from tests.conftest import free_port
+from ops.local.ports import free_port
 from tests.support.streams import hash_of
 
 pytestmark = pytest.mark.every_server

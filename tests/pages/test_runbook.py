@@ -14,8 +14,8 @@ from metrics.layout import Layout
 from metrics.stream import Batch
 from ops.local.redis_cluster import RedisCluster
 from ops.local.redis_server import EmbeddedRedis, find_server
+from ops.local.waiting import wait_until
 from tests.collector.test_collector import client_of, post
-from tests.conftest import wait_until
 from tests.support.clusters import PARTITIONS, heal
 from tests.support.runbook import HEALTHY, PAGE, Step, fits, steps, typed
 from tests.support.streams import append, assert_audit_balances

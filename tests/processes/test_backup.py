@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from metrics.connection import Connection, command
-from ops.lab.service import free_port
+from ops.local.ports import free_port
 from ops.local.redis_server import EmbeddedRedis
-from tests.conftest import wait_until
+from ops.local.waiting import wait_until
 from tests.pages.test_runbook import NAMES, lack_a_worker, work
 from tests.support.streams import assert_audit_balances
 

@@ -233,7 +233,7 @@ def on_ipv6(
 def test_all_processes_listen_at_ipv6(on_ipv6: tuple[str, dict[str, Service]]) -> None:
     """At ``::`` they take IPv4 as well; everywhere they know by name only what they are told."""
     from metrics import Client
-    from tests.conftest import wait_until
+    from ops.local.waiting import wait_until
 
     host, services = on_ipv6
 

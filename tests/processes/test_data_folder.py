@@ -8,8 +8,8 @@ from redis import Redis
 from metrics.errors import SettingsError
 from ops.local.data_folder import own
 from ops.local.password import FILE, Password
+from ops.local.ports import free_port
 from ops.local.redis_server import EmbeddedRedis
-from tests.conftest import free_port
 from tests.support.runs import shell
 
 pytestmark = pytest.mark.every_server

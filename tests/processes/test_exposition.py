@@ -14,9 +14,10 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from metrics.connection import Connection, command
 from metrics.keyspace import LAYOUT, PartitionNames, partition_of
+from ops.local.ports import free_port
+from ops.local.waiting import wait_until
 from tests.collector import test_collector
 from tests.collector.test_collector import assert_is_problem, post
-from tests.conftest import free_port, wait_until
 from tests.library.test_audit import Without
 from tests.query.test_audit import lose_an_entry
 from tests.query.test_query import KEY, PARTITION, VALUES, add, client_of, commit

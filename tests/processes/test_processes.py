@@ -15,7 +15,8 @@ from metrics.connection import Connection, command
 from metrics.keyspace import PartitionNames
 from ops.lab.service import Service, procfile
 from ops.local.redis_server import EmbeddedRedis
-from tests.conftest import assert_within, wait_until
+from ops.local.waiting import wait_until
+from tests.conftest import assert_within
 from tests.support.load import Load, assert_everything_counts_once, audits_of_all
 
 pytestmark = pytest.mark.usefixtures("early_in_the_hour")

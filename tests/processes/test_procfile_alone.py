@@ -13,7 +13,7 @@ import pytest
 
 from ops.lab.service import ROOT, Service, procfile
 from ops.local.redis_server import EmbeddedRedis
-from tests.conftest import wait_until
+from ops.local.waiting import wait_until
 
 HEROKU = sorted((ROOT / "ops" / "deploy" / "heroku").glob("*/Procfile"))
 PREFIX = re.compile(r'exec (env REDIS_URL="[^"]*") (.*)')

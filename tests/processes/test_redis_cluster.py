@@ -22,9 +22,10 @@ from ops.lab.service import ROOT
 from ops.local.cluster import NODES
 from ops.local.cluster_node import BUS_OFFSET
 from ops.local.password import Password
-from ops.local.redis_cluster import SLOTS, RedisCluster, free_ports
-from ops.local.redis_server import is_free
-from tests.conftest import SERVERS, wait_until
+from ops.local.ports import free_port
+from ops.local.redis_cluster import SLOTS, RedisCluster, node_ports
+from ops.local.waiting import wait_until
+from tests.conftest import SERVERS
 from tests.support.runs import environ, last_line, processes_in, shell
 
 NEWEST = SERVERS[max(SERVERS)]
@@ -36,7 +37,7 @@ SLOT = key_slot(KEY.encode())
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisCluster]:
     """A cluster of this file's own, as ops/cluster has it; its nodes are killed and moved about."""
     folder = tmp_path_factory.mktemp("own")
-    ports = free_ports(NODES)
+    ports = node_ports(NODES)
     password = Password.kept_in(folder)
     with RedisCluster(
         NEWEST, ports=ports, folder=folder, node_timeout_ms=1000, password=password
@@ -177,7 +178,7 @@ def test_a_node_that_is_added_is_a_master_that_can_take_slots(well: RedisCluster
 
 def test_a_cluster_that_was_left_half_made_is_made_whole(tmp_path: Path) -> None:
     """What is done of it is not done again."""
-    cluster = RedisCluster(NEWEST, ports=free_ports(NODES), folder=tmp_path)
+    cluster = RedisCluster(NEWEST, ports=node_ports(NODES), folder=tmp_path)
     first = cluster.nodes[0].start()
     first.ask("CLUSTER ADDSLOTS", *range(SLOTS // 3))
     first.stop()
@@ -229,13 +230,7 @@ class Launched:
 
 def free_base_port() -> int:
     """Return a port that is free together with those of the other nodes."""
-
-    def base() -> int:
-        (port,) = free_ports(1)
-        wanted = [port + i + bus for i in range(NODES) for bus in (0, BUS_OFFSET)]
-        return port if all(map(is_free, wanted)) else 0
-
-    return wait_until(base)
+    return free_port(*[i + bus for i in range(NODES) for bus in (0, BUS_OFFSET)])
 
 
 @pytest.fixture

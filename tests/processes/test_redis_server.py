@@ -6,9 +6,10 @@ import pytest
 
 from metrics.errors import SettingsError
 from ops.local.cluster_node import CLUSTER_CONF
-from ops.local.redis_cluster import free_ports
-from ops.local.redis_server import PORTS_SHARE, REDIS_CONF, EmbeddedRedis, share_of
-from tests.conftest import SERVERS, free_port
+from ops.local.ports import PORTS_SHARE, free_port, share_of
+from ops.local.redis_cluster import node_ports
+from ops.local.redis_server import REDIS_CONF, EmbeddedRedis
+from tests.conftest import SERVERS
 
 pytestmark = pytest.mark.every_server
 
@@ -30,7 +31,7 @@ def test_each_setting_that_we_ship_holds(
     copies = [folder / file.name for file in files]
     for file, copy in zip(files, copies, strict=True):
         copy.write_bytes(file.read_bytes())
-    (port,) = free_ports(1)
+    (port,) = node_ports(1)
     redis = EmbeddedRedis(server, port=port, folder=folder, configuration=copies).start()
     try:
         with redis.client() as client:

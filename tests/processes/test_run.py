@@ -23,9 +23,11 @@ from metrics.connection import Connection
 from metrics.settings import Settings
 from ops.lab.service import ROOT
 from ops.local import run as launch
-from ops.local.redis_server import EmbeddedRedis, is_free
+from ops.local.ports import free_port, is_free
+from ops.local.redis_server import EmbeddedRedis
 from ops.local.run import REDIS_OFFSET, SERVICES
-from tests.conftest import SERVERS, free_port, wait_until
+from ops.local.waiting import wait_until
+from tests.conftest import SERVERS
 from tests.support.runs import (
     INSTALL_TIMEOUT_S,
     Run,

@@ -15,8 +15,10 @@ from metrics.connection import Connection, command
 from metrics.errors import SettingsError
 from metrics.keyspace import PartitionNames
 from metrics.stream import IdempotencyKey
+from ops.local.ports import free_port
 from ops.local.redis_server import EmbeddedRedis, find_server, is_valkey
-from tests.conftest import Clock, free_port, wait_until
+from ops.local.waiting import wait_until
+from tests.conftest import Clock
 from tests.support.aggregators import HASH, PARTITIONS, aggregator_of, drain
 from tests.support.runs import Run, installed_in
 from tests.support.streams import append, assert_audit_balances, audit_of, batch, hash_of

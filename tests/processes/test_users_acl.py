@@ -17,7 +17,7 @@ from metrics.known_keys import KnownKeys
 from metrics.layout import Layout
 from metrics.store import Store
 from metrics.stream import Appender, IdempotencyKey, Reservation
-from ops.lab.service import free_port
+from ops.local.ports import free_port
 from ops.local.redis_server import version_of
 from ops.local.redis_with_users import ADMIN, USERS, RedisWithUsers
 from tests.support.streams import HOUR, assert_audit_balances, audit_of, batch, hash_of

@@ -6,8 +6,8 @@ import pytest
 
 from metrics.connection import Connection, command
 from metrics.keyspace import LAYOUT, PartitionNames
+from ops.local.ports import free_port
 from tests.collector.test_collector import assert_is_problem
-from tests.conftest import free_port
 from tests.library.test_audit import Without
 from tests.query.test_query import PARTITION, VALUES, add, client_of, commit
 from tests.support.streams import append, batch

@@ -10,8 +10,8 @@ from metrics.fold import fold
 from metrics.hours import Hour
 from metrics.keyspace import PartitionNames, partition_of
 from metrics.settings import Settings
+from ops.local.ports import free_port
 from tests.collector.test_collector import assert_is_problem
-from tests.conftest import free_port
 from tests.support.streams import HOUR, append, batch
 
 KEY = "checkout.web-1"

@@ -17,8 +17,9 @@ from api.server.connection import HEADERS_S, UNREAD_S
 from api.server.worker import Server
 from metrics.connection import Connection, command
 from ops.lab.service import Service
+from ops.local.ports import free_port
 from ops.local.redis_server import EmbeddedRedis, find_server
-from tests.conftest import assert_within, free_port
+from tests.conftest import assert_within
 from tests.support.load import audits_of_all
 
 HEAD = "POST /messages HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/plain\r\n"

@@ -18,7 +18,7 @@ from api.server import worker
 from metrics.connection import Connection, command
 from ops.lab.service import Service
 from ops.local.redis_server import EmbeddedRedis
-from tests.conftest import PATIENCE_S
+from ops.local.waiting import PATIENCE_S
 from tests.support.load import audits_of_all
 
 THREADED = f"""exec {sys.executable} -c '

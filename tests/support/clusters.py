@@ -7,7 +7,7 @@ from redis.crc import key_slot
 from metrics.keyspace import PartitionNames, partition_of
 from ops.local.cluster_node import ClusterNode
 from ops.local.redis_cluster import RedisCluster
-from tests.conftest import wait_until
+from ops.local.waiting import wait_until
 
 PARTITIONS = 16
 

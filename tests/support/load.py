@@ -6,7 +6,7 @@ import threading
 
 from metrics.connection import Connection
 from ops.lab.service import Service
-from tests.conftest import wait_until
+from ops.local.waiting import wait_until
 from tests.support.streams import audit_of
 
 

@@ -9,9 +9,9 @@ import tempfile
 from pathlib import Path
 
 from ops.lab.service import ROOT
-from ops.local.redis_server import is_free
+from ops.local.ports import free_port
 from ops.local.run import REDIS_OFFSET, SERVICES
-from tests.conftest import free_port, wait_until
+from ops.local.waiting import wait_until
 
 INSTALL_TIMEOUT_S = 600.0
 START_TIMEOUT_S = 60.0
@@ -31,14 +31,7 @@ def environ(**more: str) -> dict[str, str]:
 
 def free_base_port() -> int:
     """Return a port that is free together with all that ops/run derives from it."""
-
-    def base() -> int:
-        port = free_port()
-        offsets = [*SERVICES.values(), REDIS_OFFSET]
-        fits = port + REDIS_OFFSET < 65536
-        return port if fits and all(is_free(port + offset) for offset in offsets) else 0
-
-    return wait_until(base)
+    return free_port(*SERVICES.values(), REDIS_OFFSET)
 
 
 class Run:

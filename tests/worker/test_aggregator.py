@@ -9,7 +9,8 @@ from metrics.connection import Connection, command
 from metrics.errors import LayoutError
 from metrics.keyspace import GROUP, PartitionNames
 from metrics.layout import Layout
-from tests.conftest import Clock, wait_until
+from ops.local.waiting import wait_until
+from tests.conftest import Clock
 from tests.support.aggregators import HASH, PARTITIONS, STREAM, aggregator_of, drain
 from tests.support.streams import HOUR, append, assert_audit_balances, audit_of, batch, hash_of
 from workers.aggregator import DELIVERIES_MAX, ENTRIES_MAX, Aggregator, linger_s

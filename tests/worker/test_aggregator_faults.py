@@ -10,7 +10,8 @@ from metrics.backlog import Backlog, Commit, Exceptions
 from metrics.connection import Connection
 from metrics.errors import MetricsError, StorageUnavailableError
 from metrics.keyspace import PartitionNames
-from tests.conftest import Clock, wait_until
+from ops.local.waiting import wait_until
+from tests.conftest import Clock
 from tests.support.aggregators import HASH, PARTITIONS, aggregator_of, drain
 from tests.support.away import PartlyAway
 from tests.support.streams import HOUR, append, assert_audit_balances, batch, hash_of

@@ -15,7 +15,7 @@ import pytest
 from metrics.errors import StorageUnavailableError
 from ops.lab.service import Service, procfile
 from ops.local.redis_server import EmbeddedRedis
-from tests.conftest import wait_until
+from ops.local.waiting import wait_until
 from workers import health as health_module
 from workers.counters import Counters
 from workers.health import HealthServer

@@ -19,7 +19,7 @@ from time import perf_counter_ns
 from metrics import Client
 from ops.lab.bench.receiver import Receiver, nobody
 from ops.lab.latencies import Latencies, shown
-from ops.lab.service import free_port
+from ops.local.ports import free_port
 
 KEY = "checkout.web-1"
 THREADS = 4

@@ -19,7 +19,7 @@ from ops.lab.bench.libraries import SetUp
 from ops.lab.bench.receiver import Destination, Receiver, nobody
 from ops.lab.bench.single_calls import clock_ns, in_a_loop, in_bursts, one_after_the_other
 from ops.lab.latencies import Latencies
-from ops.lab.service import free_port
+from ops.local.ports import free_port
 
 CALLS = 50_000
 ROUNDS = 3

@@ -16,10 +16,11 @@ import sys
 import tempfile
 from importlib.util import find_spec
 from pathlib import Path
-from time import monotonic, sleep
 
 from metrics.connection import Connection, command
+from ops.local.ports import free_port
 from ops.local.redis_server import EmbeddedRedis, find_server
+from ops.local.waiting import wait_until
 
 CLASSES = ("gevent", "gevent_pywsgi", "api.server.worker.Worker")
 GRANIAN = "granian"
@@ -52,7 +53,7 @@ def main() -> int:
     names = (*CLASSES, GRANIAN) if find_spec(GRANIAN) else CLASSES
     found: dict[str, list[float]] = {name: [] for name in names}
     with tempfile.TemporaryDirectory() as folder:
-        redis = EmbeddedRedis(find_server(), port=_free_port(), folder=Path(folder)).start()
+        redis = EmbeddedRedis(find_server(), port=free_port(), folder=Path(folder)).start()
         try:
             for _ in range(options.rounds):
                 for name in names:
@@ -73,7 +74,7 @@ def _requests_per_second(
     connection = Connection.open(redis.url, timeout_s=5.0, connections_max=1)
     connection.ask(command("FLUSHALL"))
     connection.close()
-    port = _free_port()
+    port = free_port()
     script = folder / "single.lua"
     script.write_text(SCRIPT, "utf-8")
     collector = subprocess.Popen(
@@ -88,7 +89,7 @@ def _requests_per_second(
         stderr=subprocess.DEVNULL,
     )
     try:
-        _wait_for(port)
+        wait_until(lambda: _is_listening(port), START_TIMEOUT_S, "a server")
         wrk = subprocess.run(
             [
                 *("wrk", "-t1", f"-c{CONNECTIONS}", f"-d{options.seconds}", "-s", str(script)),
@@ -121,22 +122,12 @@ def _command(name: str, port: int) -> list[str]:
     ]
 
 
-def _wait_for(port: int) -> None:
-    give_up = monotonic() + START_TIMEOUT_S
-    while monotonic() < give_up:
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-        except OSError:
-            sleep(0.05)
-        else:
-            return
-    raise RuntimeError(f"nobody listens at port {port}")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def _is_listening(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+    except OSError:
+        return False
+    return True
 
 
 if __name__ == "__main__":

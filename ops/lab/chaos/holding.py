@@ -9,7 +9,7 @@ from metrics.connection import Connection, command
 from metrics.errors import MetricsError
 from metrics.keyspace import GROUP, PartitionNames
 from ops.lab.service import START_TIMEOUT_S, Service
-from ops.lab.waiting import wait_until
+from ops.local.waiting import wait_until
 from workers.__main__ import consumer_name
 
 CATCH_TIMEOUT_S = 15.0

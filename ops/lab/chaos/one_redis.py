@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Self
 
 from ops.lab.chaos.proxy import Proxy
-from ops.lab.service import free_port
+from ops.local.ports import free_port
 from ops.local.redis_with_users import ADMIN, RedisWithUsers
 
 

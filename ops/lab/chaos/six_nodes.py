@@ -4,7 +4,7 @@ import signal
 from pathlib import Path
 from typing import Self
 
-from ops.local.redis_cluster import RedisCluster, free_ports
+from ops.local.redis_cluster import RedisCluster, node_ports
 
 NODES = 6
 NODE_TIMEOUT_MS = 2000
@@ -26,7 +26,7 @@ class SixNodes:
     def __init__(self, server: Path, folder: Path) -> None:
         self.cluster = RedisCluster(
             server,
-            ports=free_ports(NODES),
+            ports=node_ports(NODES),
             folder=folder,
             node_timeout_ms=NODE_TIMEOUT_MS,
             options=("--appendfsync", "always"),

@@ -11,7 +11,7 @@ from metrics.errors import MetricsError, StorageUnavailableError
 from metrics.settings import Settings
 from ops.lab.chaos.skewed_collector import OFFSET_FILE
 from ops.lab.service import Service, procfile
-from ops.lab.waiting import wait_until
+from ops.local.waiting import wait_until
 
 COLLECTORS = 2
 WORKERS = 3

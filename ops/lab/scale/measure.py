@@ -10,7 +10,7 @@ from ops.lab.scale.components.collector import SHAPES, measure_collector
 from ops.lab.scale.components.query import measure_query
 from ops.lab.scale.components.streams import measure_streams
 from ops.lab.scale.figures import Figures
-from ops.lab.service import free_port
+from ops.local.ports import free_port
 from ops.local.redis_server import EmbeddedRedis, find_server
 
 SECONDS = 3.0

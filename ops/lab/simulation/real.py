@@ -18,7 +18,7 @@ from redis.retry import Retry
 from metrics.node import REFUSALS, Argument, Command, Reply
 from ops.lab.simulation.faults import FAILOVER, STORAGE
 from ops.lab.simulation.storage import PutBack, prefix_of
-from ops.local.redis_cluster import free_ports
+from ops.local.ports import free_port
 from ops.local.redis_server import EmbeddedRedis
 
 SERVER_KILLED = "server killed"
@@ -53,7 +53,7 @@ class RealStorage:
         socket = str(folder / "socket")
         self._redis = EmbeddedRedis(
             server,
-            port=free_ports(1)[0],
+            port=free_port(),
             folder=self._folder,
             options=("--unixsocket", socket, "--appendfsync", "always"),
         )

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ops.lab.bench.ingest.bodies import Form, line_protocol
 from ops.lab.bench.ingest.peer import Peer
-from ops.lab.service import free_port
+from ops.local.ports import free_port
 
 NAME = "InfluxDB"
 PROGRAM = "influxd"

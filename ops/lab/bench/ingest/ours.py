@@ -12,9 +12,10 @@ from metrics.hours import Hour
 from metrics.settings import Settings
 from ops.lab.bench.ingest.bodies import Form, json_array, json_columns, json_object
 from ops.lab.bench.ingest.workload import Shape
-from ops.lab.service import Service, free_port
-from ops.lab.waiting import wait_until
+from ops.lab.service import Service
+from ops.local.ports import free_port
 from ops.local.redis_server import EmbeddedRedis, find_server
+from ops.local.waiting import wait_until
 
 NAME = "metrics"
 DRAIN_TIMEOUT_S = 120.0

@@ -12,8 +12,8 @@ from typing import Any, Self
 
 from ops.lab.bench.ingest.bodies import Form
 from ops.lab.bench.ingest.workload import Shape
-from ops.lab.waiting import wait_until
 from ops.local.redis_server import end_with_parent
+from ops.local.waiting import wait_until
 
 START_TIMEOUT_S = 20.0
 STOP_TIMEOUT_S = 60.0

@@ -5,7 +5,7 @@ Replicas would do as much work again as the masters, on the same few cores.
 
 from pathlib import Path
 
-from ops.local.redis_cluster import SLOTS, RedisCluster, free_ports
+from ops.local.redis_cluster import SLOTS, RedisCluster, node_ports
 from ops.local.redis_server import find_server
 
 
@@ -20,7 +20,12 @@ class Masters(RedisCluster):
     def __init__(self, count: int, folder: Path) -> None:
         # A node that is alone learns from nobody what its own address is.
         announce = ("--cluster-announce-ip", "127.0.0.1")
-        super().__init__(find_server(), ports=free_ports(count), folder=folder, options=announce)
+        super().__init__(
+            find_server(),
+            ports=node_ports(count),
+            folder=folder,
+            options=announce,
+        )
 
     def _form(self) -> None:
         self._introduce()

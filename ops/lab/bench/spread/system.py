@@ -11,8 +11,8 @@ from metrics.settings import Settings
 from ops.lab.bench.spread.masters import Masters
 from ops.lab.bench.spread.node_work import NodeWork
 from ops.lab.service import Service
-from ops.lab.waiting import wait_until
 from ops.local.cluster_node import ClusterNode
+from ops.local.waiting import wait_until
 
 READY_TIMEOUT_S = 20.0
 DRAIN_TIMEOUT_S = 120.0

@@ -3,9 +3,10 @@
 from pathlib import Path
 from typing import Self
 
-from ops.lab.service import START_TIMEOUT_S, Service, free_port
-from ops.lab.waiting import wait_until
+from ops.lab.service import START_TIMEOUT_S, Service
+from ops.local.ports import free_port
 from ops.local.redis_server import EmbeddedRedis, find_server
+from ops.local.waiting import wait_until
 
 COLLECTORS = 2
 DRAIN_TIMEOUT_S = 30.0

@@ -9,9 +9,9 @@ from redis.crc import key_slot
 
 from metrics.keyspace import PartitionNames
 from ops.lab.chaos.six_nodes import NODES
-from ops.lab.waiting import wait_until
 from ops.local.cluster_node import ClusterNode
 from ops.local.redis_cluster import RedisCluster
+from ops.local.waiting import wait_until
 
 PROMOTION_TIMEOUT_S = 30.0
 AWAY_S = 1.0

@@ -10,7 +10,7 @@ from time import monotonic, sleep
 from ops.lab.chaos.holding import Holdings
 from ops.lab.chaos.system import CLAIM_S
 from ops.lab.service import START_TIMEOUT_S, Service
-from ops.lab.waiting import PAUSE_S, wait_until
+from ops.local.waiting import PAUSE_S, wait_until
 
 AWAY_S = 0.5
 """How long a process that ended is away, at most."""

@@ -8,7 +8,7 @@ from time import sleep
 from metrics.connection import command
 from metrics.keyspace import GROUP, PartitionNames
 from ops.lab.chaos.system import System
-from ops.lab.waiting import wait_until
+from ops.local.waiting import wait_until
 
 BACKLOG_S = 0.5
 """How long workers stand still, so that a full Redis has something to drain."""

@@ -9,21 +9,26 @@ T = TypeVar("T")
 PAUSE_S = 0.02
 """Between two looks at the condition."""
 
+PATIENCE_S = 60.0
+"""Whatever takes so long does not come, on a busy machine as well."""
 
-def wait_until(check: Callable[[], T], timeout_s: float, what: str) -> T:
+
+def wait_until(
+    check: Callable[[], T], timeout_s: float = PATIENCE_S, what: str = "what is waited for"
+) -> T:
     """Return what ``check`` returns once it is true.
 
     Args:
         check: The condition.
         timeout_s: How long to wait at most.
-        what: What is waited for, to be told if it does not come.
+        what: What is waited for, for the error.
 
     Raises:
         TimeoutError: If it takes longer, with what ``check`` returned last.
     """
-    give_up = monotonic() + timeout_s
-    while not (found := check()):
-        if monotonic() > give_up:
-            raise TimeoutError(f"{what}: not within {timeout_s:g} s; at last it was {found!r}")
+    deadline = monotonic() + timeout_s
+    while not (result := check()):
+        if monotonic() > deadline:
+            raise TimeoutError(f"{what}: not within {timeout_s:g} s; at last it was {result!r}")
         sleep(PAUSE_S)
-    return found
+    return result
