@@ -17,7 +17,7 @@ class Grant:
     """What a request may do.
 
     Attributes:
-        owner: Tells one token's requests from another's; empty if everybody may.
+        token_id: Tells one token's requests from another's; empty if everybody may.
         prefixes: Beginnings of the keys that it covers.
     """
 
@@ -65,6 +65,14 @@ class Access:
             digest: Grant(digest[:16], tuple(found)) for digest, found in prefixes.items()
         }
 
+    def find(self, authorization: str) -> Grant | None:
+        """Return what a request with this Authorization header may do; None if nothing."""
+        if not self._grants:
+            return EVERYTHING
+        if authorization[: len(_SCHEME)].lower() != _SCHEME:
+            return None
+        return self._grants.get(_digest(authorization[len(_SCHEME) :].strip()))
+
     @property
     def is_open(self) -> bool:
         """Whether everybody may do everything."""
@@ -76,13 +84,9 @@ class Access:
         Raises:
             Problem: If its token is missing or unknown.
         """
-        if not self._grants:
-            return EVERYTHING
-        header = req.get_header("Authorization") or ""
-        if header[: len(_SCHEME)].lower() == _SCHEME:
-            found = self._grants.get(_digest(header[len(_SCHEME) :].strip()))
-            if found:
-                return found
+        found = self.find(req.get_header("Authorization") or "")
+        if found:
+            return found
         raise Problem(
             falcon.HTTP_401,
             "Send a token that is good here, as Authorization: Bearer <token>.",

@@ -10,6 +10,7 @@ from metrics.errors import (
     IdempotencyConflictError,
     InvalidQueryError,
     KeyHourUnsoundError,
+    MetricsError,
     NoDataError,
     OverloadedError,
     SettingsError,
@@ -40,118 +41,84 @@ class Problem(falcon.HTTPError):
         self.members = members
 
 
-def add_problems(app: falcon.App[Any, Any]) -> None:
-    """Let an app answer every error as a problem."""
-    log = ThrottledLog(_log)
-    app.set_error_serializer(_Serializer(log).serialize)
-    app.add_error_handler(Exception, _Faults(log).handle)
-    app.add_error_handler(InvalidQueryError, _raise_bad_request)
-    app.add_error_handler(NoDataError, _raise_not_found)
-    app.add_error_handler(IdempotencyConflictError, _raise_conflict)
-    app.add_error_handler((StorageUnsoundError, SettingsError), _raise_unsound)
-    app.add_error_handler(KeyHourUnsoundError, _KeyHoursUnsound(log).handle)
-    app.add_error_handler(StorageUnavailableError, _raise_unavailable)
-    app.add_error_handler(OverloadedError, _raise_overloaded)
+class Problems:
+    """Turns errors into answers; the log has what answers leave out, each kind once a minute."""
 
+    def __init__(self) -> None:
+        self._log = ThrottledLog(_log)
 
-class _Serializer:
-    """Writes errors as problems, and logs what is not told of their causes."""
+    def of(self, error: MetricsError) -> Problem | None:
+        """Return the answer for an error of ours; None if none should come so far."""
+        match error:
+            case InvalidQueryError():
+                return Problem(falcon.HTTP_400, str(error))
+            case NoDataError():
+                members = {"dropped": error.dropped} if error.dropped else {}
+                return Problem(falcon.HTTP_404, str(error), headers=_NOT_KEPT, **members)
+            case IdempotencyConflictError():
+                return Problem(falcon.HTTP_422, str(error))
+            case KeyHourUnsoundError():
+                self._log.log(error.name, "%s", error)
+                return _unsound_key_hour(error)
+            case StorageUnsoundError() | SettingsError():
+                _log.error("%s", error)
+                return unavailable(str(error), stored="no")
+            case StorageUnavailableError():
+                return unavailable(error.public, stored=error.stored)
+            case OverloadedError():
+                return unavailable(str(error))
+        return None
 
-    def __init__(self, log: ThrottledLog) -> None:
-        self._log = log
+    def content(self, problem: falcon.HTTPError) -> bytes:
+        """Return the body of an answer, and log what it leaves out of its cause."""
+        cause = problem.__cause__
+        if isinstance(cause, StorageUnavailableError):
+            self._log.log(cause.public, "answering %d: %s", problem.status_code, cause)
+        detail = problem.description or problem.title or ""
+        members = problem.members if isinstance(problem, Problem) else {}
+        return problem_json(problem.status_code, detail, **members)
 
     def serialize(
         self, req: falcon.Request, resp: falcon.Response, error: falcon.HTTPError
     ) -> None:
-        """Make an error the body of an answer."""
-        detail = error.description or error.title or ""
-        members = error.members if isinstance(error, Problem) else {}
+        """Make an error the body of an answer of Falcon's."""
         resp.content_type = PROBLEM_JSON
-        resp.data = problem_json(error.status_code, detail, **members)
-        cause = error.__cause__
-        if isinstance(cause, StorageUnavailableError):
-            self._log.log(cause.public, "answering %d: %s", error.status_code, cause)
-
-
-class _KeyHoursUnsound:
-    """Answers where a key-hour is not sound; the log names its hash, once a minute."""
-
-    def __init__(self, log: ThrottledLog) -> None:
-        self._log = log
-
-    def handle(
-        self,
-        req: falcon.Request,
-        resp: falcon.Response,
-        error: KeyHourUnsoundError,
-        params: object,
-    ) -> None:
-        """Raise the problem that says which key-hour it is."""
-        self._log.log(error.name, "%s", error)
-        raise Problem(
-            falcon.HTTP_500,
-            f"the numbers of {error.key} in {error.hour} UTC are not sound: {error.fault}",
-            headers=_NOT_KEPT,
-            key=error.key,
-            hour=error.hour,
-        ) from error
-
-
-class _Faults:
-    """Answers what nobody foresaw; the log has each kind of it once a minute."""
-
-    def __init__(self, log: ThrottledLog) -> None:
-        self._log = log
+        resp.data = self.content(error)
 
     def handle(
         self, req: falcon.Request, resp: falcon.Response, error: Exception, params: object
     ) -> None:
-        """Raise the problem that says so."""
+        """Raise the answer for whatever a resource raised."""
         if isinstance(error, falcon.HTTPError | falcon.HTTPStatus):
             raise error
-        kind = f"{type(error).__name__} {req.method} {req.uri_template}"
-        self._log.log(kind, "%s %.64s failed", req.method, req.path, error=error)
-        raise Problem(
-            falcon.HTTP_500, "A fault of ours; the log of this process has it.", stored="unknown"
-        ) from error
+        problem = self.of(error) if isinstance(error, MetricsError) else None
+        if problem is None:
+            kind = f"{type(error).__name__} {req.method} {req.uri_template}"
+            self._log.log(kind, "%s %.64s failed", req.method, req.path, error=error)
+            problem = Problem(
+                falcon.HTTP_500,
+                "A fault of ours; the log of this process has it.",
+                stored="unknown",
+            )
+        raise problem from error
 
 
-def _raise_bad_request(
-    req: falcon.Request, resp: falcon.Response, error: Exception, params: object
-) -> None:
-    raise Problem(falcon.HTTP_400, str(error)) from error
+def add_problems(app: falcon.App[Any, Any]) -> Problems:
+    """Let an app answer every error as a problem, and return what does it."""
+    problems = Problems()
+    app.set_error_serializer(problems.serialize)
+    app.add_error_handler(Exception, problems.handle)
+    return problems
 
 
-def _raise_not_found(
-    req: falcon.Request, resp: falcon.Response, error: NoDataError, params: object
-) -> None:
-    members = {"dropped": error.dropped} if error.dropped else {}
-    raise Problem(falcon.HTTP_404, str(error), headers=_NOT_KEPT, **members) from error
-
-
-def _raise_conflict(
-    req: falcon.Request, resp: falcon.Response, error: Exception, params: object
-) -> None:
-    raise Problem(falcon.HTTP_422, str(error)) from error
-
-
-def _raise_unavailable(
-    req: falcon.Request, resp: falcon.Response, error: StorageUnavailableError, params: object
-) -> None:
-    raise unavailable(error.public, stored=error.stored) from error
-
-
-def _raise_overloaded(
-    req: falcon.Request, resp: falcon.Response, error: Exception, params: object
-) -> None:
-    raise unavailable(str(error)) from error
-
-
-def _raise_unsound(
-    req: falcon.Request, resp: falcon.Response, error: Exception, params: object
-) -> None:
-    _log.error("%s", error)
-    raise unavailable(str(error), stored="no") from error
+def _unsound_key_hour(error: KeyHourUnsoundError) -> Problem:
+    return Problem(
+        falcon.HTTP_500,
+        f"the numbers of {error.key} in {error.hour} UTC are not sound: {error.fault}",
+        headers=_NOT_KEPT,
+        key=error.key,
+        hour=error.hour,
+    )
 
 
 def unavailable(detail: str, **members: object) -> Problem:

@@ -5,7 +5,9 @@ import logging
 import os
 import time
 from collections.abc import Callable
+from functools import partial
 from time import monotonic
+from types import SimpleNamespace
 from typing import Any
 
 import falcon
@@ -14,7 +16,7 @@ import msgspec
 from api.access import EVERYTHING, Access, Grant
 from api.collector.batch_builder import BatchBuilder, shown_errors
 from api.collector.bodies import read_body
-from api.collector.fast_path import FAILURE, FastPath, WSGIApp
+from api.collector.fast_path import FastPath, WSGIApp
 from api.collector.fast_posts import FastPosts
 from api.collector.group_commit import GroupCommit
 from api.collector.inline_queue import InlineQueue
@@ -25,11 +27,11 @@ from api.collector.time_slices import TimeSlices
 from api.cross_site import add_cross_site
 from api.exposition import RequestCounters, add_exposition
 from api.health import add_health
-from api.problems import Problem, add_problems, unavailable
+from api.problems import Problem, Problems, add_problems, unavailable
 from api.startup import load
 from metrics.connection import Connection
 from metrics.cross_site import CrossSiteRules
-from metrics.errors import PartlyStoredError
+from metrics.errors import MetricsError, PartlyStoredError
 from metrics.keyspace import partition_of
 from metrics.layout import Layout
 from metrics.settings import Settings
@@ -92,7 +94,9 @@ class Messages:
         grant = self._access.grant(req)
         body = read_bytes(req, self._body_max_bytes, self._pause_if_due)
         self._start_slice()
-        idempotency_key = idempotency_key_of(req, grant.token_id, body)
+        idempotency_key = idempotency_key_of(
+            req.get_header("Idempotency-Key"), grant.token_id, body
+        )
         post = _Post(req.content_type, body, grant, idempotency_key, req.context)
         arrival = self._now()
         builder = self._builder(post, arrival)
@@ -105,9 +109,6 @@ class Messages:
                 arrival = first
                 builder = self._builder(post, arrival)
         try:
-            failure = req.env.get(FAILURE)
-            if failure is not None:
-                raise failure
             batch = Batch(builder.columns(self._partitions), post.idempotency_key)
             # From here on, so that a body that took long to read still has its time for Redis.
             self._commit.append(batch, monotonic() + ANSWER_DEADLINE_S)
@@ -133,6 +134,29 @@ class Messages:
             rejected=builder.rejected,
             errors=shown_errors(builder.errors),
         )
+
+    def failed(
+        self,
+        problems: Problems,
+        body: bytes,
+        grant: Grant,
+        idempotency_key: IdempotencyKey | None,
+        arrival: float,
+        error: MetricsError,
+    ) -> tuple[Problem, object]:
+        """Return the answer to a plain body that Redis did not take, and what became of it.
+
+        Raises:
+            MetricsError: That error, if it has no answer of its own.
+        """
+        if isinstance(error, PartlyStoredError):
+            counters = SimpleNamespace()
+            post = _Post("application/json", body, grant, idempotency_key, counters)
+            return self._partly_stored(post, arrival, error), counters
+        problem = problems.of(error)
+        if problem is None:
+            raise error
+        return problem, None
 
     def _partly_stored(self, post: "_Post", arrival: float, error: PartlyStoredError) -> Problem:
         """Return the answer that tells what is stored from what is not, loss reports included."""
@@ -238,24 +262,28 @@ def create_app(
     )
     rules = CrossSiteRules.of(settings)
     app = falcon.App()
-    add_problems(app)
+    problems = add_problems(app)
     add_cross_site(app, rules, settings)
     add_health(app, connection, layout)
     request_counters = RequestCounters("collector", resource=messages, counters=_MESSAGE_COUNTERS)
     add_exposition(app, request_counters)
     app.add_route("/messages", messages)
-    if queues is None or not access.is_open:
+    if queues is None:
         return app
     posts = FastPosts(
         queues,
         commit,
         builder=messages.builder,
+        failed=partial(messages.failed, problems),
+        write=problems.content,
         count=request_counters.count,
         partitions=settings.partitions,
         deadline_s=ANSWER_DEADLINE_S,
         now=now,
     )
-    return FastPath(app, posts, body_max_bytes=settings.body_max_bytes, has_host=rules.has_host)
+    return FastPath(
+        app, posts, access=access, body_max_bytes=settings.body_max_bytes, has_host=rules.has_host
+    )
 
 
 def get_app() -> WSGIApp:

@@ -9,17 +9,22 @@ from collections.abc import Callable, Sequence
 from time import monotonic
 from typing import Any
 
+import falcon
 import gevent
 import msgspec
 
+from api.access import EVERYTHING, Grant
 from api.collector import fast_json
 from api.collector.batch_builder import BatchBuilder
 from api.collector.group_commit import GroupCommit
 from api.collector.node_queues import NodeQueues
+from api.collector.request_body import idempotency_key_of
 from api.collector.send_queue import PendingAppend
+from api.problems import Problem
 from metrics.errors import MetricsError, StorageUnavailableError
 from metrics.hours import SECONDS_PER_HOUR
-from metrics.stream import Batch, SingleMessage, failure_of
+from metrics.problem import PROBLEM_JSON
+from metrics.stream import Batch, IdempotencyKey, SingleMessage, failure_of
 
 SINGLE_BYTES_MAX = 512
 """How long a body may be that is tried as one message: more is hardly one."""
@@ -30,8 +35,11 @@ READ_BYTES_MAX = 131_072
 Answer = tuple[str, list[tuple[str, str]], bytes]
 """Status, headers and body."""
 
-Outcome = Answer | MetricsError | None
-"""An answer; or why Redis did not take the messages, or None if the body is not plain."""
+Failed = Callable[
+    [bytes, Grant, IdempotencyKey | None, float, MetricsError], tuple[Problem, object]
+]
+"""Returns the answer to a body that Redis did not take, or not all of it, and what became of its
+messages, for those who count."""
 
 
 class _Taken(msgspec.Struct, frozen=True):
@@ -44,15 +52,26 @@ class _Taken(msgspec.Struct, frozen=True):
 _ONE = _Taken(1)
 
 
+class _Unread(msgspec.Struct, frozen=True, gc=False):
+    """A body that came in this turn of the event loop."""
+
+    body: bytes
+    grant: Grant
+    pending: PendingAppend[Any]
+
+
 class FastPosts:
-    """Takes bodies of requests that have nothing else to be looked at.
+    """Takes bodies of requests whose head is plain.
 
     Each request has a greenlet, which waits here.
 
     Args:
         queues: Where what was read waits for Redis.
-        commit: Appends what is on several nodes.
-        builder: Returns the builder of a request that came at a time, in Unix seconds.
+        commit: Appends what is on several nodes, or has an Idempotency-Key.
+        builder: Returns the builder of a request that came at a time, in Unix seconds, and may
+            write some keys.
+        failed: Returns the answer to what Redis did not take.
+        write: Returns the content of such an answer.
         count: Counts each answer that is given here, by its status and by what became of its
             messages.
         partitions: How many partitions there are.
@@ -65,7 +84,9 @@ class FastPosts:
         queues: NodeQueues,
         commit: GroupCommit,
         *,
-        builder: Callable[[float], BatchBuilder],
+        builder: Callable[[float, Callable[[str], bool]], BatchBuilder],
+        failed: Failed,
+        write: Callable[[Problem], bytes],
         count: Callable[[int, object], None],
         partitions: int,
         deadline_s: float,
@@ -74,66 +95,117 @@ class FastPosts:
         self._queues = queues
         self._commit = commit
         self._builder = builder
+        self._failed = failed
+        self._write = write
         self._count = count
         self._partitions = partitions
         self._deadline_s = deadline_s
         self._now = now
         self._loop = gevent.get_hub().loop
-        self._unread: list[tuple[bytes, PendingAppend[Any]]] = []
+        self._unread: list[_Unread] = []
 
-    def take(self, body: bytes) -> Outcome:
-        """Append the messages of a body; return the answer once Redis has them.
+    def take(self, body: bytes, grant: Grant = EVERYTHING) -> Answer | None:
+        """Append the messages of a body; return the answer once Redis has them, or has failed.
 
         Args:
             body: JSON, all of it.
+            grant: Which keys it may write.
+
+        Returns:
+            None if the body is not plain; nothing was done then.
         """
         pending: PendingAppend[Any] = PendingAppend(None, 0, monotonic() + self._deadline_s)
-        self._unread.append((body, pending))
+        self._unread.append(_Unread(body, grant, pending))
         if len(self._unread) == 1:
             # It runs when those that can run now have run, so that it finds their bodies too.
             self._loop.run_callback(self._read)
         failures = pending.get()
-        if failures == {} and isinstance(pending.item, SingleMessage):
+        item = pending.item
+        if failures == {} and isinstance(item, SingleMessage):
             self._count(202, _ONE)
             return _ONE_ACCEPTED
-        if failures is None or isinstance(failures, MetricsError):
-            return failures
-        if isinstance(failures, Exception):
+        if failures is None:
+            return None
+        if isinstance(failures, Exception) and not isinstance(failures, MetricsError):
             raise failures
-        return self._outcome(pending, failures)
-
-    def _outcome(self, pending: PendingAppend[Any], failures: Any) -> Outcome:  # noqa: ANN401
-        item = pending.item
         batch = Batch({item.partition: []}) if isinstance(item, SingleMessage) else item
+        error = failures if isinstance(failures, MetricsError) else None
         if failures is _ON_SEVERAL_NODES:
-            try:
-                self._commit.append(batch, pending.deadline)
-            except MetricsError as error:
-                return error
-        elif failures:
-            return failure_of(batch, failures)
+            error = self._append(batch, pending.deadline)
+        elif failures and error is None:
+            error = failure_of(batch, failures)
+        if error is not None:
+            return self._refusal(*self._failed(body, grant, None, self._now(), error), error)
+        return self._accepted(batch)
+
+    def take_once(self, body: bytes, grant: Grant, key: str) -> Answer | None:
+        """Do what ``take`` does for a body under an Idempotency-Key: it counts once.
+
+        Args:
+            body: JSON, all of it.
+            grant: Which keys it may write.
+            key: The key.
+        """
+        arrival = self._now()
+        batch = self._batch(body, arrival, grant)
+        if batch is None:
+            return None
+        idempotency_key = None
+        try:
+            idempotency_key = idempotency_key_of(key, grant.token_id, body)
+            if idempotency_key is None:
+                return None
+            deadline = monotonic() + self._deadline_s
+            first = self._commit.reserve(idempotency_key, arrival, deadline)
+            if first != arrival:
+                arrival = first
+                batch = self._batch(body, arrival, grant) or batch
+            self._commit.append(Batch(batch.columns, idempotency_key), deadline)
+        except Problem as problem:
+            return self._refusal(problem, None, None)
+        except MetricsError as error:
+            failed = self._failed(body, grant, idempotency_key, arrival, error)
+            return self._refusal(*failed, error)
+        return self._accepted(batch)
+
+    def _append(self, batch: Batch, deadline: float) -> MetricsError | None:
+        try:
+            self._commit.append(batch, deadline)
+        except MetricsError as error:
+            return error
+        return None
+
+    def _accepted(self, batch: Batch) -> Answer:
         columns = [column for some in batch.columns.values() for column in some]
         accepted = sum(column.messages for column in columns)
         self._count(202, _Taken(accepted, sum(column.dropped for column in columns)))
         return _accepted(accepted)
 
+    def _refusal(self, problem: Problem, counters: object, cause: MetricsError | None) -> Answer:
+        problem.__cause__ = cause
+        self._count(problem.status_code, counters)
+        content = self._write(problem)
+        own = [(name.lower(), value) for name, value in dict(problem.headers or {}).items()]
+        headers = [*own, ("content-type", PROBLEM_JSON), ("content-length", str(len(content)))]
+        return falcon.code_to_http_status(problem.status), headers, content
+
     def _read(self) -> None:
         unread = self._next_to_read()
         try:
-            items = self._items([body for body, _ in unread])
+            items = self._items(unread)
         except Exception as error:  # noqa: BLE001  (each request raises it for itself)
             items = [error] * len(unread)
-        for (_, pending), item in zip(unread, items, strict=True):
+        for each, item in zip(unread, items, strict=True):
             if isinstance(item, SingleMessage | Batch):
-                self._put(pending, item)
+                self._put(each.pending, item)
             else:
-                pending.switch(item)
+                each.pending.switch(item)
 
-    def _next_to_read(self) -> list[tuple[bytes, PendingAppend[Any]]]:
+    def _next_to_read(self) -> list[_Unread]:
         """Return what is read in this turn of the event loop; the rest comes in the next."""
         count = length = 0
-        for body, _ in self._unread:
-            length += len(body)
+        for each in self._unread:
+            length += len(each.body)
             if count and length > READ_BYTES_MAX:
                 break
             count += 1
@@ -142,17 +214,24 @@ class FastPosts:
             self._loop.run_callback(self._read)
         return unread
 
-    def _items(self, bodies: Sequence[bytes]) -> list[SingleMessage | Batch | Exception | None]:
+    def _items(self, unread: Sequence[_Unread]) -> list[SingleMessage | Batch | Exception | None]:
         """Return what was read of each body, None if it is not plain."""
         arrival = self._now()
-        short = [i for i, body in enumerate(bodies) if len(body) <= SINGLE_BYTES_MAX]
+        short = [
+            i
+            for i, each in enumerate(unread)
+            if each.grant is EVERYTHING and len(each.body) <= SINGLE_BYTES_MAX
+        ]
         hour = int(arrival // SECONDS_PER_HOUR)
-        found = fast_json.read_singles([bodies[i] for i in short], hour, self._partitions)
+        found = fast_json.read_singles([unread[i].body for i in short], hour, self._partitions)
         singles = dict(zip(short, found, strict=True)) if found else {}
-        return [singles.get(i) or self._batch(body, arrival) for i, body in enumerate(bodies)]
+        return [
+            singles.get(i) or self._batch(each.body, arrival, each.grant)
+            for i, each in enumerate(unread)
+        ]
 
-    def _batch(self, body: bytes, arrival: float) -> Batch | None:
-        builder = self._builder(arrival)
+    def _batch(self, body: bytes, arrival: float, grant: Grant) -> Batch | None:
+        builder = self._builder(arrival, grant.covers)
         if not fast_json.read(body, builder) or not builder.accepted:
             return None
         return Batch(builder.columns(self._partitions))

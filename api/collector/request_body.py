@@ -58,26 +58,25 @@ def read_bytes(req: falcon.Request, bytes_max: int, pause_if_due: Callable[[], N
     return _gunzip(body, bytes_max, pause_if_due) if encoding == "gzip" else body
 
 
-def idempotency_key_of(req: falcon.Request, token_id: str, body: bytes) -> IdempotencyKey | None:
-    """Return what makes a repetition of the request recognisable; None if it has no key for that.
+def idempotency_key_of(text: str | None, token_id: str, body: bytes) -> IdempotencyKey | None:
+    """Return what makes a repetition of a request recognisable; None if it has no key for that.
 
     Args:
-        req: The request.
+        text: Its Idempotency-Key header.
         token_id: Tells one token's requests from another's; empty if there are no tokens.
         body: Its body, decompressed.
 
     Raises:
         Problem: If its Idempotency-Key cannot be one.
     """
-    key = req.get_header("Idempotency-Key")
-    if key is None:
+    if text is None:
         return None
-    if not _IDEMPOTENCY_KEY.fullmatch(key):
+    if not _IDEMPOTENCY_KEY.fullmatch(text):
         raise Problem(
             falcon.HTTP_400, "Idempotency-Key must be 1 to 128 printable ASCII characters."
         )
     body_digest = hashlib.blake2b(body, digest_size=16).hexdigest()
-    return IdempotencyKey(key, body_digest, token_id)
+    return IdempotencyKey(text, body_digest, token_id)
 
 
 def _read(req: falcon.Request, bytes_max: int) -> bytes:

@@ -17,7 +17,7 @@ from typing import Any
 import gevent
 
 from api.server.answer import Headers, written
-from api.server.head import END, HEAD_BYTES_MAX, NOTE, BadRequestError, Environ, Head, Probe
+from api.server.head import DECLINED, END, HEAD_BYTES_MAX, BadRequestError, Environ, Head, Probe
 from api.server.request import Request
 from metrics.problem import PROBLEM_JSON, problem_json
 
@@ -47,9 +47,6 @@ NO_DEADLINE = float("inf")
 
 WSGIApp = Callable[[Environ, Callable[..., object]], Iterable[bytes]]
 
-_UNASKED = object()
-"""In the place of a note: no shortcut was asked."""
-
 _LENGTH_END = len(END)
 
 
@@ -77,7 +74,7 @@ class Connection:
         self._iteration = -1
         self._is_in_head = False
         self._this: gevent.Greenlet | None = None
-        self._note: object = _UNASKED
+        self._is_declined = False
         self._body_bytes = 0
 
     def handle(self) -> None:
@@ -116,12 +113,12 @@ class Connection:
             head = heads.known.get(data[:end])
             if head is None or head.shortcut is None or len(data) != end + head.length:
                 return bool(data)
-            note = head.shortcut(data[end:])
-            if not isinstance(note, tuple):
-                self._note = note
+            answer = head.shortcut(data[end:])
+            if answer is None:
+                self._is_declined = True
                 return True
             self._data = b""
-            status, headers, body = note
+            status, headers, body = answer
             closes = bool(head.closes or server.closed)
             self._send(status, headers, body, "POST", closes, head)
             if closes:
@@ -138,9 +135,9 @@ class Connection:
         data = self._data
         head = self._server.heads.read(data[:end])
         request = self._request(head, data[end:])
-        if self._note is not _UNASKED:
-            request.environ[NOTE] = self._note
-            self._note = _UNASKED
+        if self._is_declined:
+            request.environ[DECLINED] = True
+            self._is_declined = False
         return self._answer_fully(request, head)
 
     def _answer_fully(self, request: Request, head: Head) -> bool:

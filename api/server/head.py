@@ -22,11 +22,11 @@ Environ = dict[str, Any]
 Answer = tuple[str, list[tuple[str, str]], bytes]
 """Status, headers and body."""
 
-Shortcut = Callable[[bytes], Answer | Exception | None]
-"""Answers a request by its body alone; or returns a note for the app, which then answers."""
+Shortcut = Callable[[bytes], Answer | None]
+"""Answers a request by its body alone; or returns None, and the app answers."""
 
-NOTE = "shortcut.note"
-"""Where an environ has that note."""
+DECLINED = "shortcut.declined"
+"""What an environ has if its shortcut was asked, and had no answer."""
 
 END = b"\r\n\r\n"
 

@@ -20,7 +20,7 @@ import h11
 from gevent.lock import BoundedSemaphore
 
 from api.server.connection import Connection
-from api.server.head import NOTE, Answer, Environ, HeadCache, Shortcut
+from api.server.head import DECLINED, Answer, Environ, HeadCache, Shortcut
 from api.server.worker import Bodies
 
 DATE = b"Fri, 27 Nov 2026 00:00:00 GMT"
@@ -88,7 +88,7 @@ class FakeServer:
         self.seen = seen
         self.heads = HeadCache(self.shortcut_of)
         self.shortcuts: list[bytes] = []
-        self.notes: list[object] = []
+        self.declined: list[object] = []
         self.idle: dict[object, None] = {}
         self.deadlines: dict[object, float] = {}
         self.bodies = Bodies()
@@ -119,7 +119,7 @@ class FakeServer:
         query = environ["QUERY_STRING"]
         target = environ["PATH_INFO"] + (f"?{query}" if query else "")
         content_type = environ.get("CONTENT_TYPE", "")
-        self.notes.append(environ.get(NOTE, "unasked"))
+        self.declined.append(environ.get(DECLINED, False))
         self.seen.append(Seen(environ["REQUEST_METHOD"], target, body, content_type))
         start_response("200 OK", [])
         return []

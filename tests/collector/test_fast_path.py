@@ -1,4 +1,4 @@
-"""The direct way: never another answer than Falcon's, and never another effect."""
+"""The fast path: never another answer than Falcon's, and never another effect."""
 
 import gzip
 from collections.abc import Callable
@@ -12,6 +12,7 @@ from api.collector.fast_path import BODY_BYTES_MAX, FastPath
 from metrics.connection import Connection, command
 from metrics.keyspace import PartitionNames, partition_of
 from metrics.settings import Settings
+from ops.local.ports import free_port
 from tests.processes.test_exposition import samples_in
 from tests.support.away import PartlyAway
 from tests.support.streams import audit_of, hash_of
@@ -68,7 +69,7 @@ def ask(
 
 
 def falcon_of(app: FastPath) -> Callable:
-    """Return the same collector without the direct way."""
+    """Return the same collector without the fast path."""
     return app._app
 
 
@@ -89,7 +90,9 @@ OTHER = {
 
 
 @pytest.mark.parametrize("body", [*PLAIN.values(), *OTHER.values()], ids=[*PLAIN, *OTHER])
-def test_answers_and_entries_are_those_of_falcons_way(connection: Connection, body: bytes) -> None:
+def test_answers_and_entries_are_those_of_the_regular_path(
+    connection: Connection, body: bytes
+) -> None:
     """To the byte."""
     app = app_of(connection)
 
@@ -116,7 +119,6 @@ def test_falcon_is_not_asked_about_plain_requests(connection: Connection, body: 
 
 
 NOT_PLAIN = {
-    "under an Idempotency-Key": (PLAIN["a message"], {"HTTP_IDEMPOTENCY_KEY": "1"}),
     "of another type": (b"a,1", {"CONTENT_TYPE": "text/plain"}),
     "compressed": (gzip.compress(b'["a",1]', mtime=0), {"HTTP_CONTENT_ENCODING": "gzip"}),
     "at another path": (PLAIN["a message"], {"path": "/nothing"}),
@@ -194,8 +196,106 @@ def test_its_hour_is_that_of_its_arrival(connection: Connection) -> None:
     }
 
 
-def test_where_tokens_are_asked_for_falcon_does_it(connection: Connection) -> None:
-    """There is no direct way past them."""
-    settings = Settings.from_env({"REDIS_URL": "redis://unused", "METRICS_WRITE_TOKENS": "secret"})
+TOKENS = {"METRICS_WRITE_TOKENS": "everything,a*=some"}
+"""The second for keys that begin with ``a``."""
 
-    assert not isinstance(collector.create_app(connection, settings), FastPath)
+
+def bearer(token: str) -> dict[str, str]:
+    """Return the header of a request with a token, as an environ has it."""
+    return {"HTTP_AUTHORIZATION": f"Bearer {token}"}
+
+
+@pytest.mark.parametrize(
+    ("token", "body", "status"),
+    [
+        ("everything", PLAIN["a message"], 202),
+        ("everything", PLAIN["rows"], 202),
+        ("some", PLAIN["a message"], 202),
+        ("some", b'{"key":"b","value":1}', 403),
+        ("some", PLAIN["rows"], 202),
+        ("wrong", PLAIN["a message"], 401),
+    ],
+)
+def test_a_token_is_asked_for_as_on_the_regular_path(
+    connection: Connection, token: str, body: bytes, status: int
+) -> None:
+    """And what it does not cover is rejected."""
+    app = app_of(connection, **TOKENS)
+
+    answer = ask(app, body, **bearer(token))
+
+    assert answer.status.startswith(f"{status} ")
+    assert answer == ask(falcon_of(app), body, **bearer(token))
+
+
+def test_with_a_good_token_falcon_is_not_asked(connection: Connection) -> None:
+    """Otherwise this would be of no use."""
+    app = app_of(connection, **TOKENS)
+    app._app = None
+
+    assert ask(app, PLAIN["a message"], **bearer("some")).status == "202 Accepted"
+    take = app.shortcut(
+        {
+            "REQUEST_METHOD": "POST",
+            "PATH_INFO": "/messages",
+            "CONTENT_TYPE": "application/json",
+            **bearer("everything"),
+        }
+    )
+    assert take is not None
+    assert take(PLAIN["rows"])[0] == "202 Accepted"
+
+
+@pytest.mark.parametrize("token", [None, "some"])
+def test_a_body_under_a_key_counts_once(connection: Connection, token: str | None) -> None:
+    """Falcon is not asked. Another body under that key is 422."""
+    app = app_of(connection, **(TOKENS if token else {}))
+    regular = falcon_of(app)
+    app._app = None
+    more = {"HTTP_IDEMPOTENCY_KEY": "1", **(bearer(token) if token else {})}
+
+    first, again = (ask(app, PLAIN["a message"], **more) for _ in range(2))
+    other = ask(app, b'{"key":"a","value":2}', **more)
+
+    assert first.status == "202 Accepted"
+    assert first == again == ask(regular, PLAIN["a message"], **more)
+    assert other.status.startswith("422 ")
+    assert other == ask(regular, b'{"key":"a","value":2}', **more)
+    assert audit_of(connection, partition_of("a", 16))["accepted"] == 1
+
+
+@pytest.mark.parametrize("body", [*PLAIN.values(), *OTHER.values()], ids=[*PLAIN, *OTHER])
+def test_under_a_key_answers_are_those_of_the_regular_path(
+    connection: Connection, body: bytes
+) -> None:
+    """Good and bad."""
+    app = app_of(connection)
+    more = {"HTTP_IDEMPOTENCY_KEY": "key"}
+
+    assert ask(app, body, **more) == ask(falcon_of(app), body, **more)
+
+
+def test_a_key_that_can_be_none_is_400(connection: Connection) -> None:
+    """As on the regular path."""
+    app = app_of(connection)
+    more = {"HTTP_IDEMPOTENCY_KEY": "x" * 129}
+
+    answer = ask(app, PLAIN["a message"], **more)
+
+    assert answer.status.startswith("400 ")
+    assert answer == ask(falcon_of(app), PLAIN["a message"], **more)
+
+
+@pytest.mark.parametrize("key", [None, "key"])
+def test_while_redis_is_away_the_answer_is_that_of_the_regular_path(
+    connection: Connection, key: str | None
+) -> None:
+    """With what is stored, and when to try again."""
+    nobody = Connection.open(f"redis://127.0.0.1:{free_port()}", timeout_s=0.3, connections_max=1)
+    app = app_of(nobody)
+    more = {} if key is None else {"HTTP_IDEMPOTENCY_KEY": key}
+
+    answer = ask(app, PLAIN["rows"], **more)
+
+    assert answer.status.startswith("503 ")
+    assert answer == ask(falcon_of(app), PLAIN["rows"], **more)

@@ -70,7 +70,7 @@ def test_a_head_that_is_known_spares_the_app() -> None:
 
     assert server.shortcuts == [b"2", b"3", b"long"]
     assert [request.body for request in seen] == [b"1", b"long", b"long"]
-    assert server.notes == ["unasked", "unasked", None]
+    assert server.declined == [False, False, True]
 
 
 def test_an_answer_of_a_shortcut_is_nothing_that_the_next_request_hears_of() -> None:
@@ -80,7 +80,7 @@ def test_an_answer_of_a_shortcut_is_nothing_that_the_next_request_hears_of() -> 
     ours([post(b"1"), post(b"2"), post(b"33"), post(b"a,1", "/messages")], server)
 
     assert server.shortcuts == [b"2"]
-    assert server.notes == ["unasked", "unasked", "unasked"]
+    assert server.declined == [False, False, False]
 
 
 def test_known_heads_are_bounded() -> None:
