@@ -17,7 +17,7 @@ class Grant:
     """What a request may do.
 
     Attributes:
-        token_id: Tells one token's requests from another's; empty if everybody may.
+        token_id: Separates one token's requests from another's; empty if everybody may.
         prefixes: Beginnings of the keys that it covers.
     """
 
@@ -25,11 +25,11 @@ class Grant:
     prefixes: tuple[str, ...]
 
     def covers(self, key: str) -> bool:
-        """Tell whether a key is among those it covers."""
+        """Return whether a key is among those it covers."""
         return key.startswith(self.prefixes)
 
     def reaches(self, prefix: str) -> bool:
-        """Tell whether it may cover any key that begins with ``prefix``."""
+        """Return whether it may cover any key that begins with ``prefix``."""
         return self.covers(prefix) or any(each.startswith(prefix) for each in self.prefixes)
 
     def within(self, prefix: str) -> list[str]:
@@ -60,7 +60,7 @@ class Access:
         prefixes: dict[str, list[str]] = {}
         for token in tokens:
             prefixes.setdefault(_digest(token.secret), []).append(token.prefix)
-        # Looked up by digest, so that the time it takes tells nothing about a secret.
+        # Looked up by digest, so that the time it takes reveals nothing about a secret.
         self._grants = {
             digest: Grant(digest[:16], tuple(found)) for digest, found in prefixes.items()
         }

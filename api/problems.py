@@ -122,6 +122,6 @@ def _unsound_key_hour(error: KeyHourUnsoundError) -> Problem:
 
 
 def unavailable(detail: str, **members: object) -> Problem:
-    """Return the answer for what cannot be done now, and may be tried again."""
+    """Return the answer for what cannot be done now, and may be tried again: backpressure."""
     headers = {"Retry-After": str(RETRY_AFTER_S)}
     return Problem(falcon.HTTP_503, detail, headers=headers, **members)

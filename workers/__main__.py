@@ -79,7 +79,7 @@ def serve(settings: Settings, environ: Mapping[str, str]) -> int:
         raise SettingsError(
             f"PORT {settings.port} cannot be used at METRICS_HOST {settings.host}: {error}"
         ) from error
-    # Before anybody is told that it is ready: whoever asks it to stop then must be heard.
+    # Before it says that it is ready: whoever asks it to stop from then on must be heard.
     stop = _Stop()
     for number in STOP_SIGNALS:
         signal.signal(number, stop.ask)

@@ -257,7 +257,7 @@ class Aggregator:
             _log.error("%s has reached 2^53 - 1, and stays there", text)
 
     def _log_is_due(self, text: str) -> bool:
-        """Tell whether a text was not logged within the last minute."""
+        """Return whether a text was not logged within the last minute."""
         now = self._monotonic()
         self._logged = {each: due for each, due in self._logged.items() if now < due}
         if text in self._logged:

@@ -17,7 +17,7 @@ class Counters:
         entries_committed: Entries in them.
         messages_committed: Messages in those entries.
         commits_refused: Commits that the fence refused: another worker had an entry of theirs.
-        entries_buried: Entries that were moved to the dead stream.
+        entries_dead_lettered: Entries that were moved to the dead stream.
         messages_dead: Messages whose hash was not sound, and that went to the dead stream.
         entries_claimed: Entries that were taken over from another worker.
     """

@@ -59,7 +59,7 @@ class _Answer(NamedTuple):
 class HealthServer:
     """Serves ``/healthz``, ``/readyz`` and ``/metrics`` from a thread of its own.
 
-    None of them asks for a token: they tell of no key.
+    None of them asks for a token: they name no key.
 
     Args:
         host: Address to listen at.

@@ -159,7 +159,7 @@ class Messages:
         return problem, None
 
     def _partly_stored(self, post: "_Post", arrival: float, error: PartlyStoredError) -> Problem:
-        """Return the answer that tells what is stored from what is not, loss reports included."""
+        """Return the answer that says what is stored and what is not, loss reports included."""
         # Read once more, as it is rare: what is well keeps no index of each message.
         builder = self._read(
             post, arrival, lambda key: partition_of(key, self._partitions) in error.partitions

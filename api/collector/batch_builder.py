@@ -60,8 +60,8 @@ class BatchBuilder:
     Args:
         arrival: When the request came, in Unix seconds: the time of messages without one.
         retention_days: How old a timestamp may be.
-        may_write: Tells whether the sender may write a key.
-        is_left_out: Tells whether the messages of a key are not to be taken now; none, if
+        may_write: Returns whether the sender may write a key.
+        is_left_out: Returns whether the messages of a key are not to be taken now; none, if
             not given.
         pause_if_due: Lets other requests go on; called again and again while there is much to do.
 
@@ -194,7 +194,7 @@ class BatchBuilder:
             self.pause_if_due()
 
     def takes(self, key: str) -> bool:
-        """Tell whether the messages of a key are taken."""
+        """Return whether the messages of a key are taken."""
         return self._may_write(key) and not (self._is_left_out and self._is_left_out(key))
 
     def reject(self, reason: InvalidMessageError | str, messages: int = 1) -> None:

@@ -137,7 +137,7 @@ def _reader_of(content_type: str | None) -> _Reader:
     charset = re.search(r"charset\s*=\s*\"?([\w-]+)", parameters)
     if charset and charset[1] not in {"utf-8", "utf8", "us-ascii"}:
         raise Problem(falcon.HTTP_415, "The charset must be utf-8.")
-    # curl names the form type unless told otherwise, and some clients name none.
+    # curl names the form type by itself, and some clients name none.
     read = _READERS.get(media_type.strip() or "application/x-www-form-urlencoded")
     if read is None:
         raise Problem(
@@ -246,7 +246,7 @@ def _add_column(item: dict[str, object], builder: BatchBuilder) -> None:
             builder.reject("timestamps must not be null", len(values))
             return
     try:
-        # Once for all: what is wrong with either would have to be told again for each value.
+        # Once for all: what is wrong with either would have to be said again for each value.
         key, timestamp = check_key(item.get("key")), item.get("timestamp")
         time = None if timestamp is None else builder.times.check(timestamp)
     except InvalidMessageError as error:

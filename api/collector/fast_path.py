@@ -41,7 +41,7 @@ class FastPath:
         posts: Takes what is plain.
         access: Who may write which keys.
         body_max_bytes: How long a body may be.
-        has_host: Tells whether a Host header names this service.
+        has_host: Returns whether a Host header names this service.
     """
 
     def __init__(

@@ -11,7 +11,7 @@ class SentAppend:
     """An item that was sent.
 
     Attributes:
-        outcome: Its outcome, or the error that it met.
+        outcome: Its outcome, or its error.
     """
 
     outcome: object

@@ -45,7 +45,7 @@ def brackets_in(text: bytes) -> int:
 
 
 def is_short(text: bytes) -> bool:
-    """Tell whether a JSON text may be decoded as a whole."""
+    """Return whether a JSON text may be decoded as a whole."""
     return len(text) <= WHOLE_BYTES_MAX and brackets_in(text) <= WHOLE_BRACKETS_MAX
 
 

@@ -23,7 +23,7 @@ _IDEMPOTENCY_KEY = re.compile(r"[\x20-\x7e]{1,128}")
 
 
 def has_greenlets() -> bool:
-    """Tell whether each request has a greenlet, as under gunicorn's gevent workers, or a thread."""
+    """Return whether each request has a greenlet, as under gunicorn's gevent workers, or a thread."""
     return bool(monkey.is_module_patched("socket"))
 
 
@@ -46,7 +46,7 @@ def read_bytes(req: falcon.Request, bytes_max: int, pause_if_due: Callable[[], N
             headers={"Accept-Encoding": "gzip"},
         )
     try:
-        # Our server tells when all of it is there: then there is nothing to wait for. One with
+        # Our server says when all of it is there: then there is nothing to wait for. One with
         # threads has deadlines of its own.
         waits = not getattr(req.env["wsgi.input"], "is_complete", False) and has_greenlets()
         with gevent.Timeout(BODY_DEADLINE_S) if waits else nullcontext():
@@ -63,7 +63,7 @@ def idempotency_key_of(text: str | None, token_id: str, body: bytes) -> Idempote
 
     Args:
         text: Its Idempotency-Key header.
-        token_id: Tells one token's requests from another's; empty if there are no tokens.
+        token_id: Separates one token's requests from another's; empty if there are no tokens.
         body: Its body, decompressed.
 
     Raises:

@@ -1,6 +1,6 @@
 """The audit of all partitions as Prometheus series.
 
-They come from Redis and are the same whichever process tells them: aggregate them with ``max``, not
+They come from Redis and are the same whichever process shows them: aggregate them with ``max``, not
 ``sum``.
 """
 

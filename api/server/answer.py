@@ -1,4 +1,4 @@
-"""Answers as they go over the wire.
+"""Answers as bytes.
 
 Source:
     RFC 9112, sections 4 and 6.3; RFC 9110, section 6.6.1.

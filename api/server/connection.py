@@ -248,7 +248,7 @@ class Connection:
 
     def _has_drained(self, request: Request) -> bool:
         """Take in what the app left unread of a body, but not for ever; return whether it could."""
-        # Who waits to be told to go on, and was answered instead, may send the body or not.
+        # Who waits for 100 Continue, and was answered instead, may send the body or not.
         if not request.is_broken and "HTTP_EXPECT" not in request.environ:
             with gevent.Timeout(UNREAD_S, False), contextlib.suppress(OSError):
                 while request.read(RECV_BYTES):
@@ -296,7 +296,7 @@ class Connection:
         closes: bool,
         head: Head | None = None,
     ) -> None:
-        # An older client must be told that its connection goes on.
+        # An older client expects the connection to end unless the answer says otherwise.
         goes_on = head is not None and head.is_old
         ends = "close" if closes else "keep-alive" if goes_on else ""
         answer = written(status, headers, body, method, ends, self._server.date)

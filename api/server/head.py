@@ -173,7 +173,7 @@ class _Parsed:
             raise BadRequestError("The Host header must be a name or an address, and a port.")
         encoding = environ.get("HTTP_TRANSFER_ENCODING")
         if encoding is not None and (encoding.lower() != "chunked" or is_old):
-            raise BadRequestError("Transfer-Encoding must be chunked, told once, and of HTTP/1.1.")
+            raise BadRequestError("Transfer-Encoding must be chunked, given once, and of HTTP/1.1.")
         self._set_target()
         length = None if encoding else int(environ.get("CONTENT_LENGTH", 0))
         return Head(environ, length, self._closes, is_old)

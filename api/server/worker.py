@@ -1,7 +1,7 @@
 """gunicorn's gevent worker, with an HTTP server of our own around the WSGI app.
 
 gunicorn's own serve a half to two thirds as many requests (ops/lab/bench/http_workers.py), wait for
-ever for a request that does not come, and pass requests on whose length is told twice.
+ever for a request that does not come, and pass requests on whose length is given twice.
 """
 
 import logging
@@ -40,7 +40,7 @@ class Bodies:
         self._left = bytes_max
 
     def has_room(self, length: int) -> bool:
-        """Tell whether so many bytes more may come."""
+        """Return whether so many bytes more may come."""
         return length <= self._left
 
     def take(self, length: int) -> None:

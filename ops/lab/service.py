@@ -113,7 +113,7 @@ class Service:
         wait_until(lambda: self._is_well("/readyz"), timeout_s, f"{self.label} reaches Redis")
 
     def is_alive(self) -> bool:
-        """Tell whether it answers.
+        """Return whether it answers.
 
         Raises:
             RuntimeError: If it has ended; with what it logged.

@@ -42,7 +42,7 @@ _COMMAND = re.compile(rb"\r\n\*\d+\r\n\$\d+\r\n")
 
 
 def is_readable(folder: Path, *, version: tuple[int, ...], by_valkey: bool) -> bool:
-    """Tell whether a server reads what is in a folder. One that does not may well start empty.
+    """Return whether a server reads what is in a folder. One that does not may well start empty.
 
     Args:
         folder: Where the data lie, if there are any.
@@ -134,7 +134,7 @@ class _Finding:
         return cls(path, size, sound, [size, *stopped_at][-1])
 
     def is_end_missing(self) -> bool:
-        """Tell whether the file just ends too early.
+        """Return whether the file just ends too early.
 
         A byte that has changed in a length can make a command reach beyond the end of the file,
         too. But then whole commands lie within it, and all of them would be taken off.

@@ -276,7 +276,7 @@ def _slots_in(owners: dict[str, tuple[range, ...]]) -> int:
 
 
 def _is_online(replica: ClusterNode, master: ClusterNode) -> bool:
-    """Tell whether a replica gets what its master writes, as both see it."""
+    """Return whether a replica gets what its master writes, as both see it."""
     known = [value for value in master.replication().values() if isinstance(value, dict)]
     return replica.replication()["master_link_status"] == "up" and any(
         told["port"] == replica.port and told["state"] == "online" for told in known

@@ -100,7 +100,7 @@ def version_of(server: Path) -> tuple[int, ...]:
 
 
 def is_valkey(server: Path) -> bool:
-    """Tell whether a server is Valkey: it reads files of Redis, and Redis none of its."""
+    """Return whether a server is Valkey: it reads files of Redis, and Redis none of its."""
     return _told_by(server).startswith("Valkey")
 
 
@@ -247,7 +247,7 @@ class EmbeddedRedis:
 
 
 def _answers(client: redis.Redis, pid: int) -> bool:
-    """Tell whether a server has loaded its data; and is the one that was started, no other."""
+    """Return whether a server has loaded its data; and is the one that was started, no other."""
     try:
         return client.ping() and client.info("server")["process_id"] == pid
     except RedisError:

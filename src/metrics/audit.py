@@ -51,7 +51,7 @@ class PartitionAudit:
     def balance(self) -> bool:
         """Whether nothing was lost and nothing counted twice.
 
-        Entries tell it always, messages once the backlog is empty.
+        Entries show it always, messages once the backlog is empty.
         """
         if self.appended != self.committed + self.dead + self.length:
             return False

@@ -48,7 +48,7 @@ TRY_AGAIN_S = 0.02
 """Pause before a call is sent again whose keys are just being moved."""
 
 # A server that answers one of these did not do the command, and may do it later. What redis-py
-# has no class for is known by its words, and Redis 6.2 says where in a script it met an error
+# has no class for is known by its words, and Redis 6.2 says where in a script an error was
 # before it says which, so they may stand anywhere.
 _REFUSALS = (*REFUSALS, AskError, TryAgainError, ClusterDownError)
 _REFUSED = re.compile(
@@ -137,7 +137,7 @@ class Connection:
             replicas: How many replicas of its node must have what a call writes.
 
         Returns:
-            For each call what Redis replied, or the error that it met.
+            For each call what Redis replied, or its error.
         """
         self._topology.refresh_if_stale()
         replies: list[Reply] = [None] * len(calls)
@@ -154,7 +154,7 @@ class Connection:
         """Send one call and return its reply.
 
         Raises:
-            MetricsError: Whatever error it met.
+            MetricsError: Whatever error it had.
         """
         return done(self.execute([call])[0])
 
@@ -197,7 +197,7 @@ class Connection:
             elif isinstance(reply, TryAgainError):
                 trying.append(i)
             elif isinstance(reply, ClusterDownError):
-                self._topology.mark_stale()
+                self._topology.invalidate()
         if trying:
             sleep(TRY_AGAIN_S)
             again.update(self._routes(calls, trying, replies))
@@ -246,7 +246,7 @@ def _commands(
 
 
 def _confirmed(count: Reply, replicas: int) -> StorageUnavailableError | None:
-    """Return what is wrong if too few replicas have it; WAIT tells when its time is up, too."""
+    """Return what is wrong if too few replicas have it; WAIT replies when its time is up, too."""
     if not replicas or (isinstance(count, int) and count >= replicas):
         return None
     return StorageUnavailableError(

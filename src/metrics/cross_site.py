@@ -32,7 +32,7 @@ class Refusal(NamedTuple):
 
 
 class CrossSiteRules:
-    """Tells which requests are refused for where they come from. Safe for threads.
+    """Finds which requests are refused for where they come from. Safe for threads.
 
     Args:
         host: What the process listens at. Where only this machine reaches it, its names are the

@@ -77,7 +77,7 @@ class Entry(msgspec.Struct, frozen=True):
 
 
 def is_column_text(text: bytes) -> bool:
-    """Tell whether values may stand in a column as somebody else has written them.
+    """Return whether values may stand in a column as somebody else has written them.
 
     Plain digits, points and commas only, as ``write_values`` has them, and no value so long that
     it could not be cut off from its neighbours.

@@ -16,7 +16,7 @@ class MetricsError(Exception):
 
     @property
     def public(self) -> str:
-        """What may be told to whoever asks over HTTP; ``str(error)`` is for the log."""
+        """What may be shown to whoever asks over HTTP; ``str(error)`` is for the log."""
         return str(self)
 
 
@@ -80,7 +80,7 @@ class StorageUnavailableError(MetricsError):
 
     @property
     def public(self) -> str:
-        """What may be told over HTTP: not where Redis is, nor what it said."""
+        """What may be shown over HTTP: not where Redis is, nor what it said."""
         return self._public or str(self)
 
 

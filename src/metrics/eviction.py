@@ -16,16 +16,16 @@ _POLICY = re.compile(rb"^maxmemory_policy:([\w-]+)", re.MULTILINE)
 
 
 def refuse_eviction(connection: Connection, partitions: Iterable[int]) -> None:
-    """Look at the settings of every node that has partitions; one that does not tell is trusted.
+    """Look at the settings of every node that has partitions; one that does not say is trusted.
 
     Raises:
         StorageUnsoundError: If one of them may evict keys.
     """
     streams = [PartitionNames(number).stream for number in partitions]
-    for told in connection.execute([Call(("INFO", "memory"), stream) for stream in streams]):
-        if not isinstance(told, bytes):
+    for reply in connection.execute([Call(("INFO", "memory"), stream) for stream in streams]):
+        if not isinstance(reply, bytes):
             continue
-        limit, policy = _LIMIT.search(told), _POLICY.search(told)
+        limit, policy = _LIMIT.search(reply), _POLICY.search(reply)
         if limit and policy and int(limit[1]) and policy[1] != b"noeviction":
             raise StorageUnsoundError(
                 f"Redis evicts keys when its memory is full (maxmemory-policy {policy[1].decode()}"

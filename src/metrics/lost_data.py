@@ -14,7 +14,7 @@ HAS_DATA = "has_data"
 def refuse_powerless_default_user(connection: Connection, partitions: Iterable[int]) -> None:
     """Ask every node that has partitions what its default user may do.
 
-    A node that does not tell is trusted, and so is one that cannot (before 7.0).
+    A node that does not say is trusted, and so is one that cannot (before 7.0).
     A script's writes lie in the append-only file as MULTI and EXEC, and some versions from 7.0 on
     replay these with the rights of the default user: without any, they are left out.
 
@@ -29,8 +29,8 @@ def refuse_powerless_default_user(connection: Connection, partitions: Iterable[i
         Call(("ACL", "DRYRUN", "default", "XADD", stream, "*", "a", "b"), stream)
         for stream in streams
     ]
-    for told in connection.execute(calls):
-        if isinstance(told, bytes) and told != b"OK":
+    for reply in connection.execute(calls):
+        if isinstance(reply, bytes) and reply != b"OK":
             raise StorageUnsoundError(
                 "the default user of Redis has no rights, so a restart of Redis may lose all that "
                 "scripts wrote: give it rights and leave it off (ACL SETUSER default off resetpass "

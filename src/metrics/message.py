@@ -71,7 +71,7 @@ class AcceptedTimes:
 
 
 def is_key(text: object) -> bool:
-    """Tell whether ``text`` may be the key of a message."""
+    """Return whether ``text`` may be the key of a message."""
     return isinstance(text, str) and _KEY.fullmatch(text) is not None
 
 

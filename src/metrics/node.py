@@ -183,7 +183,7 @@ class Node:
             pool.connection_kwargs |= {"protocol": 2, "driver_info": None}
             pool.connection_class(**pool.connection_kwargs)
         except (ValueError, TypeError, RedisError):
-            # Not told why: the reason may quote a piece of the password.
+            # Without the reason, which may quote a piece of the password.
             raise SettingsError(
                 "REDIS_URL cannot be used; it must be like redis://user:password@host:6379/0, "
                 "with special characters of the password percent-encoded"

@@ -188,7 +188,7 @@ def in_url(host: str) -> str:
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether only this machine reaches what listens at a host."""
+    """Return whether only this machine reaches what listens at a host."""
     try:
         return ip_address(host).is_loopback
     except ValueError:

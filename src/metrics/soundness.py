@@ -58,7 +58,7 @@ class UnsoundHashError(StorageUnsoundError):
         self.fault = fault
 
 
-# A process meets the same names and the same small numbers again and again.
+# A process reads the same names and the same small numbers again and again.
 @lru_cache(maxsize=2**18)
 def _number_of(name: bytes) -> int:
     """Return the number of a field's name: its place in ``FIELDS``; a bucket's rank after them."""
@@ -76,7 +76,7 @@ def _number_of(name: bytes) -> int:
 def _value_of(text: bytes) -> float:
     """Return the value of a number; infinite if it is none.
 
-    No number of a hash is negative, so the sign tells how it is written: plainly, as counts are,
+    No number of a hash is negative, so the sign says how it is written: plainly, as counts are,
     or with a point or exponent, turned to the negative.
     """
     if _WHOLE.fullmatch(text):
@@ -209,7 +209,7 @@ def _fault(table: _Table) -> tuple[int, str] | None:
     # A sum goes on when a count has reached its limit.
     high = np.where(table.in_buckets < COUNT_MAX, high, np.inf)
     low = np.minimum(low, _LARGEST * (1 - _SUM_SLACK))
-    # In this order: what does not agree is only asked of numbers that are there.
+    # In this order: numbers are compared only once they are known to be there.
     for is_so, text in (
         (table.is_foreign, _FOREIGN),
         (table.is_no_count, "a count is no whole number from 0 to 2**53 - 1"),
@@ -235,7 +235,7 @@ def _fault(table: _Table) -> tuple[int, str] | None:
 
 
 def _is_in(values: Numbers, buckets: Indexes) -> npt.NDArray[np.bool_]:
-    """Tell which values are in their bucket, or so near that another machine put them there."""
+    """Return which values are in their bucket, or so near that another machine put them there."""
     known = np.where(values <= _LARGEST, values, 0.0)
     below = buckets_of(known * (1 - _EDGE_SLACK))
     with np.errstate(over="ignore"):

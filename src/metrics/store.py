@@ -320,7 +320,7 @@ def _of(each: _Hash, reply: Reply | MetricsError) -> Reply:
 
     Raises:
         KeyHourUnsoundError: If it is something else than a hash.
-        MetricsError: Whatever other error it met.
+        MetricsError: Whatever other error it had.
     """
     if isinstance(reply, StorageUnsoundError):
         raise each.unsound("it is no hash") from reply

@@ -41,7 +41,7 @@ class IdempotencyKey:
     Attributes:
         text: As the sender gave it.
         body_digest: Of its body.
-        token_id: Tells one token's keys from another's; empty if there are no tokens.
+        token_id: Separates one token's keys from another's; empty if there are no tokens.
     """
 
     text: str

@@ -71,24 +71,24 @@ class Topology:
             raise StorageUnavailableError(f"no node of the Redis Cluster has slot {slot}")
         return node
 
-    def update_slot(self, slot: int, address: Address, told_by: Node) -> Node:
+    def update_slot(self, slot: int, address: Address, named_by: Node) -> Node:
         """Note what a node said of a slot that it has no more; return the node that has it."""
         self._is_stale = True
-        node = self.node_at(address, told_by)
+        node = self.node_at(address, named_by)
         if self._owners is not None:
             self._owners[slot] = node
             self._masters = list({*self._masters, node})
         return node
 
-    def node_at(self, address: Address, told_by: Node) -> Node:
-        """Return the node at an address, which may leave out the host of who told it."""
+    def node_at(self, address: Address, named_by: Node) -> Node:
+        """Return the node at an address; without a host it is on that of the node that named it."""
         host, port = address
-        whole = (host or told_by.address[0], port)
+        whole = (host or named_by.address[0], port)
         if whole not in self._nodes:
             self._nodes[whole] = self._seed.sibling(whole)
         return self._nodes[whole]
 
-    def mark_stale(self) -> None:
+    def invalidate(self) -> None:
         """Let the map be asked for again: a node refused what it should have done."""
         self._is_stale = True
 
@@ -118,14 +118,14 @@ class Topology:
                 self._load_slots(reply, node)
                 return
 
-    def _load_slots(self, ranges: list[Reply], told_by: Node) -> None:
+    def _load_slots(self, ranges: list[Reply], named_by: Node) -> None:
         owners: list[Node | None] = [None] * SLOTS
         named = {self._seed.address}
         for first, last, *nodes in ranges:
             for host, port, *_ in nodes:
-                named.add(self.node_at(((host or b"").decode(), port), told_by).address)
+                named.add(self.node_at(((host or b"").decode(), port), named_by).address)
             host, port, *_ = nodes[0]
-            master = self.node_at(((host or b"").decode(), port), told_by)
+            master = self.node_at(((host or b"").decode(), port), named_by)
             owners[first : last + 1] = [master] * (last + 1 - first)
         self._owners = owners
         self._masters = list({node for node in owners if node})

@@ -25,7 +25,7 @@ def python_of(version: str) -> str | None:
 
 
 def does_run(python: str) -> bool:
-    """Tell whether an interpreter is one: the shim of a version that is not chosen only fails."""
+    """Return whether an interpreter is one: the shim of a version that is not chosen only fails."""
     return subprocess.run([python, "-c", ""], capture_output=True, check=False).returncode == 0
 
 

@@ -27,7 +27,7 @@ def histogram_of(values: list[float]) -> Histogram:
 
 
 def is_within_bound(estimate: float, true: float) -> bool:
-    """Tell whether an estimate keeps the promise, to the last bit."""
+    """Return whether an estimate keeps the promise, to the last bit."""
     return abs(estimate - true) <= RELATIVE_ERROR * true
 
 

@@ -1,4 +1,4 @@
-"""What README says is true: settings, names in Redis, files."""
+"""What README and the reference say is true: settings, names in Redis, files."""
 
 import re
 from pathlib import Path
@@ -9,6 +9,8 @@ from metrics.keyspace import LAYOUT, PartitionNames
 from ops.lab.service import ROOT
 
 README = (ROOT / "README.md").read_text("utf-8")
+SETTINGS = (ROOT / "docs" / "settings.md").read_text("utf-8")
+REDIS = (ROOT / "docs" / "redis.md").read_text("utf-8")
 
 
 def variables_in(path: Path) -> set[str]:
@@ -24,7 +26,7 @@ def test_every_setting_is_documented(path: str) -> None:
 
     assert variables
     for name in variables:
-        assert f"`{name}`" in README, name
+        assert f"`{name}`" in SETTINGS, name
 
 
 def test_every_name_in_redis_is_documented() -> None:
@@ -37,10 +39,20 @@ def test_every_name_in_redis_is_documented() -> None:
     ]
 
     for name in names:
-        assert f"`{name}`" in README, name
+        assert f"`{name}`" in REDIS, name
 
 
 def test_every_file_that_is_named_is_there() -> None:
     """A newcomer follows them."""
     for name in re.findall(r"`?((?:ops|src|api|workers|docs)/[\w./-]*)", README):
         assert (ROOT / name).exists(), name
+
+
+def test_readme_is_short() -> None:
+    """For a user in a hurry; the reference has pages of its own."""
+    assert len(README.splitlines()) <= 180
+
+
+def test_figures_of_speed_stand_on_one_page() -> None:
+    """README links to it."""
+    assert not re.search(r"\d[\d,.]* *(million )?(messages|requests)/s", README)

@@ -1,4 +1,4 @@
-"""What README shows of Python runs as it is pasted."""
+"""What README and the page of the client show of Python runs as it is pasted."""
 
 import inspect
 import re
@@ -10,32 +10,37 @@ from ops.lab.service import ROOT
 from tests.support.fake_collector import fake_collector
 
 README = (ROOT / "README.md").read_text("utf-8")
-SECTION = README[README.index("## From a Python app") : README.index("## Ask")]
-CLIENT, MIDDLEWARE, TESTING = re.findall(r"```python\n(.*?)```", SECTION, re.DOTALL)
+PAGE = (ROOT / "docs" / "client.md").read_text("utf-8")
+BLOCK = re.compile(r"```python\n(.*?)```", re.DOTALL)
+(SHORT,) = BLOCK.findall(README)
+CLIENT, MIDDLEWARE, TESTING = BLOCK.findall(PAGE)
 
 
 def run(block: str) -> None:
     """Run a block of README as a program of its own."""
-    exec(compile(block, "README.md", "exec"), {"__name__": "__main__"})  # noqa: S102
+    exec(compile(block, "a page", "exec"), {"__name__": "__main__"})  # noqa: S102
 
 
-def test_the_client_delivers_what_readme_records(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("block", [SHORT + "client.close()", CLIENT], ids=["README", "client.md"])
+def test_the_client_delivers_what_the_page_records(
+    block: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """With the two variables that it sets, of which the test has its own."""
     with fake_collector() as collector:
         monkeypatch.setenv("METRICS_COLLECTORS", collector.url)
         monkeypatch.setenv("METRICS_KEY", "checkout.web-1")
-        run(CLIENT)
+        run(block)
 
     value, timed = collector.values("checkout.web-1")
     assert value == 123.4
     assert timed < value
-    assert "recorded=2, sent=2, rejected=0, dropped=0, buffered=0" in capsys.readouterr().out
+    if block is CLIENT:
+        shown = capsys.readouterr().out
+        assert "recorded=2, sent=2, rejected=0, dropped=0, buffered=0" in shown
 
 
 def test_the_middleware_is_wrapped_as_in_the_apps_that_are_tested() -> None:
-    """Each line of README is one of an app that the tests run under a real server."""
+    """Each line of the page is one of an app that the tests run under a real server."""
     imports, *lines = (line.partition("#") for line in MIDDLEWARE.splitlines() if line)
     run(imports[0])
 
@@ -51,9 +56,9 @@ def test_the_recorder_remembers_as_readme_shows() -> None:
     run(TESTING)
 
 
-def test_every_parameter_of_the_client_is_in_readme() -> None:
+def test_every_parameter_of_the_client_is_on_the_page() -> None:
     """With its default, or the variable that it comes from."""
-    table = [line for line in SECTION.splitlines() if line.startswith("| `")]
+    table = [line for line in PAGE.splitlines() if line.startswith("| `")]
     parameters = inspect.signature(Client).parameters
 
     assert len(parameters) > 5

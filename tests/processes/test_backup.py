@@ -83,7 +83,7 @@ def test_a_snapshot_is_restored_as_the_page_says(
 
 
 def has_an_append_only_file(redis: EmbeddedRedis) -> bool:
-    """Tell whether Redis has written all that it holds to its append-only file."""
+    """Return whether Redis has written all that it holds to its append-only file."""
     told = redis.client().info("persistence")
     return told["aof_enabled"] == 1 and not (
         told["aof_rewrite_in_progress"] or told["aof_rewrite_scheduled"]

@@ -205,7 +205,7 @@ def status_at(port: int, host: str, at: str = "127.0.0.1") -> int:
 
 
 def has_ipv6() -> bool:
-    """Tell whether this machine has an IPv6 loopback."""
+    """Return whether this machine has an IPv6 loopback."""
     with contextlib.suppress(OSError), socket.socket(socket.AF_INET6) as probe:
         probe.bind(("::1", 0))
         return True

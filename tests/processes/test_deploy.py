@@ -12,7 +12,7 @@ import yaml
 from api.startup import EXIT_CONFIG
 from ops.lab.service import ROOT, STOP_TIMEOUT_S, procfile
 
-README = (ROOT / "README.md").read_text("utf-8")
+SETTINGS = (ROOT / "docs" / "settings.md").read_text("utf-8")
 COMPOSE = ROOT / "ops" / "deploy" / "compose.yaml"
 UNITS = {
     name: ROOT / "ops" / "deploy" / "systemd" / f"metrics-{name}@.service" for name in procfile()
@@ -54,13 +54,13 @@ def test_app_json_has_what_heroku_allows(manifest: dict[str, Any]) -> None:
 
 
 def test_app_json_names_what_there_is(manifest: dict[str, Any]) -> None:
-    """The Procfile, its processes, and settings that README knows."""
+    """The Procfile, its processes, and settings that the page of settings knows."""
     lines = (ROOT / manifest["env"]["PROCFILE"]["value"]).read_text("utf-8").splitlines()
 
     assert manifest["formation"].keys() == {line.partition(":")[0] for line in lines}
     assert "heroku-community/multi-procfile" in manifest["buildpacks"][0]["url"]
     for name in manifest["env"].keys() - {"PROCFILE"}:
-        assert f"`{name}`" in README, name
+        assert f"`{name}`" in SETTINGS, name
 
 
 def test_heroku_installs_what_the_processes_need() -> None:
@@ -115,13 +115,13 @@ def composed() -> dict[str, Any]:
 
 
 def test_compose_runs_the_lines_of_the_procfile(composed: dict[str, Any]) -> None:
-    """Each with the settings that README knows, and time to end."""
+    """Each with the settings that the page of settings knows, and time to end."""
     for name, line in procfile().items():
         service = composed["services"][name]
         assert service["command"] == words_of(line)
         assert service["stop_grace_period"] == f"{STOP_TIMEOUT_S:.0f}s"
         for variable in service["environment"]:
-            assert f"`{variable}`" in README, variable
+            assert f"`{variable}`" in SETTINGS, variable
         for port in service.get("ports", ()):
             assert port.endswith(":" + service["environment"]["PORT"])
 

@@ -71,7 +71,7 @@ def typed(commands: str, redis_cli: str) -> str:
 
 
 def fits(shown: str, printed: str) -> bool:
-    """Tell whether what was printed has the shape that the page shows; spaces do not count."""
+    """Return whether what was printed has the shape that the page shows; spaces do not count."""
     pattern = "".join(_line_pattern(line) for line in _lines(shown))
     return re.fullmatch(pattern, "".join(f"{line}\n" for line in _lines(printed))) is not None
 

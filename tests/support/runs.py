@@ -128,7 +128,7 @@ def last_line(output: str) -> str:
 
 
 def is_worker_of(process: Path, port: int) -> bool:
-    """Tell whether a process is the worker with that port."""
+    """Return whether a process is the worker with that port."""
     try:
         return (
             b"\0workers\0" in (process / "cmdline").read_bytes()

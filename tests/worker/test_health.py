@@ -68,7 +68,7 @@ def problem_of(answer: bytes) -> dict[str, object]:
 
 
 def is_alive(port: int) -> bool:
-    """Tell whether the worker answers its probe."""
+    """Return whether the worker answers its probe."""
     with contextlib.suppress(OSError):
         return ask(port, b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n").endswith(b'"ok"}')
     return False

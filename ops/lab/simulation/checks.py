@@ -73,7 +73,7 @@ class Checks:
             self._read(name)
 
     def is_drained(self) -> bool:
-        """Tell whether no stream holds anything."""
+        """Return whether no stream holds anything."""
         return not any(self._ask("XLEN", partition.stream) for partition in self._partitions)
 
     def hashes(self) -> Hashes:

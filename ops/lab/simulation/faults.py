@@ -80,7 +80,7 @@ class Faults:
         self._rate = 0.0
 
     def may_be(self, *kinds: str) -> bool:
-        """Tell whether any of some kinds may happen still."""
+        """Return whether any of some kinds may happen still."""
         return self._rate > 0 and not self._known.isdisjoint(kinds)
 
     def of_exchange(self) -> str:
@@ -88,7 +88,7 @@ class Faults:
         return self._draw(EXCHANGES, self._rate)
 
     def of_request(self, kind: str) -> bool:
-        """Tell whether a fault of a kind happens to a request."""
+        """Return whether a fault of a kind happens to a request."""
         return self._draw((kind,), self._rate * REQUESTS_SHARE) == kind
 
     def of_step(self) -> str:

@@ -21,7 +21,7 @@ def keys_of(partitions: int) -> list[str]:
 
 
 def is_spoilt(name: str) -> bool:
-    """Tell whether a key, or the hash of a key-hour, may be spoilt."""
+    """Return whether a key, or the hash of a key-hour, may be spoilt."""
     return name.rpartition(":")[2].startswith("spoilt.")
 
 

@@ -1,4 +1,4 @@
-"""Batches: values sealed for their way, so that each repetition is the same to the last byte."""
+"""Batches: values encoded once, so that each repetition is the same to the last byte."""
 
 import gzip
 from collections.abc import Callable

@@ -182,7 +182,7 @@ class Buffer:
             self._limit = self._call_at = self._done + self._values_max
 
     def _admit(self, ticket: int, key: str) -> bool:
-        """Tell whether there is room, and call the sender if it asked for it."""
+        """Return whether there is room, and call the sender if it asked for it."""
         if ticket >= self._limit:
             hour = int(self._now()) // SECONDS_PER_HOUR
             counter = self._drops.get((key, hour)) or self._drops.setdefault(

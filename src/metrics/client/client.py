@@ -129,7 +129,7 @@ class Client:
         atexit.register(self._at_exit)
 
     def record(self, key: str, value: float) -> None:
-        """Record a response time. Never waits, and whatever delivery meets, raises nothing.
+        """Record a response time. Never waits; whatever happens to delivery, raises nothing.
 
         Args:
             key: One app instance, ``checkout.web-1``.

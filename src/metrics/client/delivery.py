@@ -110,7 +110,7 @@ class Delivery:
             connection.close()
 
     def warn_buffer_full(self) -> None:
-        """Tell the app's log that values find no room."""
+        """Warn in the app's log that values find no room."""
         self._throttled_log.warn(
             "full",
             "the buffer is full: new values are dropped and counted; %s",
@@ -118,7 +118,7 @@ class Delivery:
         )
 
     def note_rejected(self, result: Result) -> None:
-        """Tell the app's log that values are at fault."""
+        """Warn in the app's log that values are at fault."""
         self.note("rejected", f"{result.rejected} values rejected: {self.last_error}")
 
     def note(self, kind: str, error: str) -> None:

@@ -8,7 +8,7 @@ from metrics.client.throttled_log import ThrottledLog
 from metrics.message import check_key
 
 Request = TypeVar("Request")
-"""What tells of a request: the environ of WSGI, the scope of ASGI."""
+"""What describes a request: the environ of WSGI, the scope of ASGI."""
 
 
 class RequestTimes(Generic[Request]):

@@ -35,7 +35,7 @@ class Sender:
         delivery: The way to the collectors.
         flush_s: How long a value waits for others to go with.
         no_fork: Held while no child must be forked.
-        may_end_unnoticed: Whether this process may end without telling anybody, as forked
+        may_end_unnoticed: Whether this process may end without notice, as forked
             children do by ``os._exit``. Then the first values after a pause are sent at once,
             and later ones wait no longer than those before them took to come.
 
@@ -122,7 +122,7 @@ class Sender:
                 self._running.release()
 
     def _run(self) -> None:
-        # Drawn not before: uWSGI forks behind the interpreter's back, unless it is told not to.
+        # Drawn not before: uWSGI forks behind the interpreter's back, unless it is set not to.
         self._random = Random(os.urandom(8))  # noqa: S311  jitter is no secret
         self._name = os.urandom(12).hex()
         # A child that is forked in the middle of an import waits for its end for ever.

@@ -105,7 +105,7 @@ class _TimedBody:
 
 
 class _TimedSizedBody(_TimedBody):
-    """The answer of an app that tells how many chunks it has; one lets a server tell its length."""
+    """The answer of an app with a known number of chunks; with one, a server knows its length."""
 
     __slots__ = ()
 

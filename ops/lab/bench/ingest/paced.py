@@ -205,7 +205,7 @@ class Sender:
 
 
 def is_whole(answer: bytes) -> bool:
-    """Tell whether an answer with a ``Content-Length`` is there to its end."""
+    """Return whether an answer with a ``Content-Length`` is there to its end."""
     head, end, body = answer.partition(_HEAD_END)
     if not end:
         return False

@@ -140,5 +140,5 @@ class Peer:
 
 
 def is_installed(program: str) -> bool:
-    """Tell whether a program is on the PATH."""
+    """Return whether a program is on the PATH."""
     return shutil.which(program) is not None

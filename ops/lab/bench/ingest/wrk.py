@@ -64,7 +64,7 @@ class Load:
 
 
 def is_installed() -> bool:
-    """Tell whether there is a wrk."""
+    """Return whether there is a wrk."""
     return shutil.which("wrk") is not None
 
 

@@ -55,7 +55,7 @@ class PartitionAudit:
 
 
 def kept_up(whole: Span) -> bool:
-    """Tell whether all that was due was sent, and worked off about as fast as it came."""
+    """Return whether all that was due was sent, and worked off about as fast as it came."""
     return whole.sent >= KEPT_UP * whole.due and whole.behind_s <= BEHIND_MAX_S
 
 
