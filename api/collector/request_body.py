@@ -23,7 +23,7 @@ _IDEMPOTENCY_KEY = re.compile(r"[\x20-\x7e]{1,128}")
 
 
 def has_greenlets() -> bool:
-    """Return whether each request has a greenlet, as under gunicorn's gevent workers, or a thread."""
+    """Return whether a request has a greenlet, as under gunicorn's gevent workers, or a thread."""
     return bool(monkey.is_module_patched("socket"))
 
 
