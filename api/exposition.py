@@ -30,9 +30,9 @@ class RequestCounters:
 
     Args:
         service: Its name, in the names of the series.
-        of: The resource.
-        outcomes: What may become of messages, and a text that says so. The resource leaves in
-            ``req.context``, under each of these names, how many of a request's it was, if any.
+        resource: The resource whose answers count.
+        counters: Name -> help text. The resource sets ``req.context.<name>`` to the number of the
+            request's messages.
     """
 
     def __init__(

@@ -279,7 +279,7 @@ class Aggregator:
             self._record_error(number, error)
 
     def _record_error(self, number: int, error: MetricsError) -> None:
-        """Note what stands against a partition in this round; in the next it is tried again."""
+        """Record a partition's error; the next round tries it again."""
         self.recover([number])
         self._errors[number] = error
         if isinstance(error, GroupMissingError):

@@ -1,7 +1,7 @@
 """gunicorn's gevent worker, with an HTTP server of our own around the WSGI app.
 
-gunicorn's own serve a half to two thirds as many requests (ops/lab/bench/http_workers.py), wait for
-ever for a request that does not come, and pass requests on whose length is given twice.
+gunicorn's own serve fewer requests (``ops.lab.bench.http_workers``), wait for ever for a request that
+does not come, and pass requests on whose length is given twice.
 """
 
 import logging
@@ -20,9 +20,7 @@ TICK_S = 0.25
 """How often deadlines are looked at: none costs a timer of its own."""
 
 ACCEPT_PAUSE_S = 0.0005
-"""How long a process that took a connection leaves the next to others at the same socket. Else the
-one that is awake takes most of them, and the others idle."""
-
+"""Pause after ``accept()``, so that sibling processes at that socket get the next connection."""
 
 BODIES_BYTES_MAX = 268_435_456
 """How long all bodies that are coming in may be together, in one process."""

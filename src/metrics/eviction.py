@@ -1,4 +1,4 @@
-"""Whether Redis throws away what it holds when its memory is full; then no promise is worth a word.
+"""Refuse a Redis that may evict keys: evicted entries would be lost without a trace.
 
 Source:
     https://redis.io/docs/latest/develop/reference/eviction/

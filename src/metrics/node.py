@@ -56,11 +56,14 @@ PROBE_S = 0.3
 """How long a node that failed may take to show that it is well again, before it is used."""
 
 PROBE_PAUSE_S = 1.0
-"""How long a node that did not show it is left alone: those who wait for others wait for it too."""
+"""Least time between two health checks of a failed node; callers of other nodes wait for them."""
 
 
 class Pipeline:
-    """Commands that are under way to a node; leaving it unread gives its connection up."""
+    """A pipeline in flight. Leaving the context without ``replies()`` closes the connection.
+
+    Else its replies would answer the next caller.
+    """
 
     def __init__(self, node: "Node", commands: Sequence[Command]) -> None:
         self._node = node

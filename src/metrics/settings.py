@@ -83,7 +83,7 @@ class Settings:
                 "METRICS_MAX_BODY_BYTES", 8_388_608, least=1, most=1_073_741_824
             ),
             connections_max=read.integer("METRICS_CONNECTIONS_MAX", 4000, least=1, most=1_000_000),
-            # Far above what a commit takes, so that nobody is robbed who is only busy.
+            # Far above what a commit takes, so that a busy worker's entries are not claimed.
             claim_seconds=read.number("METRICS_CLAIM_SECONDS", 30, least=0.1, most=86_400),
             write_tokens=read.tokens("METRICS_WRITE_TOKENS"),
             read_tokens=read.tokens("METRICS_READ_TOKENS"),

@@ -44,7 +44,7 @@ class Topology:
         self._refreshing = Lock()
 
     def refresh_if_stale(self) -> None:
-        """Ask for the map if there is a reason to; who asks at the same time goes on without."""
+        """Refresh the slot map if it is stale. One caller does; others go on with what they have."""
         if not (self._is_stale or (self._owners and not self._is_healthy())):
             return
         if self._monotonic() >= self._refresh_due and self._refreshing.acquire(blocking=False):
@@ -89,7 +89,7 @@ class Topology:
         return self._nodes[whole]
 
     def invalidate(self) -> None:
-        """Let the map be asked for again: a node refused what it should have done."""
+        """Say that the slot map is stale, after CLUSTERDOWN."""
         self._is_stale = True
 
     def close(self) -> None:
