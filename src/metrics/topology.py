@@ -44,7 +44,7 @@ class Topology:
         self._refreshing = Lock()
 
     def refresh_if_stale(self) -> None:
-        """Refresh the slot map if it is stale. One caller does; others go on with what they have."""
+        """Refresh the slot map if it is stale. One caller does; others use what they have."""
         if not (self._is_stale or (self._owners and not self._is_healthy())):
             return
         if self._monotonic() >= self._refresh_due and self._refreshing.acquire(blocking=False):
