@@ -68,6 +68,7 @@ class Connection:
         self._socket = connection
         self._server = server
         self._address = address
+        self._host = address[0] if isinstance(address, tuple) else ""
         self._environ: Environ | None = None
         self._data = b""
         self._turns = 0
@@ -104,7 +105,7 @@ class Connection:
         """
         server, this, heads = self._server, self._this, self._server.heads
         while not server.closed:
-            server.idle[this] = None
+            server.idle[this] = self._host
             server.deadlines[this] = monotonic() + IDLE_S
             data = self._recv()
             server.idle.pop(this, None)

@@ -5,6 +5,7 @@ does not come, and pass requests on whose length is given twice.
 """
 
 import logging
+from collections import Counter
 from email.utils import formatdate
 from time import monotonic
 from typing import Any
@@ -54,7 +55,8 @@ class Server(PyWSGIServer):  # type: ignore[misc]  # gunicorn has no types
     """The listener of a worker process.
 
     Attributes:
-        idle: Connections that ask nothing just now, the one that has done so for longest first.
+        idle: Connections that ask nothing just now, and the address of each; the one that has
+            done so for longest is first.
         deadlines: Until when each connection must have said more, on the monotonic clock.
         heads: Reads heads of requests.
         bodies: The room for bodies that are coming in.
@@ -64,7 +66,7 @@ class Server(PyWSGIServer):  # type: ignore[misc]  # gunicorn has no types
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401  (gevent's own)
         super().__init__(*args, **kwargs)
-        self.idle: dict[gevent.Greenlet, None] = {}
+        self.idle: dict[gevent.Greenlet, str] = {}
         self.deadlines: dict[gevent.Greenlet, float] = {}
         self.heads = HeadCache(getattr(self.application, "shortcut", lambda _: None))
         self.bodies = Bodies()
@@ -84,7 +86,10 @@ class Server(PyWSGIServer):  # type: ignore[misc]  # gunicorn has no types
             self._timer.start(self._start_accepting_if_started)
 
     def _make_room(self) -> None:
-        """Close the connection that has lain idle for longest, so that another can come."""
+        """Close an idle connection, so that another can come.
+
+        It is the oldest of the address that has most: who opens many takes them from itself.
+        """
         now = monotonic()
         if now >= self._full_log_due:
             self._full_log_due = now + FULL_LOG_S
@@ -93,8 +98,9 @@ class Server(PyWSGIServer):  # type: ignore[misc]  # gunicorn has no types
                 "are closed for new ones",
                 self.pool.size,
             )
-        oldest = next(iter(self.idle), None)
-        if oldest is not None:
+        if self.idle:
+            ((address, _),) = Counter(self.idle.values()).most_common(1)
+            oldest = next(each for each, of in self.idle.items() if of == address)
             del self.idle[oldest]
             oldest.throw(gevent.GreenletExit)
 

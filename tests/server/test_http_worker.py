@@ -396,14 +396,14 @@ def test_a_request_that_comes_while_the_server_stops_is_not_cut_short() -> None:
     answered = []
 
     def connection() -> None:
-        server.idle[gevent.getcurrent()] = None
+        server.idle[gevent.getcurrent()] = ""
         requested.wait()
         server.idle.pop(gevent.getcurrent())
         gevent.sleep(0)
         answered.append(True)
 
     idle, busy = gevent.spawn(Event().wait), gevent.spawn(connection)
-    server.idle[idle] = None
+    server.idle[idle] = ""
     gevent.sleep(0)
     requested.set()
     server.close()

@@ -12,6 +12,7 @@ from time import monotonic
 
 import gevent
 import pytest
+from gevent.pool import Pool
 
 from api.server import connection as http_connection
 from api.server import worker
@@ -131,6 +132,68 @@ def test_who_does_not_read_is_sent_away(monkeypatch: pytest.MonkeyPatch) -> None
             assert not server.deadlines
     finally:
         server.stop(timeout=0)
+
+
+@contextlib.contextmanager
+def small_server(connections_max: int) -> Iterator[worker.Server]:
+    """A server in this process that keeps few connections."""
+
+    def app(environ: dict, start_response: Callable[..., object]) -> list[bytes]:
+        start_response("200 OK", [])
+        return []
+
+    server = worker.Server(
+        ("127.0.0.1", 0), app, handler_class=worker.Connection, spawn=Pool(connections_max)
+    )
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop(timeout=0)
+
+
+def asked_from(server: worker.Server, host: str) -> socket.socket:
+    """Return a connection from an address that was answered once and is idle now."""
+    connection = socket.create_connection(server.address, 20, (host, 0))
+    connection.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    assert gevent.get_hub().threadpool.apply(connection.recv, (1000,)).startswith(b"HTTP/1.1 200")
+    return connection
+
+
+def is_closed(connection: socket.socket) -> bool:
+    """Return whether the server has closed a connection, once it has had time for it."""
+    connection.settimeout(0.05)
+    gevent.sleep(0.05)
+    try:
+        return connection.recv(1) == b""
+    except TimeoutError:
+        return False
+
+
+def test_at_the_limit_the_connection_that_is_idle_for_longest_makes_room() -> None:
+    """A server whose connections are all in use closes the oldest idle one and serves the next."""
+    with small_server(3) as server:
+        first, *others = [asked_from(server, "127.0.0.1") for _ in range(3)]
+
+        others.append(asked_from(server, "127.0.0.1"))
+
+        assert is_closed(first)
+        for each in (first, *others):
+            each.close()
+
+
+def test_at_the_limit_the_address_with_most_idle_connections_makes_room() -> None:
+    """One address that opens many connections takes them from itself, not from others."""
+    with small_server(4) as server:
+        early = asked_from(server, "127.0.0.2")
+        crowd = [asked_from(server, "127.0.0.1") for _ in range(3)]
+
+        crowd.append(asked_from(server, "127.0.0.1"))
+
+        assert is_closed(crowd[0])
+        assert not is_closed(early)
+        for each in (early, *crowd):
+            each.close()
 
 
 def test_a_connection_has_few_turns_before_the_loop_looks_at_its_sockets() -> None:
