@@ -43,6 +43,8 @@ from tests.support.streams import hash_of
 
 pytestmark = pytest.mark.usefixtures("early_in_the_hour")
 
+PAGES = ("README.md", "docs/http.md", "docs/redis.md")
+
 
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -109,9 +111,9 @@ def test_the_lines_that_it_prints_work_as_pasted(running: Run) -> None:
     assert "reset by peer" not in running.output
 
 
-def test_the_lines_of_the_readme_work_as_pasted(running: Run) -> None:
-    """With the ports of this run, and a redis-cli that may not be on the PATH."""
-    text = (ROOT / "README.md").read_text("utf-8")
+def test_the_lines_of_the_pages_work_as_pasted(running: Run) -> None:
+    """The curl and redis-cli lines of README and the reference do what the pages say."""
+    text = "".join((ROOT / page).read_text("utf-8") for page in PAGES)
     redis_cli = re.search(r"^Redis: (.*) -p ", running.wait_until_ready(), re.MULTILINE)[1]
     lines = re.findall(r"^(?:curl|redis-cli) .*$", text, re.MULTILINE)
     posts = [line for line in lines if "/messages" in line]
@@ -125,15 +127,15 @@ def test_the_lines_of_the_readme_work_as_pasted(running: Run) -> None:
             line = re.sub(rf"\b{documented}\b", str(documented - 8000 + running.port), line)
         return shell(re.sub(r"^redis-cli", redis_cli, line))
 
-    assert len(posts) >= 6
+    assert len(posts) >= 11
     for line in posts:
         assert '"rejected":0' in run(line), line
-    assert len(gets) == 3
+    assert len(gets) >= 5
     wait_until(lambda: all('"value":' in run(line) for line in gets))
-    assert len(pages) == 1
+    assert len(pages) == 2
     for line in pages:
         assert '"newest_hour":' in run(line), line
-    assert len(audit) == 2
+    assert len(audit) == 3
     for line in audit:
         assert '"balance":true' in run(line) or "metrics_worker_commits_total" in run(line), line
     assert len(looks) == 2
