@@ -13,7 +13,7 @@ FILE = Path(__file__)
 
 
 def streamed() -> Iterator[bytes]:
-    """Give an answer that takes its time."""
+    """Yield the chunks of an answer, with a pause before each."""
     for chunk in CHUNKS:
         sleep(PAUSE_S)
         yield chunk
