@@ -1,1 +1,1 @@
-"""The worker."""
+"""Tests of the worker."""
