@@ -1,1 +1,1 @@
-"""What the pages say is true."""
+"""Tests that the pages are true."""

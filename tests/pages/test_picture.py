@@ -1,4 +1,4 @@
-"""The picture of the pipeline is what its source says, and can be read."""
+"""The picture of the pipeline matches its source, and can be read."""
 
 import re
 import tomllib
@@ -38,17 +38,17 @@ labels = ["above"]
 
 
 def elements(svg: str, tag: str) -> Sequence[ET.Element]:
-    """Return what is drawn with a tag."""
+    """Return the elements of a picture that have a tag."""
     return list(ET.fromstring(svg).iter(SVG + tag))  # noqa: S314  (our own)
 
 
 def test_the_picture_is_what_its_source_gives() -> None:
-    """Whoever changes the source draws it again: ``python -m ops.lab.picture``."""
+    """The picture in docs is the one that ``python -m ops.lab.picture`` draws from its source."""
     assert (ROOT / PICTURE).read_text("utf-8") == Picture.parse(TEXT).svg()
 
 
 def test_every_label_of_the_source_is_shown() -> None:
-    """None is lost on the way, whatever characters it has."""
+    """The picture shows every label of its source, whatever characters it has."""
     shown = {element.text for element in elements(Picture.parse(TEXT).svg(), "text")}
     source = tomllib.loads(TEXT)
     boxes = [*source["frame"], *source["box"]]
@@ -61,7 +61,7 @@ def test_every_label_of_the_source_is_shown() -> None:
 
 
 def test_an_arrow_goes_from_the_edge_of_a_box_to_the_edge_of_another() -> None:
-    """At a height that both have, and its tip touches."""
+    """An arrow goes from one box's edge to another's, at a height that both have."""
     (arrow,) = Picture.parse(SMALL).arrows
 
     assert arrow.start == (110, 130)
@@ -69,7 +69,7 @@ def test_an_arrow_goes_from_the_edge_of_a_box_to_the_edge_of_another() -> None:
 
 
 def test_every_arrow_of_the_picture_ends_at_a_box() -> None:
-    """Also where a box stands for many, and has others behind it."""
+    """Every arrow of the picture begins and ends at a box, also at one that stands for many."""
     picture = Picture.parse(TEXT)
     edges = [
         (x, *box.down)
@@ -86,7 +86,7 @@ def test_every_arrow_of_the_picture_ends_at_a_box() -> None:
 
 
 def test_no_box_lies_on_another_or_leaves_the_picture() -> None:
-    """Frames, which hold others, apart."""
+    """No box of the picture lies on another or leaves the picture."""
     picture = Picture.parse(TEXT)
     boxes = [box for box in picture.boxes if box.name]
 
@@ -111,19 +111,19 @@ def test_no_box_lies_on_another_or_leaves_the_picture() -> None:
     ids=["line", "label of an arrow", "lines", "apart", "unknown"],
 )
 def test_what_does_not_fit_is_refused_by_name(change: tuple[str, str], why: str) -> None:
-    """Nobody looks at each label after each change."""
+    """A label or box that does not fit is an error that names it."""
     with pytest.raises(PictureError, match=re.escape(why)):
         Picture.parse(SMALL.replace(*change))
 
 
 def test_a_width_is_rather_too_large_than_too_small() -> None:
-    """DejaVu Sans, one of the widest fonts, needs 127 and 99 units for these at 14 px."""
+    """The width of a text is at least that of DejaVu Sans, and not far above."""
     assert 127 <= width_of("record(key, value)", 14) <= 150
     assert 99 <= width_of("XREADGROUP", 14) <= 112
 
 
 def test_a_dark_page_has_colours_of_its_own() -> None:
-    """Each colour of the light one has a counterpart."""
+    """Each colour of the light picture has a counterpart in the dark one."""
     light, dark = Picture.parse(TEXT).svg().split("@media (prefers-color-scheme: dark)")
     rules = {name for name, style in re.findall(r"(\S+) \{(.*?)\}", light) if "fill: #" in style}
 
