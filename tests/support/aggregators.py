@@ -1,4 +1,4 @@
-"""What tests of the aggregator share: a worker on two partitions, and the time."""
+"""Helpers of the aggregator's tests: a worker on two partitions, and the time."""
 
 from metrics.backlog import Backlog
 from metrics.connection import Connection

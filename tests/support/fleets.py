@@ -1,4 +1,4 @@
-"""What tests of many keys share: messages of a fleet, committed as a worker does."""
+"""Helpers of tests with many keys: messages of a fleet, committed as a worker does."""
 
 from collections.abc import Mapping, Sequence
 
