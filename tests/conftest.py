@@ -1,4 +1,4 @@
-"""Fixtures give real Redis servers of every version at hand, empty for each test."""
+"""The fixtures give real Redis servers of every version at hand, empty for each test."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -58,7 +58,7 @@ def name_of(version: Version) -> str:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Leave other servers to tests marked ``every_server``; put what takes long first."""
+    """Leave other servers to tests with the marker ``every_server``; run long files first."""
     others = EVERY_SERVER.keys() - SERVERS.keys()
 
     def is_wanted(item: pytest.Item) -> bool:

@@ -1,4 +1,4 @@
-"""Batches of the client: what a collector reads, sealed once."""
+"""A batch of the client is encoded once, in a form that a collector reads."""
 
 import gzip
 import json

@@ -1,4 +1,4 @@
-"""The client's buffer: bounded, in order, and exact whatever is dropped."""
+"""The client's buffer is bounded, keeps the order, and counts exactly what it drops."""
 
 import sys
 import threading

@@ -1,4 +1,4 @@
-"""The client beside threads, an event loop, and the app's own log handlers."""
+"""The client works beside threads, an event loop and the app's own log handlers."""
 
 import json
 

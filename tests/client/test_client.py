@@ -1,4 +1,4 @@
-"""What an app has of a client: record, flush, close, stats, and how it is set up."""
+"""An app uses a client by record, flush, close and stats, and sets it up by options."""
 
 import json
 import threading

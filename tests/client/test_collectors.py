@@ -1,4 +1,4 @@
-"""Which collector a client uses next: failover, rest, jitter."""
+"""A client chooses the next collector by failover, rest and jitter."""
 
 from random import Random
 

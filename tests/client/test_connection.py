@@ -1,4 +1,4 @@
-"""The client's connection to a collector: kept, replaced when stale, never waited for long."""
+"""The client keeps its connection to a collector, replaces a stale one, and never waits long."""
 
 import select
 import socket

@@ -157,7 +157,7 @@ def test_where_one_way_is_at_fault_the_next_collector_gets_the_values_at_once() 
 
 
 def test_a_way_that_stays_at_fault_costs_each_batch_its_time_and_no_more() -> None:
-    """A batch that is refused on the way is dropped after `repeat_seconds`, and reported."""
+    """A batch that a proxy refuses all the time is dropped after `repeat_seconds`, and reported."""
     with fake_collector() as fake:
         fake.answer = page(403)
         with client_of(fake, repeat_seconds=1.2, answer_seconds=0.5, connect_seconds=0.5) as client:

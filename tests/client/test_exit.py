@@ -1,4 +1,4 @@
-"""The client when a process ends: what waits is delivered, within two seconds, or lost."""
+"""When a process ends, values that wait are delivered within two seconds, or lost."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""Apps, as processes, whose collectors die: all that they record counts once, and none waits."""
+"""Apps whose collectors die count all that they record once, and do not wait."""
 
 import http.client
 import json

@@ -1,4 +1,4 @@
-"""The client in processes that fork: what a process records, that process sends, and only it."""
+"""A process that forks sends what it has recorded itself, and only that."""
 
 import pytest
 

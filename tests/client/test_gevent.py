@@ -1,4 +1,4 @@
-"""The client in apps that gevent patches, early or late."""
+"""The client works in apps that gevent patches, early or late."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The client under a real gunicorn: its master reads the app and forks workers, or they read it."""
+"""The client works under gunicorn, whether the master or the workers read the app."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""The client in the job queues that apps use: what a job records arrives, once."""
+"""Values that jobs of RQ and Celery record are delivered once."""
 
 from ops.local.redis_server import EmbeddedRedis
 from ops.local.waiting import wait_until

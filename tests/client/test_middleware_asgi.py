@@ -1,4 +1,4 @@
-"""The ASGI middleware: each request is recorded once, and neither app nor server can tell."""
+"""The ASGI middleware records each request once, and changes nothing for app and server."""
 
 import asyncio
 import logging

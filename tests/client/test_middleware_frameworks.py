@@ -1,4 +1,4 @@
-"""Real frameworks under real servers: what they answer, and what is recorded of it."""
+"""Real frameworks under real servers give their own answers, and each request is recorded."""
 
 import socket
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""The WSGI middleware: each request is recorded once, and neither app nor server can tell."""
+"""The WSGI middleware records each request once, and changes nothing for app and server."""
 
 import io
 import logging

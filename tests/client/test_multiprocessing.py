@@ -1,4 +1,4 @@
-"""The client in the children of ``multiprocessing``, which end in a way of their own."""
+"""The client delivers in children of ``multiprocessing``, which end in a way of their own."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What an answer says of a batch: which are sent again, and which never."""
+"""An answer decides whether a batch is sent again."""
 
 import json
 
@@ -73,7 +73,7 @@ def test_a_body_that_is_too_large_is_so_whoever_says_it(body: bytes) -> None:
 )
 @pytest.mark.parametrize("body", [b"", b"<html>nginx</html>", json.dumps(PROBLEM).encode()])
 def test_everything_else_is_said_of_the_way(status: int, body: bytes) -> None:
-    """Any other redirect or client error concerns the way, and the values are not rejected."""
+    """Any other redirect or client error comes from a proxy, and rejects no value."""
     result = classify(Answer(status, body), 10)
 
     assert (result.outcome, result.rejected, result.is_stored) == (Outcome.UNEXPECTED, 0, False)
@@ -83,7 +83,7 @@ def test_everything_else_is_said_of_the_way(status: int, body: bytes) -> None:
 @pytest.mark.parametrize("status", [400, 422])
 @pytest.mark.parametrize("body", [b"", b"<html>plain HTTP to an HTTPS port</html>", b"[]", b"{}"])
 def test_a_proxys_bad_request_is_said_of_the_way(status: int, body: bytes) -> None:
-    """A 400 or 422 whose body is no problem comes from a proxy, and concerns the way."""
+    """A 400 or 422 whose body is no problem comes from a proxy, and refuses no batch."""
     assert classify(Answer(status, body), 10).outcome is Outcome.UNEXPECTED
 
 

@@ -1,4 +1,4 @@
-"""The client in every Python that it is made for, as far as they are at hand."""
+"""The client works in every Python that it is made for and that is at hand."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""The client in processes that get signals, at any moment of its work."""
+"""The client works in processes that get signals, at any moment of its work."""
 
 import signal
 

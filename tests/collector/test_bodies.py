@@ -1,4 +1,4 @@
-"""Request bodies: every form that a collector takes, and what it says of the rest."""
+"""A collector takes bodies of several forms, and names what it rejects."""
 
 import json
 
@@ -276,7 +276,7 @@ TINY = {
 
 @pytest.mark.parametrize(("content_type", "body"), TINY.values(), ids=TINY)
 def test_a_request_has_a_bounded_number_of_messages(content_type: str, body: str) -> None:
-    """A body of more than MESSAGES_MAX messages, however short they are, is a 413."""
+    """A body of too many messages, however short they are, gets a 413."""
     with pytest.raises(Problem, match="413") as problem:
         read(content_type, body)
 

@@ -1,4 +1,4 @@
-"""The collector's contract over HTTP, with a real Redis behind it."""
+"""The collector keeps its contract over HTTP, with a real Redis."""
 
 import gzip
 import json
@@ -67,7 +67,7 @@ def test_202_says_what_was_taken_and_redis_has_it(client: Client, connection: Co
 
 
 def test_good_messages_are_taken_and_bad_ones_named(client: Client, connection: Connection) -> None:
-    """A body with good and bad messages is a 202 that names each bad one."""
+    """A body with good and bad messages gets a 202 that names each bad one."""
     result = post(client, '[["a",1],["b",-2],["c",3]]')
 
     assert result.status_code == 202
@@ -81,7 +81,7 @@ def test_good_messages_are_taken_and_bad_ones_named(client: Client, connection: 
 
 @pytest.mark.parametrize("body", ["[]", "", '["a",-1]', '{"key":"a","values":[]}', "not json"])
 def test_nothing_good_is_a_bad_request(client: Client, connection: Connection, body: str) -> None:
-    """A body without a good message is a 400 and stores nothing."""
+    """A body without a good message gets a 400 and stores nothing."""
     assert_is_problem(post(client, body), 400)
     assert connection.ask(command("DBSIZE")) == 0
 
@@ -121,7 +121,7 @@ def test_a_body_that_cannot_be_decompressed_is_refused(
 
 
 def test_a_body_over_the_limit_is_refused(connection: Connection) -> None:
-    """A body longer than METRICS_MAX_BODY_BYTES is a 413 that gives the limit."""
+    """A body longer than METRICS_MAX_BODY_BYTES gets a 413 that gives the limit."""
     client = client_of(connection, METRICS_MAX_BODY_BYTES="20")
 
     assert post(client, '["abcdefghijklmn",1]').status_code == 202
@@ -130,7 +130,7 @@ def test_a_body_over_the_limit_is_refused(connection: Connection) -> None:
 
 
 def test_an_unknown_type_is_refused(client: Client) -> None:
-    """An unknown content type is a 415 that lists the known ones."""
+    """An unknown content type gives a 415 that lists the known ones."""
     problem = assert_is_problem(post(client, "<a/>", Content_Type="application/xml"), 415)
 
     assert "application/x-ndjson" in problem["detail"]
@@ -157,7 +157,7 @@ def test_a_batch_under_an_idempotency_key_counts_once(
 def test_another_body_under_an_idempotency_key_is_refused(
     client: Client, connection: Connection, second: str
 ) -> None:
-    """Another body under a used idempotency key is a 422 and is not stored."""
+    """Another body under a used idempotency key gets a 422 and is not stored."""
     assert post(client, '["a",1]', Idempotency_Key="batch-1").status_code == 202
 
     problem = assert_is_problem(post(client, second, Idempotency_Key="batch-1"), 422)
@@ -192,7 +192,7 @@ def test_a_bad_request_does_not_use_its_idempotency_key_up(client: Client) -> No
 
 @pytest.mark.parametrize("key", ["", "x" * 129, "tab\there", "ümlaut"])
 def test_what_cannot_be_an_idempotency_key_is_refused(client: Client, key: str) -> None:
-    """An idempotency key must be 1 to 128 printable characters, else it is a 400."""
+    """An idempotency key must be 1 to 128 printable characters, else the answer is 400."""
     problem = assert_is_problem(post(client, '["a",1]', Idempotency_Key=key), 400)
 
     assert "Idempotency-Key must be 1 to 128 printable" in problem["detail"]
@@ -205,7 +205,7 @@ def test_an_idempotency_key_is_any_printable_text(client: Client, key: str) -> N
 
 
 def test_a_full_backlog_is_503_and_not_stored(connection: Connection) -> None:
-    """A full backlog is a 503 with Retry-After, and nothing of the batch is stored."""
+    """A full backlog gives a 503 with Retry-After, and nothing of the batch is stored."""
     client = client_of(connection, METRICS_BACKLOG_LIMIT="1")
     assert post(client, '["a",1]').status_code == 202
 
@@ -217,7 +217,7 @@ def test_a_full_backlog_is_503_and_not_stored(connection: Connection) -> None:
 
 
 def test_part_of_a_batch_in_a_full_backlog_is_503_and_unknown(connection: Connection) -> None:
-    """A batch of which one partition is full is a 503 with `stored: unknown`."""
+    """A batch of which one partition is full gets a 503 with `stored: unknown`."""
     client = client_of(connection, METRICS_BACKLOG_LIMIT="1")
     assert post(client, '["a",1]').status_code == 202
 
@@ -228,7 +228,7 @@ def test_part_of_a_batch_in_a_full_backlog_is_503_and_unknown(connection: Connec
 
 
 def test_without_redis_it_is_503_and_not_stored(connection: Connection) -> None:
-    """Without Redis a post is a 503, the process stays healthy, and it is not ready."""
+    """Without Redis a post gets a 503, the process stays healthy, and it is not ready."""
     nobody = Connection.open(f"redis://127.0.0.1:{free_port()}", timeout_s=0.3, connections_max=1)
     client = client_of(nobody)
 
@@ -263,7 +263,7 @@ TOKENS = {"METRICS_WRITE_TOKENS": "everything,shop.*=shopkeeper,bar.*=shopkeeper
 
 @pytest.mark.parametrize("authorization", [None, "", "Bearer", "Bearer wrong", "Basic everything"])
 def test_without_a_good_token_it_is_401(connection: Connection, authorization: str | None) -> None:
-    """A post without a good token is a 401 with WWW-Authenticate, and stores nothing."""
+    """A post without a good token gets a 401 with WWW-Authenticate, and stores nothing."""
     client = client_of(connection, **TOKENS)
     headers = {} if authorization is None else {"Authorization": authorization}
 
@@ -312,7 +312,7 @@ def test_an_idempotency_key_belongs_to_its_token(connection: Connection) -> None
 def test_a_fault_of_ours_is_a_500_without_its_text(
     connection: Connection, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """An unexpected exception is a 500 without its text, which is in the log."""
+    """An unexpected exception gives a 500 without its text, which is in the log."""
     client = client_of(connection)
     monkeypatch.setattr(collector, "read_body", lambda *_: 1 / 0)
 

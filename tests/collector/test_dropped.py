@@ -1,4 +1,4 @@
-"""Known loss: what apps dropped and reported, from the collector through a hash to the answer."""
+"""Messages that apps report as dropped go from the collector through a hash to the answer."""
 
 import json
 
@@ -67,7 +67,7 @@ def test_a_body_of_loss_reports_alone_is_accepted_as_no_message(
 
 
 def test_a_bad_loss_report_counts_as_one_rejected(collector: falcon.testing.TestClient) -> None:
-    """A bad loss report alone is a 400; beside a good one it is named as rejected."""
+    """A bad loss report alone gives a 400; beside a good one it is named as rejected."""
     bad = '{"key":"a","dropped":0}'
     detail = "dropped must be an integer from 1 to 1000000000, got 0"
 
@@ -114,7 +114,7 @@ def test_the_answer_says_how_many_messages_are_missing(
 def test_an_hour_of_which_all_was_dropped_is_404_and_says_so(
     collector: falcon.testing.TestClient, connection: Connection
 ) -> None:
-    """An hour of which all was dropped is a 404 with `dropped`; later messages count there."""
+    """An hour of which all was dropped gives a 404 with `dropped`; later messages count there."""
     post(collector, REPORT)
     test_query.commit(connection)
 

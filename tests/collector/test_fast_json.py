@@ -1,4 +1,4 @@
-"""The fast way for plain JSON bodies: never another than the plain way."""
+"""The fast way for plain JSON bodies never gives another result than the plain way."""
 
 from collections.abc import Sequence
 

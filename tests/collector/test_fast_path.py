@@ -1,4 +1,4 @@
-"""The fast path: never another answer than Falcon's, and never another effect."""
+"""The fast path never gives another answer than Falcon, and never has another effect."""
 
 import gzip
 from collections.abc import Callable
@@ -28,7 +28,7 @@ class Whole(BytesIO):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What an app answered."""
+    """Holds the answer of an app."""
 
     status: str
     headers: tuple[tuple[str, str], ...]
@@ -146,7 +146,7 @@ def test_a_body_that_is_still_coming_is_left_to_falcon(connection: Connection) -
 
 
 def test_a_body_over_the_limit_of_the_settings_is_refused(connection: Connection) -> None:
-    """A body longer than METRICS_MAX_BODY_BYTES is a 413 even where that limit is tiny."""
+    """A body longer than METRICS_MAX_BODY_BYTES gets a 413 on the fast path."""
     app = app_of(connection, METRICS_MAX_BODY_BYTES="10")
 
     assert ask(app, PLAIN["a message"]).status.startswith("413 ")
@@ -156,7 +156,7 @@ def test_a_body_over_the_limit_of_the_settings_is_refused(connection: Connection
 def test_failures_are_told_as_falcon_tells_them(
     connection: Connection, away: tuple[int, ...]
 ) -> None:
-    """A failed append is a 503 with Retry-After, and nothing is appended twice for it."""
+    """A failed append gives a 503 with Retry-After, and nothing is appended twice for it."""
     redis = PartlyAway(connection, away)
     app = app_of(redis, METRICS_BACKLOG_LIMIT="1")
     body = b'[{"key":"a","value":1},{"key":"b","value":2}]'
@@ -248,7 +248,7 @@ def test_with_a_good_token_falcon_is_not_asked(connection: Connection) -> None:
 
 @pytest.mark.parametrize("token", [None, "some"])
 def test_a_body_under_a_key_counts_once(connection: Connection, token: str | None) -> None:
-    """A body sent twice under an idempotency key counts once, and another body is a 422."""
+    """A body sent twice under an idempotency key counts once, and another body gets a 422."""
     app = app_of(connection, **(TOKENS if token else {}))
     regular = falcon_of(app)
     app._app = None
@@ -276,7 +276,7 @@ def test_under_a_key_answers_are_those_of_the_regular_path(
 
 
 def test_a_key_that_can_be_none_is_400(connection: Connection) -> None:
-    """An idempotency key of 129 characters is the same 400 as on Falcon's path."""
+    """An idempotency key of 129 characters gives the same 400 as on Falcon's path."""
     app = app_of(connection)
     more = {"HTTP_IDEMPOTENCY_KEY": "x" * 129}
 

@@ -1,4 +1,4 @@
-"""Plain posts: read and appended together, and each answered by what became of its own messages."""
+"""Plain posts are read and appended together, and each is answered for its own messages."""
 
 from collections.abc import Callable, Sequence
 

@@ -1,4 +1,4 @@
-"""Group commit: requests share round trips, and nothing else."""
+"""In a group commit requests share round trips, and nothing else."""
 
 from collections.abc import Callable, Iterator, Sequence
 from time import monotonic

@@ -1,4 +1,4 @@
-"""No body holds the process: its work is in slices, and others go on between them."""
+"""No body holds the process up: its work is in slices, and others go on between them."""
 
 import contextlib
 import importlib
@@ -131,7 +131,7 @@ FORMS: dict[str, Callable[[int], tuple[str, bytes]]] = {
 def test_how_long_a_body_holds_others_up_does_not_grow_with_it(
     form: Callable[[int], tuple[str, bytes]],
 ) -> None:
-    """What is done between two breaths is the same however long it is, but for a look at it all.
+    """The longest work between two pauses does not grow with the body, but for one look at it.
 
     Times are CPU seconds of this thread, and are compared with those of the same moment.
     """
@@ -181,7 +181,7 @@ def test_how_long_a_body_holds_others_up_does_not_grow_with_it(
     ids=lambda body: f"{body[:12]!r} of {len(body)}",
 )
 def test_whatever_is_sent_is_refused_and_never_a_fault_of_ours(body: bytes) -> None:
-    """A hostile body is a 400, or one message that is rejected, and raises nothing else."""
+    """A hostile body gets a 400, or is one rejected message, and raises nothing else."""
     found = builder()
     try:
         read_body("application/json", body, found)
@@ -290,7 +290,7 @@ def test_a_text_is_made_only_for_errors_that_are_shown() -> None:
     ids=["rows", "pairs", "columns", "loss reports"],
 )
 def test_a_request_has_a_bounded_number_of_keys_and_hours(kind: str, body: list[object]) -> None:
-    """A body of KEY_HOURS_MAX key-hours is taken, and one more is a 413."""
+    """A body of KEY_HOURS_MAX key-hours is taken, and one more gets a 413."""
     found = builder()
     read_body(kind, json.dumps(body[1:]).encode(), found)
     assert found.accepted + found.reports == KEY_HOURS_MAX

@@ -1,4 +1,4 @@
-"""Loss reports in request bodies: which are taken, and what is said of the rest."""
+"""A collector takes loss reports in bodies, and names what it rejects."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""A batch of which some partitions are away: what is stored, what may be sent again."""
+"""A batch with partitions that are away is partly stored, and the rest can be sent again."""
 
 import json
 
@@ -94,7 +94,7 @@ def test_a_batch_does_without_the_home_of_its_key(connection: Connection) -> Non
 
 
 def test_a_batch_of_which_nothing_is_stored_is_to_be_sent_again_whole(partly: PartlyAway) -> None:
-    """A batch of which nothing is stored is a 503 with `stored: no` and without `retryable`."""
+    """A batch of which nothing is stored gets a 503 with `stored: no` and without `retryable`."""
     problem = assert_is_problem(post(client_of(partly), '[["a",1],["a",-1]]'), 503)
 
     assert problem["stored"] == "no"

@@ -1,4 +1,4 @@
-"""When a send queue sends: at once where few requests come, with more others where many do."""
+"""A send queue sends at once where few requests come, and lingers where many do."""
 
 from collections.abc import Callable, Sequence
 from time import monotonic

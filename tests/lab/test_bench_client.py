@@ -1,4 +1,4 @@
-"""The benchmarks of the client library, with few calls: they run, and their tables are whole."""
+"""The benchmarks of the client library run with few calls, and their tables are whole."""
 
 import subprocess
 import sys

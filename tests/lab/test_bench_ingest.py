@@ -1,4 +1,4 @@
-"""The ingest benchmark: what it sends, how it judges and shows it, and that it runs."""
+"""The ingest benchmark sends bodies, judges and shows its results, and runs."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""The spread of the work over masters: who did which part, a hot key, and that it runs."""
+"""The benchmark of the spread shows each master's part of the work, also with a hot key."""
 
 from collections.abc import Sequence
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""The sender of the sustained load: what it sends and when, and what it sends again."""
+"""The sender of the sustained load sends what is due, and repeats what was not taken."""
 
 import gzip
 import json

@@ -1,4 +1,4 @@
-"""The proxy that breaks connections, before a server that sends back what it gets."""
+"""The proxy breaks connections, here before a server that sends back what it gets."""
 
 import socket
 import threading

@@ -1,4 +1,4 @@
-"""The benchmarks of the components: with next to no work they give every figure."""
+"""The benchmarks of the components give every figure, with next to no work."""
 
 from pathlib import Path
 

@@ -144,7 +144,7 @@ def test_what_is_appended_is_folded(way: str, keys: int, rate: float, layout: La
 def test_requests_hold_all_messages_and_clients_send_no_more_than_once_a_second_unless_full(
     way: str, keys: int, rate: float
 ) -> None:
-    """Requests hold all messages, at least one each; clients that aggregate send one a second."""
+    """Requests hold all messages, one or more; who aggregates sends at most one a second."""
     traffic = Traffic(rate, keys, way)  # type: ignore[arg-type]
 
     assert traffic.requests_per_s * traffic.messages_per_request == pytest.approx(rate)

@@ -1,4 +1,4 @@
-"""The aggregate of a key-hour, and its statistics."""
+"""The aggregate of a key-hour gives its statistics."""
 
 import math
 import random

@@ -1,4 +1,4 @@
-"""The audit: counted by the scripts, read in one step, right or wrong as they are."""
+"""The audit is counted by the scripts, and read in one step, right or wrong as it is."""
 
 from collections.abc import Sequence
 from dataclasses import replace

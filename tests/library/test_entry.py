@@ -1,4 +1,4 @@
-"""Entries: written by collectors, read by workers and by people."""
+"""Entries are written by collectors, and read by workers and by people."""
 
 from dataclasses import replace
 

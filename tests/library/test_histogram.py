@@ -1,4 +1,4 @@
-"""The histogram: mergeable, and within 1 % whatever the data."""
+"""The histogram can be merged, and is within 1 % whatever the data."""
 
 import math
 import random

@@ -1,4 +1,4 @@
-"""The names in Redis."""
+"""The names in Redis are fixed."""
 
 from zlib import crc32
 

@@ -1,4 +1,4 @@
-"""What a message may be: its key, value, timestamp and sample rate."""
+"""A message has a key, a value, and possibly a timestamp and a sample rate."""
 
 import math
 

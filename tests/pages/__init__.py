@@ -1,1 +1,1 @@
-"""Tests that the pages are true."""
+"""These tests check that the pages are true."""

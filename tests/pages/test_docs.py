@@ -1,4 +1,4 @@
-"""What README and the reference say is true: settings, names in Redis, files."""
+"""README and the reference are right about settings, names in Redis and files."""
 
 import re
 from pathlib import Path

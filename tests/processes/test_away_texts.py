@@ -67,7 +67,7 @@ def answering(reply: bytes) -> Iterator[int]:
 def test_no_answer_tells_where_redis_is_or_what_it_said(
     scheme: str, reply: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """No answer of any process shows Redis' address, password or words, and the log says little."""
+    """No answer of any process shows Redis' address, password or words; the log stays short."""
     with answering(reply) as port:
         url = f"{scheme}://user:hunter2@127.0.0.1:{port}"
         connection = Connection.open(url, timeout_s=0.3, connections_max=4)

@@ -1,4 +1,4 @@
-"""The processes on a real Redis Cluster: nodes that die, hang, hand over and are added."""
+"""The processes run on a Redis Cluster whose nodes die, hang, hand over and are added."""
 
 import json
 import signal
@@ -211,7 +211,7 @@ def test_slots_that_move_under_load_to_a_new_node_lose_and_double_nothing(
 def test_a_slot_that_is_half_moved_is_unavailable_and_then_counts_once(
     start: Start, cluster: RedisCluster, redis: Connection
 ) -> None:
-    """A post to a half-moved slot is a 503 with `stored: no`, and counts once afterwards."""
+    """A post to a half-moved slot gets a 503 with `stored: no`, and counts once afterwards."""
     collector, query, _ = start("collector", "query", "worker")
     key = "app.web-0"
     assert collector.post(json.dumps([key, 1])).status == 202
@@ -236,7 +236,7 @@ def test_a_slot_that_is_half_moved_is_unavailable_and_then_counts_once(
 def test_without_enough_replicas_it_is_503_and_counts_once_when_sent_again(
     start: Start, cluster: RedisCluster, redis: Connection
 ) -> None:
-    """A post without enough replicas is a 503, and counts once when it is sent again."""
+    """A post without enough replicas gets a 503, and counts once when it is sent again."""
     collector, _ = start("collector", "worker", METRICS_WAIT_REPLICAS="1")
     (master, unconfirmed), (_, confirmed), *_ = keys_by_master(cluster).items()
     replica = cluster.replica_of(master)
@@ -255,7 +255,7 @@ def test_without_enough_replicas_it_is_503_and_counts_once_when_sent_again(
 
 
 def test_more_replicas_than_there_are_is_never_202(start: Start) -> None:
-    """A post that asks for more replicas than there are is a 503 with `stored: unknown`."""
+    """A post that asks for more replicas than there are gets a 503 with `stored: unknown`."""
     (collector,) = start("collector", METRICS_WAIT_REPLICAS="2")
 
     answer = collector.post('["a",1]')

@@ -107,7 +107,7 @@ def test_without_redis_a_service_still_says_what_it_answered() -> None:
 
 
 def test_the_audit_of_another_number_of_partitions_fails_the_scrape(connection: Connection) -> None:
-    """With another number of partitions in Redis the scrape is a 503."""
+    """With another number of partitions in Redis the scrape gives a 503."""
     connection.ask(command("HSET", LAYOUT, "partitions", 32))
 
     assert_is_problem(client_of(connection).simulate_get("/metrics"), 503)

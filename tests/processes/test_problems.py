@@ -18,7 +18,7 @@ class Broken:
 
 
 def test_a_fault_of_ours_is_logged_once_a_minute(caplog: pytest.LogCaptureFixture) -> None:
-    """An unexpected exception is a 500 each time, and is logged once with its traceback."""
+    """An unexpected exception gives a 500 each time, and is logged once with its traceback."""
     app = falcon.App()
     add_problems(app)
     app.add_route("/broken/{name}", Broken())

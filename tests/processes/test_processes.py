@@ -162,7 +162,7 @@ def assert_unavailable_within_3_seconds(collector: Service) -> int:
 def test_a_redis_that_is_away_stalls_or_refuses_is_503_until_it_is_back(
     start: Start, own_redis: EmbeddedRedis
 ) -> None:
-    """While Redis is down, stalled or full, a post is a 503 within 3 seconds; then all goes on."""
+    """While Redis is down, stalled or full, a post gets a 503 within 3 seconds, and a 202 later."""
     collector, query, _ = (start(name) for name in procfile())
     messages = 0
 

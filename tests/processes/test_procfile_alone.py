@@ -56,7 +56,7 @@ def alone(own_redis: EmbeddedRedis, tmp_path: Path) -> Iterator[dict[str, Alone]
 
 
 def test_each_line_runs_alone_and_ends_well(alone: dict[str, Alone]) -> None:
-    """Each line runs with PORT and REDIS_URL alone, and two SIGTERMs cut no request off."""
+    """Each line runs with PATH, PORT and REDIS_URL alone, and two SIGTERMs cut no request off."""
     for service in alone.values():
         wait_until(service.is_alive)
         assert service.get("/readyz").status == 200

@@ -1,6 +1,6 @@
-"""The Redis Cluster that we start: six nodes from one command, and what can be done to them.
+"""ops/cluster starts six nodes with one command, and they can be killed, moved and added.
 
-Where time is dear, on the newest Redis only.
+Where time is dear, the tests run on the newest Redis only.
 """
 
 import re

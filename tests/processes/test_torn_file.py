@@ -1,6 +1,7 @@
-"""A Redis whose append-only file was torn off at its end, in the middle of a transaction.
+"""A Redis whose append-only file lacks its end, within a transaction, counts each message once.
 
-Redis' own way of dealing with it counts twice; ours does not. Both are shown by one experiment.
+Redis' own way of dealing with such a file counts twice, and the project's way does not: each
+experiment shows both.
 """
 
 import re

@@ -68,7 +68,7 @@ def test_the_audit_may_not_be_cached(connection: Connection) -> None:
 def test_an_audit_that_does_not_balance_is_an_answer_and_an_error_in_the_log(
     connection: Connection, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """An audit that does not balance is a 200 and an error in the log; both name the partition."""
+    """An audit that does not balance gives a 200 and a logged error, both with the partition."""
     lose_an_entry(connection, 5)
 
     result = client_of(connection).simulate_get("/audit")
@@ -134,7 +134,7 @@ def test_partitions_are_shown_while_the_node_with_the_layout_is_away(
 
 
 def test_without_redis_there_is_no_audit() -> None:
-    """Without Redis `/audit` is a 503 with Retry-After."""
+    """Without Redis `/audit` gives a 503 with Retry-After."""
     nobody = Connection.open(f"redis://127.0.0.1:{free_port()}", timeout_s=0.3, connections_max=1)
 
     result = client_of(nobody).simulate_get("/audit")
@@ -145,14 +145,14 @@ def test_without_redis_there_is_no_audit() -> None:
 
 
 def test_the_audit_of_another_number_of_partitions_is_not_shown(connection: Connection) -> None:
-    """With another number of partitions in Redis `/audit` is a 503."""
+    """With another number of partitions in Redis `/audit` gives a 503."""
     connection.ask(command("HSET", LAYOUT, "partitions", 32))
 
     assert_is_problem(client_of(connection).simulate_get("/audit"), 503)
 
 
 def test_the_audit_is_for_who_may_read_all_keys(connection: Connection) -> None:
-    """`/audit` needs a token for all keys: without one it is a 401, with one for a prefix a 403."""
+    """`/audit` needs a token for all keys, else the answer is 401, or 403 with one for a prefix."""
     client = client_of(connection, METRICS_READ_TOKENS="checkout.*=teller,auditor")
 
     def ask(token: str) -> dict[str, str]:
@@ -164,7 +164,7 @@ def test_the_audit_is_for_who_may_read_all_keys(connection: Connection) -> None:
 
 
 def test_head_answers_without_a_body(connection: Connection) -> None:
-    """HEAD of `/audit` is a 200 without a body."""
+    """HEAD of `/audit` gives a 200 without a body."""
     result = client_of(connection).simulate_head("/audit")
 
     assert (result.status_code, result.content) == (200, b"")

@@ -63,7 +63,7 @@ def test_each_hour_is_what_it_is_alone(connection: Connection) -> None:
 
 
 def test_a_day_without_messages_is_an_answer(connection: Connection) -> None:
-    """A day without messages is a 200 with 24 nulls, and may not be cached."""
+    """A day without messages gives a 200 with 24 nulls, and may not be cached."""
     result = ask(connection, now=AFTER_DAY - 1)
 
     assert (result.status_code, result.json["hours"]) == (200, [None] * 24)
@@ -115,7 +115,7 @@ def test_the_day_of_a_prefix(connection: Connection) -> None:
 def test_the_day_of_too_many_keys_is_a_bad_request(
     connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A day that touches more key-hours than the limit is a 400 with their number."""
+    """A day that touches more key-hours than the limit gives a 400 with their number."""
     monkeypatch.setattr(store, "KEY_HOURS_MAX", 24)
     keys = fleet(13)
     fill(connection, {key: [1.0] for key in keys[:12]}, f"{DAY}T01")
@@ -139,12 +139,12 @@ def test_the_day_of_too_many_keys_is_a_bad_request(
 def test_what_cannot_be_asked_is_a_bad_request(
     connection: Connection, path: str, detail: str
 ) -> None:
-    """A wrong part of a day's path is a 400 that names it."""
+    """A wrong part of a day's path gives a 400 that names it."""
     assert assert_is_problem(ask(connection, path), 400)["detail"].startswith(detail)
 
 
 def test_a_token_must_cover_the_key(connection: Connection) -> None:
-    """A day needs a token that covers its key: without one it is a 401, with another a 403."""
+    """A day needs a token that covers its key: without one the answer is 401, with another 403."""
     client = client_of(connection, METRICS_READ_TOKENS="checkout.*=teller")
     teller = {"Authorization": "Bearer teller"}
 
@@ -154,7 +154,7 @@ def test_a_token_must_cover_the_key(connection: Connection) -> None:
 
 
 def test_who_has_the_day_already_gets_304(connection: Connection) -> None:
-    """A day with its ETag is a 304, and HEAD has no body."""
+    """A day with its ETag gives a 304, and HEAD has no body."""
     client = client_of(connection, AFTER_DAY)
     etag = client.simulate_get(PATH.format("max")).headers["ETag"]
 
@@ -165,7 +165,7 @@ def test_who_has_the_day_already_gets_304(connection: Connection) -> None:
 
 
 def test_with_its_partition_away_it_is_503(connection: Connection) -> None:
-    """A day whose partition is away is a 503."""
+    """A day whose partition is away gives a 503."""
     fill(connection, {KEY: [1.0]}, f"{DAY}T03")
 
     assert_is_problem(ask(PartlyAway(connection, [PARTITION])), 503)

@@ -120,14 +120,14 @@ def test_keys_of_more_than_one_reply_are_all_found(
 def test_a_bad_parameter_is_a_bad_request_that_names_it(
     connection: Connection, query: str, detail: str
 ) -> None:
-    """A bad parameter is a 400 that names it and what is allowed."""
+    """A bad parameter gives a 400 that names it and what is allowed."""
     result = client_of(connection).simulate_get("/keys", query_string=query)
 
     assert assert_is_problem(result, 400)["detail"].startswith(detail)
 
 
 def test_a_token_sees_the_keys_that_it_covers(connection: Connection) -> None:
-    """A token for prefixes lists only keys that it covers, and another prefix is a 403."""
+    """A token for prefixes lists only keys that it covers, and another prefix gets a 403."""
     fill(connection, {key: [1.0] for key in ("checkout.a", "checkout", "pay.b", "other")})
     client = client_of(connection, METRICS_READ_TOKENS="checkout.*=teller,pay.*=teller,all")
 
@@ -158,7 +158,7 @@ def test_a_key_may_be_named_as_a_resource_is(connection: Connection, key: str) -
 
 
 def test_who_has_the_page_already_gets_304(connection: Connection) -> None:
-    """A page with its ETag is a 304, no page may be stored, and HEAD has no body."""
+    """A page with its ETag gets a 304, no page may be stored, and HEAD has no body."""
     fill(connection, {"checkout.a": [1.0]})
     client = client_of(connection)
     first = client.simulate_get("/keys")
@@ -171,7 +171,7 @@ def test_who_has_the_page_already_gets_304(connection: Connection) -> None:
 
 
 def test_with_a_partition_away_there_is_no_half_list(connection: Connection) -> None:
-    """With one partition away the list of keys is a 503."""
+    """With one partition away the list of keys gives a 503."""
     fill(connection, {"checkout.a": [1.0]})
 
     assert_is_problem(ask(PartlyAway(connection, [3])), 503)

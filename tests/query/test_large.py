@@ -109,7 +109,7 @@ def test_a_wide_hash_is_read_as_it_was_at_one_moment(connection: Connection) -> 
 def test_a_question_that_reads_too_much_is_a_bad_request(
     connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A question that reads more fields than the limit is a 400 that names it."""
+    """A question that reads more fields than the limit gives a 400 that names it."""
     monkeypatch.setattr(store, "FIELDS_MAX", 50)
     fill(connection, {key: [1.0, 2.0] for key in fleet(10)})
 
@@ -132,7 +132,7 @@ def test_a_fleet_of_1000_keys_with_full_hours_may_be_asked_for_its_day() -> None
 def test_only_large_questions_need_room(
     connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without room for large questions those are a 503, and small ones are answered."""
+    """Without room for large questions those get a 503, and small ones are answered."""
     write(connection, {"checkout.wide": WIDE, "checkout.small": [5.0]})
     fill(connection, {key: [1.0] for key in fleet(store.SMALL_KEY_HOURS + 1)})
     monkeypatch.setattr(query, "LARGE_AT_ONCE", 0)
@@ -172,7 +172,7 @@ def service(own_redis: EmbeddedRedis, tmp_path: Path) -> Iterator[Service]:
 def test_small_questions_keep_their_pace_beside_any_number_of_large_ones(
     service: Service,
 ) -> None:
-    """Small questions stay faster than the large ones beside them; too many of those are 503."""
+    """Small questions stay faster than the large ones beside them; too many of those get a 503."""
     ended = Event()
 
     def timed(path: str) -> tuple[float, Answer]:

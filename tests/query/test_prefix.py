@@ -98,7 +98,7 @@ def test_keys_of_more_than_one_reply_are_all_counted(
 
 
 def test_a_prefix_without_messages_in_the_hour_is_404(connection: Connection) -> None:
-    """A prefix without messages in the hour is a 404 that has the number dropped."""
+    """A prefix without messages in the hour gives a 404 that has the number dropped."""
     fill(connection, {"checkout.a": [1.0]}, hour="2026-11-23T13")
     fill(connection, {"checkout.b": [1.0]}, hour="2026-11-23T15")
 
@@ -136,7 +136,7 @@ def test_a_backlog_of_the_hour_in_any_partition_makes_it_incomplete(connection: 
 
 @pytest.mark.parametrize("prefix", ["-", "a b", "a*", "a%3F", "[a]", "x" * 129])
 def test_a_prefix_that_begins_no_key_is_a_bad_request(connection: Connection, prefix: str) -> None:
-    """A prefix that can begin no key is a 400."""
+    """A prefix that can begin no key gives a 400."""
     result = client_of(connection).simulate_get(f"/{prefix}*/max/2026-11-23/14")
 
     assert assert_is_problem(result, 400)["detail"].startswith("prefix must be empty or the")
@@ -145,7 +145,7 @@ def test_a_prefix_that_begins_no_key_is_a_bad_request(connection: Connection, pr
 def test_a_question_that_touches_too_much_is_a_bad_request(
     connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A prefix that touches too many key-hours is a 400 that says what to ask instead."""
+    """A prefix that touches too many key-hours gives a 400 that says what to ask instead."""
     monkeypatch.setattr(store, "KEY_HOURS_MAX", 3)
     keys = fleet(4)
     fill(connection, {key: [1.0] for key in keys[:3]})
@@ -161,7 +161,7 @@ def test_a_question_that_touches_too_much_is_a_bad_request(
 
 
 def test_a_token_must_cover_the_whole_prefix(connection: Connection) -> None:
-    """A prefix needs a token that covers all of it, else it is a 403."""
+    """A prefix needs a token that covers all of it, else the answer is 403."""
     fill(connection, {"checkout.a": [1.0]})
     client = client_of(connection, METRICS_READ_TOKENS="checkout.*=teller")
     teller = {"Authorization": "Bearer teller"}
@@ -188,7 +188,7 @@ def test_it_is_cached_as_the_answer_of_one_key_is(connection: Connection) -> Non
 
 
 def test_with_a_partition_away_there_is_no_half_answer(connection: Connection) -> None:
-    """A prefix is a 503 while any partition is away."""
+    """A prefix gives a 503 while any partition is away."""
     fill(connection, {"checkout.a": [1.0]})
     away = (partition_of("checkout.a", PARTITIONS) + 1) % PARTITIONS
 

@@ -111,12 +111,12 @@ def test_an_hour_has_one_digit_or_two(connection: Connection) -> None:
 def test_what_cannot_be_asked_is_a_bad_request_that_says_what_can(
     client: falcon.testing.TestClient, path: str, detail: str
 ) -> None:
-    """A wrong part of a path is a 400 that says what is allowed there."""
+    """A wrong part of a path gives a 400 that says what is allowed there."""
     assert assert_is_problem(client.simulate_get(path), 400)["detail"].startswith(detail)
 
 
 def test_an_hour_without_messages_is_404(client: falcon.testing.TestClient) -> None:
-    """An hour without messages is a 404 that may not be stored."""
+    """An hour without messages gives a 404 that may not be stored."""
     result = client.simulate_get(f"/{KEY}/median/2026-11-23/15")
 
     assert assert_is_problem(result, 404)["detail"] == f"no messages of {KEY} in 2026-11-23T15 UTC"
@@ -182,7 +182,7 @@ def test_the_etag_changes_when_the_numbers_do(connection: Connection) -> None:
 
 
 def test_who_has_the_answer_already_gets_304(client: falcon.testing.TestClient) -> None:
-    """A request with the answer's ETag is a 304 with the ETag and no body."""
+    """A request with the answer's ETag gets a 304 with the ETag and no body."""
     path = f"/{KEY}/max/2026-11-23/14"
     etag = client.simulate_get(path).headers["ETag"]
 
@@ -194,7 +194,7 @@ def test_who_has_the_answer_already_gets_304(client: falcon.testing.TestClient) 
 
 
 def test_head_answers_without_a_body(client: falcon.testing.TestClient) -> None:
-    """HEAD of a statistic is a 200 with an ETag and no body."""
+    """HEAD of a statistic gives a 200 with an ETag and no body."""
     result = client.simulate_head(f"/{KEY}/max/2026-11-23/14")
 
     assert (result.status_code, result.content) == (200, b"")
@@ -202,7 +202,7 @@ def test_head_answers_without_a_body(client: falcon.testing.TestClient) -> None:
 
 
 def test_without_redis_it_is_503() -> None:
-    """Without Redis a statistic is a 503, and the process lives and is not ready."""
+    """Without Redis a statistic gives a 503, and the process lives and is not ready."""
     nobody = Connection.open(f"redis://127.0.0.1:{free_port()}", timeout_s=0.3, connections_max=1)
     client = client_of(nobody)
 
@@ -227,7 +227,7 @@ def test_a_wrong_type_is_no_answer_and_the_name_is_told(connection: Connection) 
 
 
 def test_tokens_say_who_may_read_what(connection: Connection) -> None:
-    """A statistic needs a token that covers its key, else it is a 401 or a 403."""
+    """A statistic needs a token that covers its key, else the answer is 401 or 403."""
     add(connection, VALUES)
     commit(connection)
     client = client_of(connection, METRICS_READ_TOKENS="checkout.*=teller")

@@ -70,7 +70,7 @@ def tampered_with(connection: Connection, request: pytest.FixtureRequest) -> Con
 
 @pytest.mark.parametrize("tampered_with", TAMPERED, indirect=True)
 def test_a_changed_hash_is_told_alike_however_it_is_asked(tampered_with: Connection) -> None:
-    """A changed hash is the same 500 with key and hour, alone, by day and by prefix."""
+    """A changed hash gives the same 500 with key and hour, alone, by day and by prefix."""
     client = client_of(tampered_with)
     problems = [
         assert_is_problem(client.simulate_get(path), 500)
@@ -102,7 +102,7 @@ def test_the_log_names_the_hash_once_a_minute(
 
 
 def test_another_type_in_the_place_of_a_hash_is_told_as_well(connection: Connection) -> None:
-    """Another type in place of a hash is a 500 with key and hour."""
+    """Another type in place of a hash gives a 500 with key and hour."""
     fill(connection, {KEY: VALUES})
     connection.ask(command("DEL", NAME))
     connection.ask(command("SET", NAME, "x"))
@@ -114,7 +114,7 @@ def test_another_type_in_the_place_of_a_hash_is_told_as_well(connection: Connect
 
 
 def test_a_hash_larger_than_all_values_fill_is_told_and_not_read(connection: Connection) -> None:
-    """A hash with more fields than a key-hour can have is a 500 that names their number."""
+    """A hash with more fields than a key-hour can have gives a 500 that names their number."""
     fill(connection, {KEY: VALUES})
     for first in range(0, 100_000, 10_000):
         pairs = [part for i in range(first, first + 10_000) for part in (f"f{i}", 1)]

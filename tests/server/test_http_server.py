@@ -146,7 +146,7 @@ def test_what_stands_around_chunks_is_bounded(endless: bytes) -> None:
 
 
 def test_bodies_have_so_much_room_together() -> None:
-    """Bodies that exceed the room for all of them wait until one ends."""
+    """A body in pieces is not taken while the room for all bodies is full, and is afterwards."""
     server = FakeServer([])
     server.bodies = Bodies(10)
     begun, rest = POST[:-1], POST[-1:]

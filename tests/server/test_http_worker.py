@@ -95,7 +95,7 @@ def status_of(answer: bytes) -> int:
 def test_a_body_that_is_cut_short_is_not_taken_for_the_whole(
     collector: Service, redis: Connection
 ) -> None:
-    """A body that is cut short is a 400, and nothing of it is stored."""
+    """A body that is cut short gets a 400, and nothing of it is stored."""
     answer = converse(collector, HEAD, "Content-Length: 100\r\n\r\n", "a,1\nb,2\n", end=True)
 
     assert status_of(answer) == 400
@@ -126,7 +126,7 @@ def test_a_chunked_body_that_is_cut_short_is_not_taken(
 
 
 def test_a_chunked_body_over_the_limit_is_refused(collector: Service, redis: Connection) -> None:
-    """A chunked body over the limit is a 413, and nothing is stored."""
+    """A chunked body over the limit gets a 413, and nothing is stored."""
     chunk = "186a1\r\n" + "a,1\n" * 25_000 + "\n\r\n"
     answer = converse(collector, HEAD, "Transfer-Encoding: chunked\r\n\r\n", chunk, "0\r\n\r\n")
 
@@ -168,7 +168,7 @@ def test_who_asks_whether_to_go_on_is_told_to(collector: Service) -> None:
 def test_a_length_that_can_be_read_in_two_ways_is_refused(
     collector: Service, redis: Connection, headers: str
 ) -> None:
-    """A request whose length is ambiguous or malformed is a 400, and nothing is stored."""
+    """A request whose length is ambiguous or malformed gets a 400, and nothing is stored."""
     answer = converse(collector, HEAD, headers, "\r\n", "a,1")
 
     assert status_of(answer) == 400
@@ -177,7 +177,7 @@ def test_a_length_that_can_be_read_in_two_ways_is_refused(
 
 
 def test_what_is_no_http_is_a_bad_request(collector: Service) -> None:
-    """What is no HTTP/1 request is a 400 or a 505."""
+    """What is no HTTP/1 request gives a 400 or a 505."""
     for text, status in (
         ("nonsense\r\n\r\n", 400),
         ("GET / HTTP/9.9\r\n\r\n", 505),
@@ -326,7 +326,7 @@ def test_a_connection_that_sends_without_end_holds_nobody_up(
 
 
 def test_headers_over_the_limit_are_refused(collector: Service) -> None:
-    """Headers over the limit are a 431 with a problem."""
+    """Headers over the limit get a 431 with a problem."""
     answer = converse(collector, HEAD, "X: y\r\n" * 20_000)
 
     assert status_of(answer) == 431

@@ -96,7 +96,7 @@ def test_the_collector_runs_under_any_wsgi_server(
 def test_a_repetition_counts_once_under_any_wsgi_server(
     collector: Service, connection: Connection
 ) -> None:
-    """Under another WSGI server a batch counts once, and a Redis that hangs is a 503."""
+    """Under another WSGI server a batch counts once, and a Redis that hangs gets a 503."""
 
     def post(value: int) -> int:
         body = json.dumps({"key": "app", "value": value})

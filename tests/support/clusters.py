@@ -1,4 +1,4 @@
-"""Helpers of tests on a Redis Cluster: they break it, and make it good again."""
+"""These helpers break a Redis Cluster, and make it good again."""
 
 from collections.abc import Callable
 

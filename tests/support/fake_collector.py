@@ -1,4 +1,4 @@
-"""A fake collector for tests of clients: it remembers what came, and gives set answers."""
+"""This fake collector, for tests of clients, remembers what came and gives set answers."""
 
 import gzip
 import json

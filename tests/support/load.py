@@ -1,4 +1,4 @@
-"""Clients that repeat until they have an answer, and the audit that must match them."""
+"""These clients repeat until they have an answer, and the audit must match them."""
 
 import http.client
 import json

@@ -1,4 +1,4 @@
-"""Real runs of ``ops/run``, as somebody starts it who has just cloned the repository."""
+"""These helpers start ``ops/run`` as somebody does who has just cloned the repository."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""Apps as processes of their own: scripts in ``tests/client/apps``, each with several scenarios."""
+"""Scripts in ``tests/client/apps`` run as processes of their own, each with several scenarios."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""Helpers of the streams' tests: batches, appends, and a look at what Redis holds."""
+"""These helpers make batches, append them, and look at what Redis holds."""
 
 from collections.abc import Sequence
 from dataclasses import asdict

@@ -1,4 +1,4 @@
-"""Requests to WSGI apps without a server, and small apps to ask."""
+"""These helpers ask WSGI apps without a server, and make small apps to ask."""
 
 import io
 import re

@@ -1,1 +1,1 @@
-"""Tests of the worker."""
+"""These tests are of the worker."""

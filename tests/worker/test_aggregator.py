@@ -1,4 +1,4 @@
-"""The aggregator: whatever happens to entries, groups and workers, each message counts once."""
+"""Each message counts once, whatever happens to entries, groups and workers."""
 
 import threading
 

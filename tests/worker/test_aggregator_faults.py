@@ -1,4 +1,4 @@
-"""The aggregator while it stalls, and while Redis is cut off at any step."""
+"""The aggregator goes on after it stalls, and after Redis is cut off at any step."""
 
 import logging
 import threading

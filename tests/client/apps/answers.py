@@ -1,4 +1,4 @@
-"""What all apps answer, whatever their framework."""
+"""These answers are those of all apps, whatever their framework."""
 
 from collections.abc import Iterator
 from pathlib import Path
