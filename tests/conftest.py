@@ -1,4 +1,4 @@
-"""Fixtures: real Redis servers of every version at hand, empty for each test."""
+"""The fixtures give real Redis servers of every version at hand, empty for each test."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -52,13 +52,13 @@ SERVERS = {
 
 @cache
 def name_of(version: Version) -> str:
-    """Return what tests with a server are called by."""
+    """Return the name of a server in the ids of tests."""
     product = "valkey" if is_valkey(EVERY_SERVER[version]) else "redis"
     return f"{product}-{version[0]}.{version[1]}"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Leave other servers to tests marked ``every_server``; put what takes long first."""
+    """Leave other servers to tests with the marker ``every_server``; run long files first."""
     others = EVERY_SERVER.keys() - SERVERS.keys()
 
     def is_wanted(item: pytest.Item) -> bool:
@@ -91,7 +91,7 @@ def assert_within(limit_s: float, measure: Callable[[], float]) -> None:
 
 
 class Clock:
-    """A clock that goes when it is told to."""
+    """A clock that stands still until a test moves it."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
@@ -110,7 +110,7 @@ def fake() -> Iterator[FakeCollector]:
 
 @pytest.fixture
 def clock() -> Clock:
-    """The clock of the claims."""
+    """Return a clock that stands still."""
     return Clock()
 
 
@@ -118,7 +118,7 @@ def clock() -> Clock:
 def redis_server(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[EmbeddedRedis]:
-    """A redis-server of each version, for the whole session."""
+    """Yield a redis-server of each version, for the whole session."""
     server = EmbeddedRedis(
         EVERY_SERVER[request.param], port=free_port(), folder=tmp_path_factory.mktemp("redis")
     ).start()
@@ -128,7 +128,7 @@ def redis_server(
 
 @pytest.fixture
 def connection(redis_server: EmbeddedRedis) -> Iterator[Connection]:
-    """The way to an empty Redis."""
+    """Yield a connection to an empty Redis."""
     connection = Connection.open(redis_server.url, timeout_s=5.0, connections_max=8)
     connection.ask(command("CONFIG", "SET", "maxmemory", 0))
     connection.ask(command("FLUSHALL"))
@@ -138,13 +138,16 @@ def connection(redis_server: EmbeddedRedis) -> Iterator[Connection]:
 
 @pytest.fixture(params=EVERY_SERVER, ids=name_of)
 def server(request: pytest.FixtureRequest) -> Path:
-    """The server program of each version."""
+    """Return the server program of each version."""
     return EVERY_SERVER[request.param]
 
 
 @pytest.fixture(scope="session")
 def clusters() -> Iterator[dict[Path, RedisCluster]]:
-    """The clusters that were started, by program. Each takes two seconds: once a session."""
+    """Yield the started clusters by program.
+
+    Each takes two seconds, so it is started once a session.
+    """
     started: dict[Path, RedisCluster] = {}
     yield started
     for cluster in started.values():
@@ -157,7 +160,7 @@ def redis_cluster(
     clusters: dict[Path, RedisCluster],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> RedisCluster:
-    """An empty Redis Cluster of each version: three masters, three replicas.
+    """Return an empty Redis Cluster of each version: three masters, three replicas.
 
     Whoever adds a node or leaves one dead needs a cluster of their own.
     """
@@ -184,7 +187,7 @@ def early_in_the_hour() -> None:
 
 @pytest.fixture
 def own_redis(tmp_path: Path) -> Iterator[EmbeddedRedis]:
-    """A redis-server for a test that stops, starts or fills it."""
+    """Yield a redis-server for a test that stops, starts or fills it."""
     (tmp_path / "redis").mkdir()
     server = EmbeddedRedis(find_server(), port=free_port(), folder=tmp_path / "redis").start()
     yield server

@@ -1,1 +1,1 @@
-"""The client library, in apps of every kind."""
+"""These tests run the client library in apps of every kind."""

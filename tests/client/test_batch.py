@@ -1,4 +1,4 @@
-"""Batches of the client: what a collector reads, sealed once."""
+"""A batch of the client is encoded once, in a form that a collector reads."""
 
 import gzip
 import json
@@ -23,7 +23,7 @@ def sealed(samples: dict[str, list[tuple[float, float]]], drops: Hours | None = 
 
 
 def test_values_of_one_key_are_one_column() -> None:
-    """With the second of each value, in which its hour is too."""
+    """Values of one key are one column, with the second of each value beside it."""
     batch = sealed({"a": [(NOON + 0.999, 12.5), (NOON + 3599.999, 7.0)]})
 
     assert json.loads(batch.body) == {
@@ -35,7 +35,7 @@ def test_values_of_one_key_are_one_column() -> None:
 
 
 def test_several_keys_and_losses_are_an_array() -> None:
-    """A report of losses names key, hour and how many."""
+    """A body of several columns and a loss report is a JSON array, a key's losses by hour."""
     hour = NOON // 3600
     batch = sealed({"a": [(NOON, 1.0)], "b": [(NOON, 2.0)]}, {("a", hour): 3})
 
@@ -48,7 +48,7 @@ def test_several_keys_and_losses_are_an_array() -> None:
 
 
 def test_losses_may_be_all_there_is() -> None:
-    """A report does not wait for values that may never come."""
+    """A loss report can be sent without any values."""
     batch = sealed({}, {("a", NOON // 3600): 3})
 
     assert json.loads(batch.body) == {"key": "a", "dropped": 3, "timestamp": NOON // 3600 * 3600}
@@ -57,7 +57,7 @@ def test_losses_may_be_all_there_is() -> None:
 
 @given(st.lists(st.floats(0, 1.7e308), min_size=1, max_size=3 * CHUNK_VALUES))
 def test_every_value_is_read_back_as_it_was(values: list[float]) -> None:
-    """To the last bit, however many there are."""
+    """A batch of any number of values is read back with exactly the same numbers."""
     batch = sealed({"a": [(NOON, value) for value in values]})
     body = gzip.decompress(batch.body) if batch.is_gzip else batch.body
 
@@ -66,7 +66,7 @@ def test_every_value_is_read_back_as_it_was(values: list[float]) -> None:
 
 
 def test_long_bodies_are_compressed() -> None:
-    """And short ones are not, as they fit into a packet."""
+    """A body longer than GZIP_BYTES_MIN is compressed, here to less than half."""
     batch = sealed({"a": [(NOON, 100.0 + value / 7) for value in range(1000)]})
     plain = gzip.decompress(batch.body)
 
@@ -76,7 +76,7 @@ def test_long_bodies_are_compressed() -> None:
 
 
 def test_others_may_run_while_a_long_body_is_written() -> None:
-    """It breathes after every few hundred values."""
+    """The encoder yields to other threads after every CHUNK_VALUES values."""
     breaths: list[int] = []
     encode({"a": array("d", [NOON, 1.0] * 2000)}, {}, "key-1", yield_gil=lambda: breaths.append(1))
 

@@ -1,4 +1,4 @@
-"""The client's buffer: bounded, in order, and exact whatever is dropped."""
+"""The client's buffer is bounded, keeps the order, and counts exactly what it drops."""
 
 import sys
 import threading
@@ -22,12 +22,12 @@ class Calls:
         self.now = NOON
 
     def call(self) -> None:
-        """Be called."""
+        """Count one call."""
         self.count += 1
 
 
 def buffer_of(values_max: int = 10, batch_size: int = 4, calls: Calls | None = None) -> Buffer:
-    """Return a small one."""
+    """Return a small buffer."""
     calls = calls or Calls()
     return Buffer(
         values_max=values_max, batch_size=batch_size, now=lambda: calls.now, call=calls.call
@@ -35,7 +35,7 @@ def buffer_of(values_max: int = 10, batch_size: int = 4, calls: Calls | None = N
 
 
 def drain(buffer: Buffer) -> dict[str, list[float]]:
-    """Take everything out, done with."""
+    """Take every batch out of a buffer, release it, and return the values by key."""
     found: dict[str, list[float]] = {}
     for samples in buffer.batches():
         for key, column in samples.items():
@@ -45,7 +45,7 @@ def drain(buffer: Buffer) -> dict[str, list[float]]:
 
 
 def test_values_come_out_by_key_in_their_order_with_their_times() -> None:
-    """A batch holds, for each key, timestamps and values in turn."""
+    """A taken batch holds, for each key, timestamps and values in turn."""
     calls = Calls()
     buffer = buffer_of(calls=calls)
     for key, value in (("a", 1), ("b", 2.5), ("a", 3.0)):
@@ -81,7 +81,7 @@ def test_values_come_out_by_key_in_their_order_with_their_times() -> None:
 def test_a_wrong_key_or_value_is_an_error_at_once_and_counts_nowhere(
     key: object, value: object, told: str
 ) -> None:
-    """Neither takes room nor stands in any count."""
+    """A wrong key or value raises ValueError, takes no room and stands in no count."""
     buffer = buffer_of()
 
     with pytest.raises(ValueError, match=told):
@@ -105,7 +105,7 @@ def test_a_wrong_key_or_value_is_an_error_at_once_and_counts_nowhere(
 def test_at_most_so_many_wait_and_each_value_is_kept_or_counted_as_dropped(
     steps: list[tuple[str, str, int]], values_max: int, batch_size: int
 ) -> None:
-    """Whatever happens in whatever order, nothing is lost without being counted."""
+    """A buffer keeps at most `values_max`, and every value is taken or reported as dropped."""
     buffer = buffer_of(values_max, batch_size)
     added: Counter[str] = Counter()
     taken: Counter[str] = Counter()
@@ -131,7 +131,7 @@ def test_at_most_so_many_wait_and_each_value_is_kept_or_counted_as_dropped(
 
 
 def test_what_is_taken_keeps_its_room_until_it_is_done_with() -> None:
-    """Values on their way count as waiting, so that memory stays bounded."""
+    """Values that are taken and not released occupy room, so that memory stays bounded."""
     buffer = buffer_of(values_max=4, batch_size=4)
     for _ in range(4):
         buffer.add("a", 1.0)
@@ -148,7 +148,7 @@ def test_what_is_taken_keeps_its_room_until_it_is_done_with() -> None:
 
 
 def test_the_newest_are_dropped() -> None:
-    """What came first, when all was still well, is kept."""
+    """A full buffer keeps the values that came first and drops the newest."""
     buffer = buffer_of(values_max=3)
     for value in range(5):
         buffer.add("a", float(value))
@@ -157,7 +157,7 @@ def test_the_newest_are_dropped() -> None:
 
 
 def test_drops_are_told_by_key_and_hour_and_each_once() -> None:
-    """So that every hour that misses messages can say how many."""
+    """Drops are returned by key and hour, and each drop is returned once."""
     calls = Calls()
     buffer = buffer_of(values_max=1, calls=calls)
     buffer.add("a", 1.0)
@@ -177,7 +177,7 @@ def test_drops_are_told_by_key_and_hour_and_each_once() -> None:
 
 
 def test_hours_that_are_long_over_take_no_memory() -> None:
-    """Their drops are only a sum."""
+    """Drops of hours long over are kept only as a sum, not by hour."""
     calls = Calls()
     buffer = buffer_of(values_max=1, calls=calls)
     buffer.add("a", 1.0)
@@ -192,7 +192,7 @@ def test_hours_that_are_long_over_take_no_memory() -> None:
 
 
 def test_the_sender_is_called_at_the_first_value_and_at_each_batch() -> None:
-    """And not in between: an app's thread has better things to do."""
+    """The sender is called at the first value and at a full batch, and not in between."""
     calls = Calls()
     buffer = buffer_of(values_max=100, batch_size=4, calls=calls)
     buffer.add("a", 1.0)
@@ -218,7 +218,7 @@ def test_the_sender_is_called_at_the_first_value_and_at_each_batch() -> None:
 
 
 def test_after_the_end_everything_is_dropped_and_counted() -> None:
-    """A closed buffer takes nothing, and room that is made does not open it."""
+    """A closed buffer drops and counts every value, even when it has room again."""
     buffer = buffer_of()
     buffer.add("a", 1.0)
     buffer.close()
@@ -234,7 +234,7 @@ def test_after_the_end_everything_is_dropped_and_counted() -> None:
 
 
 def test_a_value_takes_16_bytes() -> None:
-    """Not an object each."""
+    """A waiting value takes 16 bytes in its column, and 15 % in reserve at most."""
     buffer = buffer_of(values_max=100_000, batch_size=50_000)
     for _ in range(100_000):
         buffer.add("a", 1.0)
@@ -245,7 +245,7 @@ def test_a_value_takes_16_bytes() -> None:
 
 
 def test_many_threads_lose_and_double_nothing() -> None:
-    """While others add, the sender takes, and some are dropped."""
+    """Every value of many threads is taken or reported as dropped, exactly once."""
     buffer = buffer_of(values_max=500, batch_size=100)
     threads_count, each = 6, 20_000
     taken: Counter[str] = Counter()
@@ -280,7 +280,7 @@ def test_many_threads_lose_and_double_nothing() -> None:
 
 
 def test_a_tally_counts_what_many_threads_add() -> None:
-    """Without a lock, and to be read at any time."""
+    """A lock-free counter adds up exactly what four threads have added."""
     tally = LockFreeCounter()
     threads = [
         threading.Thread(target=lambda: [tally.add() for _ in range(10_000)]) for _ in range(4)

@@ -1,4 +1,4 @@
-"""The client beside threads, an event loop, and the app's own log handlers."""
+"""The client works beside threads, an event loop and the app's own log handlers."""
 
 import json
 
@@ -12,7 +12,7 @@ UNNOTICED_S = ANSWER_S / 8
 
 
 def test_every_value_of_every_thread_is_sent_or_counted_as_dropped() -> None:
-    """And the collector hears of each that was dropped."""
+    """Every value of eight threads is sent or dropped, and the collector hears of each drop."""
     with fake_collector() as collector, running("busy.py", "threads", collector.url) as app:
         ended = app.end()
 
@@ -27,7 +27,7 @@ def test_every_value_of_every_thread_is_sent_or_counted_as_dropped() -> None:
 
 
 def test_an_event_loop_keeps_its_pace_while_collectors_hang() -> None:
-    """Tasks may record as they like, and a timer may be around them."""
+    """An event loop whose tasks record and are timed is not held up by a collector that hangs."""
     with fake_collector() as collector:
         collector.gate.clear()
         with running("busy.py", "tasks", collector.url) as app:
@@ -47,7 +47,7 @@ def test_an_event_loop_keeps_its_pace_while_collectors_hang() -> None:
 
 
 def test_a_log_handler_that_blocks_holds_up_nobody_but_the_sender() -> None:
-    """Values wait meanwhile, and are delivered afterwards."""
+    """While a log handler blocks the sender, record() is fast, and the values are sent later."""
     with (
         fake_collector(script=[refusing(400, detail="no")]) as collector,
         running("busy.py", "handler_that_blocks", collector.url) as app,
@@ -61,7 +61,7 @@ def test_a_log_handler_that_blocks_holds_up_nobody_but_the_sender() -> None:
 
 
 def test_log_handlers_may_raise_and_record() -> None:
-    """Neither ends the sender, nor does it wait for itself."""
+    """A log handler that raises or records neither ends the sender nor blocks it."""
     with fake_collector(script=[refusing(400, detail="no")]) as collector:
         run("busy.py", "handlers_that_raise_and_record", collector.url)
 

@@ -1,4 +1,4 @@
-"""What an app has of a client: record, flush, close, stats, and how it is set up."""
+"""An app uses a client by record, flush, close and stats, and sets it up by options."""
 
 import json
 import threading
@@ -26,7 +26,7 @@ AN_ANSWER_S = 30.0
 
 
 def test_what_is_recorded_is_sent_as_a_column_with_its_times(fake: FakeCollector) -> None:
-    """Under its key, and soon."""
+    """Recorded values are sent as one column of their key, with timestamps and the token."""
     began = int(time.time())
     with client_of(fake, token=TOKEN) as client:
         record(client, 3)
@@ -42,7 +42,7 @@ def test_what_is_recorded_is_sent_as_a_column_with_its_times(fake: FakeCollector
 
 
 def test_batches_are_sent_over_one_connection_each_under_its_own_key(fake: FakeCollector) -> None:
-    """Compressed when they are long."""
+    """Long batches are compressed and use one connection, each with an idempotency key."""
     with client_of(fake, batch_size=1000) as client:
         record(client, 3500)
 
@@ -55,7 +55,7 @@ def test_batches_are_sent_over_one_connection_each_under_its_own_key(fake: FakeC
 
 
 def test_a_full_batch_does_not_wait_for_its_time(fake: FakeCollector) -> None:
-    """Nor must whoever records 10,000 values a second have a buffer for them all."""
+    """A full batch is sent at once, although `flush_seconds` is not over."""
     with client_of(fake, flush_seconds=60, batch_size=100) as client:
         record(client, 100)
 
@@ -66,7 +66,7 @@ def test_a_full_batch_does_not_wait_for_its_time(fake: FakeCollector) -> None:
 
 
 def test_stats_tell_what_became_of_every_value() -> None:
-    """Each is sent, rejected, dropped or buffered, and they add up."""
+    """Every recorded value is in the stats as sent, rejected, dropped or buffered."""
 
     def partly(request: Request) -> Reply:
         members = {"accepted": 3, "rejected": 2, "errors": [{"index": 0, "detail": "too old"}]}
@@ -91,7 +91,7 @@ def test_stats_tell_what_became_of_every_value() -> None:
 
 
 def test_flush_says_whether_all_of_it_was_sent_in_time(fake: FakeCollector) -> None:
-    """And comes back in time if it was not."""
+    """flush() returns whether all was sent, and returns in time if it was not."""
     with client_of(fake, flush_seconds=60) as client:
         assert client.flush(0)  # nothing was recorded
 
@@ -112,7 +112,7 @@ def test_flush_says_whether_all_of_it_was_sent_in_time(fake: FakeCollector) -> N
 def test_flush_needs_no_thread_that_another_is_just_starting(
     fake: FakeCollector, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It starts one itself; however many were started, one sends."""
+    """flush() delivers, even while another thread is still starting the sender's thread."""
     start = threads.start
     is_starting, may_start = threading.Event(), threading.Event()
 
@@ -138,7 +138,7 @@ def test_flush_needs_no_thread_that_another_is_just_starting(
 
 
 def test_flush_covers_what_was_recorded_before_it_while_others_record(fake: FakeCollector) -> None:
-    """However much comes meanwhile, under whatever key."""
+    """flush() returns after all earlier values are sent, although another thread records on."""
     stop = threading.Event()
 
     def hammer() -> None:
@@ -160,7 +160,7 @@ def test_flush_covers_what_was_recorded_before_it_while_others_record(fake: Fake
 
 
 def test_close_sends_what_waits_and_later_values_are_dropped(fake: FakeCollector) -> None:
-    """A closed client raises nothing."""
+    """close() sends what waits; later values are dropped and counted, and raise nothing."""
     with client_of(fake, flush_seconds=60) as client:
         record(client, 10)
 
@@ -177,7 +177,7 @@ def test_close_sends_what_waits_and_later_values_are_dropped(fake: FakeCollector
 
 
 def test_close_tries_once_more_whoever_was_left_alone(fake: FakeCollector) -> None:
-    """There is no later to wait for."""
+    """close() tries a collector again although its Retry-After is not over."""
     fake.script.append(refusing(503, stored="no", retry_after=60))
     with client_of(fake) as client:
         record(client, 10)
@@ -188,7 +188,7 @@ def test_close_tries_once_more_whoever_was_left_alone(fake: FakeCollector) -> No
 
 
 def test_close_comes_back_in_time_and_says_that_it_failed(fake: FakeCollector) -> None:
-    """What it could not deliver is counted."""
+    """close() returns False in time, and the values not delivered are counted as dropped."""
     fake.answer = refusing(503, stored="no")
     with client_of(fake) as client:
         record(client, 10)
@@ -200,7 +200,7 @@ def test_close_comes_back_in_time_and_says_that_it_failed(fake: FakeCollector) -
 
 
 def test_several_clients_do_not_know_of_each_other(fake: FakeCollector) -> None:
-    """One that is full, hangs or is closed is no matter to another."""
+    """A client delivers although another one in the process is full, hangs or is closed."""
     with fake_collector() as hanging:
         hanging.gate.clear()
         with client_of(hanging, max_buffered=10) as stuck, client_of(fake) as well:
@@ -216,7 +216,7 @@ def test_several_clients_do_not_know_of_each_other(fake: FakeCollector) -> None:
 
 
 def test_the_environment_may_say_it_all(fake: FakeCollector) -> None:
-    """So that one line in an app is enough."""
+    """A client can take its collectors, token and key from the environment."""
     environ = {
         "METRICS_COLLECTORS": f" {fake.url} , http://127.0.0.1:1",
         "METRICS_TOKEN": TOKEN,
@@ -253,7 +253,7 @@ def test_the_environment_may_say_it_all(fake: FakeCollector) -> None:
 def test_what_cannot_be_used_is_an_error_when_the_app_starts(
     options: dict[str, Any], told: str
 ) -> None:
-    """It names what is wrong; it does not repeat a token."""
+    """A wrong option of Client() raises an error that names it and does not repeat a token."""
     with pytest.raises(ValueError, match=told) as caught:
         Client(**{"collectors": "http://one", "environ": {}, **options})
 
@@ -261,7 +261,7 @@ def test_what_cannot_be_used_is_an_error_when_the_app_starts(
 
 
 def test_a_client_may_be_switched_off() -> None:
-    """It needs no collectors, checks its arguments, and does nothing else."""
+    """A client with `enabled=False` checks its arguments, and starts and counts nothing."""
     with Client(enabled=False, environ={}) as client:
         client.record("a", 1.0)
         with client.timer("a"):

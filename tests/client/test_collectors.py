@@ -1,4 +1,4 @@
-"""Which collector a client uses next: failover, rest, jitter."""
+"""A client chooses the next collector by failover, rest and jitter."""
 
 from random import Random
 
@@ -40,14 +40,14 @@ def collectors_of(clock: Clock, urls: list[str] = URLS, seed: int = 1) -> Collec
 
 
 def chosen(collectors: Collectors) -> Collector:
-    """Return the one to use now."""
+    """Return the collector to use now."""
     collector = collectors.choose()
     assert collector is not None
     return collector
 
 
 def test_it_stays_with_one_that_answers(clock: Clock) -> None:
-    """A kept connection is worth keeping."""
+    """A client stays with the collector that answers."""
     collectors = collectors_of(clock)
     first = chosen(collectors)
     for _ in range(10):
@@ -58,7 +58,7 @@ def test_it_stays_with_one_that_answers(clock: Clock) -> None:
 
 
 def test_the_next_is_used_at_once_when_one_fails(clock: Clock) -> None:
-    """Without any wait, until all have failed."""
+    """A client uses the next collector at once after a failure, and pauses when all failed."""
     collectors = collectors_of(clock)
     used = []
     for _ in URLS:
@@ -71,7 +71,7 @@ def test_the_next_is_used_at_once_when_one_fails(clock: Clock) -> None:
 
 
 def test_one_that_failed_is_left_alone_for_a_while(clock: Clock) -> None:
-    """And the one that answered goes on being used, even when the other's rest is over."""
+    """After a failure the next collector is used on, even when the failed one's rest is over."""
     collectors = collectors_of(clock)
     bad = chosen(collectors)
     collectors.failed(bad)
@@ -83,7 +83,7 @@ def test_one_that_failed_is_left_alone_for_a_while(clock: Clock) -> None:
 
 
 def test_the_rest_grows_with_each_failure_up_to_a_limit(clock: Clock) -> None:
-    """Twice as long each time, between half and all of it."""
+    """A collector's rest doubles with each failure up to a limit, with jitter of up to half."""
     collectors = collectors_of(clock, URLS[:1])
     only = chosen(collectors)
     for failure in range(40):
@@ -102,7 +102,7 @@ def test_the_rest_grows_with_each_failure_up_to_a_limit(clock: Clock) -> None:
 
 
 def test_many_clients_do_not_come_back_at_once(clock: Clock) -> None:
-    """Jitter spreads them; the first choice is spread too."""
+    """The rests and the first choices of 50 clients are spread by jitter."""
     rests, firsts = set(), set()
     for seed in range(50):
         collectors = collectors_of(clock, seed=seed)
@@ -126,7 +126,7 @@ def test_many_clients_do_not_come_back_at_once(clock: Clock) -> None:
 def test_retry_after_is_honoured_within_reason(
     clock: Clock, asked: float, least: float, most: float
 ) -> None:
-    """A collector may ask for more time, but not for ever."""
+    """A collector's Retry-After sets its rest, between a least and a greatest one."""
     collectors = collectors_of(clock, URLS[:1])
     collectors.failed(chosen(collectors), asked)
 
@@ -134,7 +134,7 @@ def test_retry_after_is_honoured_within_reason(
 
 
 def test_before_the_end_all_may_be_tried_once_more(clock: Clock) -> None:
-    """There is no later to wait for."""
+    """wake() ends every collector's rest."""
     collectors = collectors_of(clock, URLS[:1])
     collectors.failed(chosen(collectors), 60.0)
     collectors.wake()
@@ -144,7 +144,7 @@ def test_before_the_end_all_may_be_tried_once_more(clock: Clock) -> None:
 
 
 def test_the_load_spreads_again_after_a_while(clock: Clock) -> None:
-    """Else a collector that was restarted would never be used again."""
+    """Every collector is used again after a while, although none has failed."""
     collectors = collectors_of(clock)
     used = set()
     for _ in range(60):
@@ -166,7 +166,7 @@ def test_the_load_spreads_again_after_a_while(clock: Clock) -> None:
 def test_a_url_says_where_a_collector_listens(
     url: str, expected: tuple[bool, str, int | None, str]
 ) -> None:
-    """A path is a prefix, for collectors behind a proxy."""
+    """A URL gives TLS, host, port and path, whose prefix is kept for a proxy."""
     address = Address.parse(url)
 
     assert (address.is_tls, address.host, address.port, address.path) == expected
@@ -177,13 +177,13 @@ def test_a_url_says_where_a_collector_listens(
     ["", "one:8000", "ftp://one", "http://", "http://one:port", "http://one?x=1", "http://[::1", 5],
 )
 def test_what_is_no_url_is_refused_by_name(url: object) -> None:
-    """At once, when the app starts."""
+    """A collector that is no http URL raises an error that shows the right form."""
     with pytest.raises(ValueError, match=r"a collector is written http://host:port, got"):
         Address.parse(url)  # type: ignore[arg-type]
 
 
 def test_a_password_in_a_url_is_refused_and_not_repeated() -> None:
-    """It would end in logs."""
+    """A URL with a password is refused, and the error does not repeat the password."""
     with pytest.raises(ValueError, match="pass token=") as caught:
         Address.parse("http://me:secret@one:8000")
 
@@ -202,7 +202,7 @@ def test_a_password_in_a_url_is_refused_and_not_repeated() -> None:
 def test_a_url_may_have_an_ipv6_address_or_be_that_of_messages(
     url: str, host: str, path: str
 ) -> None:
-    """As curl is given it."""
+    """A URL can have an IPv6 address, and can end in `/messages` already."""
     address = Address.parse(url)
 
     assert (address.host, address.path) == (host, path)

@@ -1,4 +1,4 @@
-"""The client's connection to a collector: kept, replaced when stale, never waited for long."""
+"""The client keeps its connection to a collector, replaces a stale one, and never waits long."""
 
 import select
 import socket
@@ -35,7 +35,7 @@ def read_request(peer: socket.socket) -> bytes:
 
 
 def taking(peer: socket.socket) -> None:
-    """Answer every request."""
+    """Answer every request with 202."""
     while read_request(peer):
         peer.sendall(TAKEN)
 
@@ -90,7 +90,7 @@ def post(connection: CollectorConnection) -> Answer:
 
 
 def test_a_connection_is_kept() -> None:
-    """Many batches, one connection."""
+    """Several batches are sent over one connection."""
     with server(taking) as (connection, connections):
         for _ in range(5):
             assert post(connection) == Answer(202, b'{"accepted":1}')
@@ -99,7 +99,7 @@ def test_a_connection_is_kept() -> None:
 
 
 def test_a_connection_that_was_closed_meanwhile_is_replaced() -> None:
-    """A server ends idle connections: that is no failure, and nothing is lost by it."""
+    """A connection that the server has closed is replaced, without a failure."""
     with server(saying(TAKEN), taking) as (connection, connections):
         assert post(connection).status == 202
         assert post(connection).status == 202
@@ -107,7 +107,7 @@ def test_a_connection_that_was_closed_meanwhile_is_replaced() -> None:
 
 
 def test_a_connection_is_not_kept_when_the_collector_closes_it() -> None:
-    """As its answer says."""
+    """A connection is not kept after an answer with `Connection: close`."""
     closing = b"HTTP/1.1 202 Accepted\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
     with server(saying(closing), taking) as (connection, _):
         assert post(connection).status == 202
@@ -116,20 +116,20 @@ def test_a_connection_is_not_kept_when_the_collector_closes_it() -> None:
 
 
 def test_an_answer_without_a_length_ends_with_its_connection() -> None:
-    """As HTTP/1.0 has it."""
+    """An HTTP/1.0 answer without a length is read to the end of its connection."""
     with server(saying(b"HTTP/1.0 503 no\r\nRetry-After: 7\r\n\r\n{}")) as (connection, _):
         assert post(connection) == Answer(503, b"{}", 7.0)
 
 
 def test_an_answer_in_chunks_is_read() -> None:
-    """A proxy in between may cut it up."""
+    """An answer in chunks is read as a whole."""
     chunked = b"HTTP/1.1 202 Accepted\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n"
     with server(saying(chunked)) as (connection, _):
         assert post(connection) == Answer(202, b"{}")
 
 
 def test_where_nobody_listens_nothing_was_sent() -> None:
-    """So the batch is certainly not stored."""
+    """A refused connection is an error that says that the batch was not sent."""
     connection = CollectorConnection(
         Address.parse(f"http://127.0.0.1:{free_port()}"), connect_s=60.0, answer_s=60.0
     )
@@ -141,7 +141,7 @@ def test_where_nobody_listens_nothing_was_sent() -> None:
 
 
 def test_a_name_that_nobody_knows_is_a_collector_that_is_away() -> None:
-    """Its address may come back."""
+    """A host that cannot be resolved is a collector that is away, and the batch is unsent."""
     connection = CollectorConnection(
         Address.parse("http://collector.invalid:8000"), connect_s=60.0, answer_s=60.0
     )
@@ -165,7 +165,7 @@ def test_a_name_that_nobody_knows_is_a_collector_that_is_away() -> None:
     ids=["nothing", "cut", "no http", "zeros", "many headers", "long line"],
 )
 def test_what_is_no_answer_leaves_open_whether_it_is_stored(peer: Peer) -> None:
-    """The request was sent, so it may have been taken."""
+    """After a reply that is no HTTP answer the batch may be stored; the connection is dropped."""
     with server(peer) as (connection, _), pytest.raises(CollectorAwayError) as caught:
         post(connection)
 
@@ -176,7 +176,7 @@ def test_what_is_no_answer_leaves_open_whether_it_is_stored(peer: Peer) -> None:
 
 @pytest.mark.parametrize("answer", [TAKEN[:12], TAKEN[:30], TAKEN[:-5]])
 def test_an_answer_that_is_cut_short_behind_its_status_is_one(answer: bytes) -> None:
-    """It was said; the connection is not used again."""
+    """An answer cut short after its status is taken, and its connection is not used again."""
     with server(saying(answer), taking) as (connection, _):
         assert post(connection).status == 202
         assert post(connection) == Answer(202, b'{"accepted":1}')
@@ -192,7 +192,7 @@ def test_an_answer_that_is_cut_short_behind_its_status_is_one(answer: bytes) -> 
     ids=["silence", "a byte now and then", "a body that does not end"],
 )
 def test_an_answer_that_takes_too_long_is_given_up_as_a_whole(parts: list[bytes]) -> None:
-    """However little each byte takes."""
+    """The time for an answer is limited as a whole, however little each byte takes."""
     with server(saying(*parts, pause_s=TOO_LONG_S / 60), answer_s=ANSWER_S) as (connection, _):
         began = time.monotonic()
         with pytest.raises(CollectorAwayError, match=r"timed out|in time") as caught:
@@ -203,7 +203,7 @@ def test_an_answer_that_takes_too_long_is_given_up_as_a_whole(parts: list[bytes]
 
 
 def test_a_peer_that_reads_nothing_is_given_up_too() -> None:
-    """A long body fills the connection, and then has to wait."""
+    """A peer that does not read a long body is given up in time."""
     done = threading.Event()
     with server(lambda _: (done.wait(TOO_LONG_S), None)[1], answer_s=ANSWER_S) as (connection, _):
         began = time.monotonic()
@@ -215,7 +215,7 @@ def test_a_peer_that_reads_nothing_is_given_up_too() -> None:
 
 
 def test_a_request_on_a_stale_connection_may_be_stored_though_the_new_one_is_refused() -> None:
-    """The collector may have taken it, and died before it could say so."""
+    """A batch sent on a stale connection may be stored, though the new connection is refused."""
     with server(saying(TAKEN)) as (connection, connections):
         post(connection)
         assert connections
@@ -228,7 +228,7 @@ def test_a_request_on_a_stale_connection_may_be_stored_though_the_new_one_is_ref
 
 
 def test_retry_after_is_seconds_or_a_date() -> None:
-    """RFC 9110, section 10.2.3; what is neither is ignored."""
+    """Retry-After is read as seconds or a date (RFC 9110, section 10.2.3), else ignored."""
     assert _retry_after_s("7") == 7.0
     assert _retry_after_s("Fri, 31 Dec 1999 23:59:59 GMT") == 0.0
     assert _retry_after_s("soon") is None

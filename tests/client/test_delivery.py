@@ -37,7 +37,7 @@ from tests.support.fake_collector import (
 def test_what_one_collector_cannot_take_the_next_one_gets_at_once(
     failing: Callable[[Request], Reply],
 ) -> None:
-    """The same bytes under the same key, so that it counts once."""
+    """A batch that one collector cannot take goes to the next one with the same bytes and key."""
     with fake_collector() as bad, fake_collector() as good:
         bad.answer = failing
         while not bad.requests:  # whichever a client happens to begin with
@@ -51,7 +51,7 @@ def test_what_one_collector_cannot_take_the_next_one_gets_at_once(
 
 
 def test_a_collector_that_is_not_there_is_no_matter() -> None:
-    """Refused, and left alone for a while; everything goes to the other one."""
+    """While one collector refuses connections, the other one gets everything."""
     url = f"http://127.0.0.1:{free_port()}"
     with fake_collector() as good, client_of(url, good) as client:
         for _ in range(20):
@@ -63,7 +63,7 @@ def test_a_collector_that_is_not_there_is_no_matter() -> None:
 
 
 def test_a_collector_that_hangs_costs_one_deadline() -> None:
-    """Not one for each batch."""
+    """A collector that hangs is left alone after its first deadline, not tried at each batch."""
     with fake_collector() as hanging, fake_collector() as good:
         hanging.gate.clear()
         with client_of(hanging, good, answer_seconds=0.5) as client:
@@ -77,7 +77,7 @@ def test_a_collector_that_hangs_costs_one_deadline() -> None:
 
 
 def test_what_was_taken_without_an_answer_counts_once(fake: FakeCollector) -> None:
-    """The answer is lost, the batch is sent again, and its key says that it is the same."""
+    """A batch whose answer is lost is sent again with the same body, and counts once."""
 
     def taken_in_silence(request: Request) -> Reply:
         fake.counted.setdefault(request.key, request)
@@ -97,7 +97,7 @@ def test_what_was_taken_without_an_answer_counts_once(fake: FakeCollector) -> No
 def test_a_refusal_is_counted_and_not_sent_again(
     status: int, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """What comes after it goes on; the log says so once a minute."""
+    """A refused batch is counted as rejected, logged once, and not sent again."""
     refusal = refusing(status, detail="this body may not")
     with fake_collector(script=[refusal, refusal]) as fake, client_of(fake) as client:
         for _ in range(3):
@@ -113,7 +113,7 @@ def test_a_refusal_is_counted_and_not_sent_again(
 
 
 def page(status: int) -> Callable[[Request], Reply]:
-    """Return what answers as a proxy, or as a server that is no collector."""
+    """Return a reply of a proxy, or of a server that is no collector."""
     # After a 204 no body may come: it would be taken for the beginning of the next answer.
     body = b"" if status == 204 else b"<html>nginx</html>"
     return lambda _: (status, {"Location": "http://elsewhere/"}, body)
@@ -126,7 +126,7 @@ NO_COLLECTOR = [200, 204, 301, 302, 308, 400, 401, 403, 404, 405, 407, 408, 415,
 def test_while_the_way_is_at_fault_values_wait(
     status: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Until somebody has mended it; the log says once a minute what to look at."""
+    """Values wait while a proxy or a wrong server answers, and the log says once what to check."""
     monkeypatch.setattr(collectors_module, "BACK_OFF_S_MAX", 0.05)
     with fake_collector(script=[page(status)] * 7) as fake, client_of(fake) as client:
         record(client, 10)
@@ -144,7 +144,7 @@ def test_while_the_way_is_at_fault_values_wait(
 
 
 def test_where_one_way_is_at_fault_the_next_collector_gets_the_values_at_once() -> None:
-    """Once: the faulty one is left alone for a while."""
+    """A collector whose URL leads to another server is left alone; the next one gets all."""
     with fake_collector() as wrong, fake_collector() as good:
         wrong.answer = page(404)
         with client_of(wrong, good) as client:
@@ -157,7 +157,7 @@ def test_where_one_way_is_at_fault_the_next_collector_gets_the_values_at_once() 
 
 
 def test_a_way_that_stays_at_fault_costs_each_batch_its_time_and_no_more() -> None:
-    """What no way would take must not hold up the rest for ever; it is told as dropped."""
+    """A batch that a proxy refuses all the time is dropped after `repeat_seconds`, and reported."""
     with fake_collector() as fake:
         fake.answer = page(403)
         with client_of(fake, repeat_seconds=1.2, answer_seconds=0.5, connect_seconds=0.5) as client:
@@ -173,7 +173,7 @@ def test_a_way_that_stays_at_fault_costs_each_batch_its_time_and_no_more() -> No
 def test_a_batch_that_is_too_large_is_sent_in_parts(
     body: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Down to single values; one that is too large alone is rejected."""
+    """A batch that is too large is sent in parts; a value too large alone is rejected."""
 
     def limited(request: Request) -> Reply:
         is_large = request.messages > 3 or 13.0 in request.items[0].get("values", ())
@@ -192,7 +192,7 @@ def test_a_batch_that_is_too_large_is_sent_in_parts(
 
 
 def test_retry_after_is_honoured(fake: FakeCollector) -> None:
-    """A collector that asks for a second gets it."""
+    """A client repeats a batch only after the seconds that Retry-After asks for."""
     came: list[float] = []
 
     def noted(reply: Callable[[Request], Reply]) -> Callable[[Request], Reply]:
@@ -209,7 +209,7 @@ def test_retry_after_is_honoured(fake: FakeCollector) -> None:
 def test_while_all_are_away_values_wait_and_land_in_their_hours(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Late delivery changes no hour."""
+    """Values that wait for a collector keep the hours in which they were recorded."""
     port = free_port()
     now = [1_795_442_399.0]
     monkeypatch.setattr(client_module.time, "time", lambda: now[0])
@@ -231,7 +231,7 @@ def test_while_all_are_away_values_wait_and_land_in_their_hours(
 def test_when_the_buffer_is_full_the_newest_are_dropped_counted_and_reported(
     fake: FakeCollector, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The log says it once, and the next batch tells the collector how many, by key and hour."""
+    """A full buffer drops the newest values, logs it once, and reports them with the next batch."""
     fake.answer = refusing(503, stored="no")
     with client_of(fake, max_buffered=100) as client:
         record(client, 250)
@@ -259,7 +259,7 @@ PATIENCE = {"repeat_seconds": 1.5, "answer_seconds": 0.5, "connect_seconds": 0.5
 
 
 def test_no_repetition_outlives_the_memory_of_the_collectors(fake: FakeCollector) -> None:
-    """What may be stored is given up before it could count twice, and is reported as dropped."""
+    """A batch that may be stored is dropped and reported once `repeat_seconds` are over."""
 
     def give_up(client: Client) -> None:
         fake.requests.clear()
@@ -285,7 +285,7 @@ def test_no_repetition_outlives_the_memory_of_the_collectors(fake: FakeCollector
 
 
 def test_what_is_certainly_not_stored_is_never_too_old(fake: FakeCollector) -> None:
-    """Nothing can count twice that never counted."""
+    """A batch that is certainly not stored is repeated even after `repeat_seconds`."""
     fake.answer = refusing(503, stored="no")
     with client_of(fake, repeat_seconds=1.1, answer_seconds=0.5, connect_seconds=0.5) as client:
         record(client, 10)

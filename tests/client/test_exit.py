@@ -1,4 +1,4 @@
-"""The client when a process ends: what waits is delivered, within two seconds, or lost."""
+"""When a process ends, values that wait are delivered within two seconds, or lost."""
 
 import time
 
@@ -27,7 +27,7 @@ A_LITTLE_S = 10.0
     ],
 )
 def test_what_waits_is_delivered_without_close(scenario: str, is_good: bool) -> None:
-    """However the process ends by itself."""
+    """Values that wait are delivered at any regular end of a process, without close()."""
     with fake_collector() as collector, running("exits.py", scenario, collector.url) as app:
         ended = app.end()
 
@@ -36,7 +36,7 @@ def test_what_waits_is_delivered_without_close(scenario: str, is_good: bool) -> 
 
 
 def test_threads_that_outlive_the_main_one_are_waited_for() -> None:
-    """The client delivers when nobody is left that could record."""
+    """Values of a thread that outlives the main thread are delivered."""
     with fake_collector() as collector:
         run("exits.py", "a_thread_that_outlives_main", collector.url)
 
@@ -44,7 +44,7 @@ def test_threads_that_outlive_the_main_one_are_waited_for() -> None:
 
 
 def test_os_exit_loses_what_waits_and_nothing_hangs() -> None:
-    """It asks for just that."""
+    """os._exit() ends the process at once, and the values that wait are lost."""
     with fake_collector() as collector, running("exits.py", "os_exit", collector.url) as app:
         ended = app.end()
 
@@ -53,7 +53,7 @@ def test_os_exit_loses_what_waits_and_nothing_hangs() -> None:
 
 
 def test_a_collector_that_hangs_holds_up_the_end_for_two_seconds() -> None:
-    """That is how long what waits can still be delivered."""
+    """A collector that hangs holds up the end of a process for EXIT_SECONDS."""
     with fake_collector() as collector:
         collector.gate.clear()
         with running("exits.py", "a_collector_that_hangs", collector.url) as app:
@@ -68,7 +68,7 @@ def test_a_collector_that_hangs_holds_up_the_end_for_two_seconds() -> None:
 
 
 def test_functions_of_the_exit_may_record() -> None:
-    """What was registered after the client was made is delivered; the rest meets no error."""
+    """Exit functions registered after the client was made can record; later ones do no harm."""
     with fake_collector() as collector:
         run("exits.py", "functions_of_the_exit", collector.url)
 
@@ -80,7 +80,7 @@ def test_functions_of_the_exit_may_record() -> None:
     "scenario", ["first_use_in_a_function_of_the_exit", "first_use_in_the_last_moment"]
 )
 def test_a_first_use_that_comes_too_late_does_no_harm(scenario: str) -> None:
-    """There may be no thread any more that could deliver, and then the log says so."""
+    """A first record at the interpreter's end raises no error and changes no status."""
     with fake_collector() as collector, running("exits.py", scenario, collector.url) as app:
         ended = app.end()
 

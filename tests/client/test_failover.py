@@ -1,4 +1,4 @@
-"""Apps, as processes, whose collectors die: all that they record counts once, and none waits."""
+"""Apps whose collectors die count all that they record once, and do not wait."""
 
 import http.client
 import json
@@ -31,7 +31,7 @@ def run(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
 
 
 def passed(folder: Path, *arguments: str) -> dict[str, int]:
-    """Do a run, check that it passes and leaves nothing, and return what its verdict says."""
+    """Do a run, check that it passes and leaves no files, and return its last line's numbers."""
     done = run(folder, *arguments)
 
     assert done.returncode == 0, done.stdout + done.stderr
@@ -41,7 +41,7 @@ def passed(folder: Path, *arguments: str) -> dict[str, int]:
 
 
 def test_a_collector_that_dies_costs_no_message_and_no_app_waits(tmp_path: Path) -> None:
-    """Whichever dies, and when: the other one takes over, and nothing counts twice."""
+    """No message is dropped or counted twice when its collectors die."""
     numbers = passed(tmp_path, "--seed", "11", "--seconds", "3")
 
     assert numbers["faults"] >= 2
@@ -52,7 +52,7 @@ def test_a_collector_that_dies_costs_no_message_and_no_app_waits(tmp_path: Path)
 def test_what_is_recorded_while_all_collectors_are_away_counts_or_is_told_to_be_dropped(
     tmp_path: Path,
 ) -> None:
-    """All of it with a buffer that is large enough; else counted and dropped make up the whole."""
+    """While all collectors are away, each message counts in the end or is reported as dropped."""
     numbers = passed(tmp_path, "--seed", "12", "--away", "2")
 
     assert numbers["recorded"] > 2000
@@ -60,7 +60,7 @@ def test_what_is_recorded_while_all_collectors_are_away_counts_or_is_told_to_be_
 
 
 def test_a_client_that_does_not_tell_what_it_drops_is_found_out(tmp_path: Path) -> None:
-    """The run fails, names the key and the hour, and keeps its logs."""
+    """A run fails, names the key and keeps its logs if a client does not report its drops."""
     shutil.copytree(ROOT / "src" / "metrics", tmp_path / "source" / "metrics")
     with (tmp_path / "source" / "metrics" / "client" / "buffer.py").open("a") as buffer:
         buffer.write("\n\nBuffer.take_drops = lambda self: {}\n")
@@ -79,7 +79,7 @@ def test_a_client_that_does_not_tell_what_it_drops_is_found_out(tmp_path: Path) 
 
 
 def report(**hours: KeyHour) -> Report:
-    """Return that of an app that has delivered what it recorded, by the hour of the day."""
+    """Return the report of an app that has delivered what it recorded, by the hour of the day."""
     named = {f"2026-11-23T{hour.removeprefix('at_')}": each for hour, each in hours.items()}
     found = Report("app.web-1", named, is_delivered=True)
     found.stats = {
@@ -93,7 +93,7 @@ def report(**hours: KeyHour) -> Report:
 
 
 class QueryService:
-    """Answers with what it is given, as the real one does."""
+    """Answers with the hours that it is given, as the real one does."""
 
     def __init__(self, **hours: KeyHour) -> None:
         self._hours = hours
@@ -115,7 +115,7 @@ def answer(status: int, members: dict[str, float]) -> Answer:
 
 
 def test_what_is_counted_as_it_was_recorded_makes_no_difference() -> None:
-    """In each of its hours, with what was dropped."""
+    """The check finds no difference if every hour answers what was recorded and dropped."""
     hours = {"at_14": KeyHour(2, 5.0, 1), "at_15": KeyHour(0, 0.0, 3)}
 
     assert list(differences([report(**hours)], QueryService(**hours).get)) == []
@@ -133,7 +133,7 @@ def test_what_is_counted_as_it_was_recorded_makes_no_difference() -> None:
     ids=["lost", "twice", "another value", "a drop that is not told", "in the wrong hour"],
 )
 def test_each_message_that_is_counted_wrongly_is_found(answered: dict[str, KeyHour]) -> None:
-    """Whatever else makes up for it in number."""
+    """The check finds a message that is lost, doubled, altered or in the wrong hour."""
     recorded = report(at_14=KeyHour(3, 14.0, 1), at_15=KeyHour())
 
     found = list(differences([recorded], QueryService(**answered).get))
@@ -146,7 +146,7 @@ def test_each_message_that_is_counted_wrongly_is_found(answered: dict[str, KeyHo
     ("name", "told"), [("sent", 1), ("rejected", 1), ("dropped", 1), ("buffered", 1)]
 )
 def test_a_client_that_tells_other_numbers_is_found(name: str, told: int) -> None:
-    """Though all of its messages count."""
+    """The check finds a client whose stats differ from what was recorded."""
     hours = {"at_14": KeyHour(2, 5.0)}
     recorded = report(**hours)
     recorded.stats[name] = told
@@ -157,7 +157,7 @@ def test_a_client_that_tells_other_numbers_is_found(name: str, told: int) -> Non
 
 
 def test_a_client_that_did_not_deliver_is_found() -> None:
-    """By what its close() says."""
+    """The check finds a client whose close() did not deliver everything."""
     hours = {"at_14": KeyHour(2, 5.0)}
     recorded = report(**hours)
     recorded.is_delivered = False

@@ -1,4 +1,4 @@
-"""The client in processes that fork: what a process records, that process sends, and only it."""
+"""A process that forks sends what it has recorded itself, and only that."""
 
 import pytest
 
@@ -11,7 +11,7 @@ OF_EACH = list(range(VALUES))
 
 
 def assert_all_count_once(collector: FakeCollector, *keys: str) -> None:
-    """Check that each of these has the values that each process records, and nobody has others."""
+    """Check that each key has the values that each process records, and that no others arrived."""
     assert {key: collector.values(key) for key in keys} == dict.fromkeys(keys, OF_EACH)
     assert sum(request.messages for request in collector.counted.values()) == (
         len(keys) * VALUES + len(collector.values("first"))
@@ -28,7 +28,7 @@ def assert_all_count_once(collector: FakeCollector, *keys: str) -> None:
     ],
 )
 def test_parent_and_children_each_send_their_own(scenario: str, first: list[float]) -> None:
-    """Whenever they part, and whether the interpreter is told of it or not."""
+    """A parent and its children each send their own values, whenever and however it forks."""
     with fake_collector() as collector:
         run("forks.py", scenario, collector.url)
 
@@ -37,7 +37,7 @@ def test_parent_and_children_each_send_their_own(scenario: str, first: list[floa
 
 
 def test_a_child_sends_its_first_values_at_once() -> None:
-    """It may end at any time, and tell nobody: job queues end theirs by ``os._exit``."""
+    """A forked child sends its first values at once, and so can end by ``os._exit``."""
     with fake_collector() as collector:
         run("forks.py", "unnoticed", collector.url)
 
@@ -45,7 +45,7 @@ def test_a_child_sends_its_first_values_at_once() -> None:
 
 
 def test_a_request_under_way_stays_with_the_parent() -> None:
-    """A child neither repeats it, nor cuts the connection on which the answer comes."""
+    """A forked child neither repeats the parent's request nor cuts its connection."""
     with fake_collector() as collector:
         collector.gate.clear()
         with running("forks.py", "during_a_request", collector.url) as app:
@@ -61,7 +61,7 @@ def test_a_request_under_way_stays_with_the_parent() -> None:
 
 
 def test_children_of_children_send_their_own() -> None:
-    """Each with a sender of its own, and with values that wait."""
+    """Children of children send their own values, each once."""
     with fake_collector() as collector:
         run("forks.py", "grandchildren", collector.url)
 
@@ -69,7 +69,7 @@ def test_children_of_children_send_their_own() -> None:
 
 
 def test_a_thread_may_fork_while_others_record() -> None:
-    """The child has none of their values, and none of their locks."""
+    """A child forked while other threads record sends its own values, and only those."""
     with fake_collector() as collector:
         run("forks.py", "from_a_thread", collector.url)
 
@@ -80,7 +80,7 @@ def test_a_thread_may_fork_while_others_record() -> None:
 
 
 def test_a_client_that_was_closed_is_closed_in_a_child() -> None:
-    """It drops, and counts what it drops."""
+    """A closed client is closed in a forked child too, and counts what it drops there."""
     with fake_collector() as collector:
         run("forks.py", "closed", collector.url)
 

@@ -1,4 +1,4 @@
-"""The client in apps that gevent patches, early or late."""
+"""The client works in apps that gevent patches, early or late."""
 
 import pytest
 
@@ -19,7 +19,7 @@ def assert_greenlets_count_once(collector: FakeCollector) -> None:
     ["before_import", "after_import", "after_construction", "after_the_first_record"],
 )
 def test_whenever_gevent_patches_all_is_delivered(scenario: str) -> None:
-    """Without a warning, and at the end of the process at the latest."""
+    """All values are delivered, whenever gevent patches the app."""
     with fake_collector() as collector:
         run("patched.py", scenario, collector.url)
 
@@ -28,7 +28,7 @@ def test_whenever_gevent_patches_all_is_delivered(scenario: str) -> None:
 
 
 def test_greenlets_keep_their_pace_while_a_collector_hangs() -> None:
-    """The sender waits in a way that lets the others run."""
+    """Greenlets are not held up while the sender waits for a collector that hangs."""
     with fake_collector() as collector:
         collector.gate.clear()
         with running("patched.py", "collector_that_hangs", collector.url) as app:
@@ -44,7 +44,7 @@ def test_greenlets_keep_their_pace_while_a_collector_hangs() -> None:
 
 
 def test_threads_of_a_pool_may_record() -> None:
-    """Also first of all: whoever begins, the sender goes on when they are idle."""
+    """Threads of gevent's pool can record, also the first values, and all are delivered."""
     with fake_collector() as collector:
         run("patched.py", "thread_pool", collector.url)
 
@@ -52,7 +52,7 @@ def test_threads_of_a_pool_may_record() -> None:
 
 
 def test_values_that_wait_are_not_sent_by_a_forked_child() -> None:
-    """What the parent has recorded the parent sends, whatever gevent takes along into the child."""
+    """A forked child sends only its own values, although gevent copies the parent's sender."""
     with fake_collector() as collector:
         run("patched.py", "fork_while_values_wait", collector.url)
 
@@ -62,7 +62,7 @@ def test_values_that_wait_are_not_sent_by_a_forked_child() -> None:
 
 
 def test_a_request_under_way_is_not_repeated_by_a_forked_child() -> None:
-    """And the child's own values are sent by a sender of its own."""
+    """A forked child does not repeat the parent's request, and sends its own values."""
     with fake_collector() as collector:
         collector.gate.clear()
         with running("patched.py", "fork_during_a_request", collector.url) as app:
@@ -79,7 +79,7 @@ def test_a_request_under_way_is_not_repeated_by_a_forked_child() -> None:
 
 
 def test_callbacks_of_the_loop_may_record() -> None:
-    """There nothing may wait, not even for the start of a thread."""
+    """A callback of gevent's loop, where nothing can wait, can record."""
     with fake_collector() as collector:
         run("patched.py", "first_record_in_a_callback", collector.url)
 

@@ -1,4 +1,4 @@
-"""The client under a real gunicorn: its master reads the app and forks workers, or they read it."""
+"""The client works under gunicorn, whether the master or the workers read the app."""
 
 import os
 import signal
@@ -17,19 +17,19 @@ WORKERS = 2
 
 @pytest.fixture(params=[False, True], ids=["unused", "used-at-import"])
 def at_import(request: pytest.FixtureRequest) -> bool:
-    """Whether something is recorded while the app is read."""
+    """Return whether a value is recorded while the app is read."""
     return request.param
 
 
 @pytest.fixture(params=[False, True], ids=["", "preload"])
 def preload(request: pytest.FixtureRequest) -> bool:
-    """Whether the master reads the app."""
+    """Return whether the master reads the app."""
     return request.param
 
 
 @pytest.fixture
 def collector() -> Iterator[FakeCollector]:
-    """Where the app delivers."""
+    """Yield the collector to which the app delivers."""
     with fake_collector() as collector:
         yield collector
 
@@ -42,7 +42,7 @@ def app(
     preload: bool,
     tmp_path: Path,
 ) -> Iterator[Service]:
-    """The app under gunicorn, listening."""
+    """Yield the app under gunicorn, listening."""
     service = Service(
         "gunicorn",
         "",
@@ -63,7 +63,7 @@ def app(
 def test_every_request_counts_once(
     app: Service, collector: FakeCollector, at_import: bool, preload: bool
 ) -> None:
-    """Of every worker, while it lives and when it is told to end."""
+    """Every request of every worker counts once, also those before SIGTERM."""
     answered = ask_each_worker(app)
     wait_until(lambda: len(collector.values("requests")) == answered)
 

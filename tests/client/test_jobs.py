@@ -1,4 +1,4 @@
-"""The client in the job queues that apps use: what a job records arrives, once."""
+"""Values that jobs of RQ and Celery record are delivered once."""
 
 from ops.local.redis_server import EmbeddedRedis
 from ops.local.waiting import wait_until
@@ -12,7 +12,7 @@ OF_EACH = [float(number) for number in range(JOBS)]
 def test_children_of_celerys_pool_deliver_when_they_end(
     own_redis: EmbeddedRedis, fake: FakeCollector
 ) -> None:
-    """Each after one task, by ``os._exit``, when Celery has said that it will."""
+    """Children of Celery's pool that end after one task deliver its value once."""
     with running("jobs.py", "celery", own_redis.url, fake.url):
         wait_until(lambda: len(fake.values("jobs")) >= JOBS)
 
@@ -20,7 +20,7 @@ def test_children_of_celerys_pool_deliver_when_they_end(
 
 
 def test_a_job_of_rq_that_flushes_delivers(own_redis: EmbeddedRedis, fake: FakeCollector) -> None:
-    """Its process ends by ``os._exit`` as soon as it is done, and tells nobody."""
+    """A job of RQ that flushes delivers its value once, although ``os._exit`` ends its process."""
     run("jobs.py", "work_and_flush", own_redis.url, fake.url)
 
     assert sorted(fake.values("jobs")) == OF_EACH
@@ -29,7 +29,7 @@ def test_a_job_of_rq_that_flushes_delivers(own_redis: EmbeddedRedis, fake: FakeC
 def test_jobs_of_rq_that_do_not_flush_send_nothing_twice(
     own_redis: EmbeddedRedis, fake: FakeCollector
 ) -> None:
-    """What was not sent by then is lost with the process; README says so."""
+    """A job of RQ that does not flush sends no value twice."""
     run("jobs.py", "work", own_redis.url, fake.url)
 
     assert len(set(fake.values("jobs"))) == len(fake.values("jobs"))

@@ -1,4 +1,4 @@
-"""The ASGI middleware: each request is recorded once, and neither app nor server can tell."""
+"""The ASGI middleware records each request once, and changes nothing for app and server."""
 
 import asyncio
 import logging
@@ -16,7 +16,7 @@ HTTP = {"type": "http", "method": "GET", "path": "/"}
 
 @pytest.fixture
 def client() -> Recorder:
-    """The client of the middleware."""
+    """Return the client of the middleware."""
     return Recorder(key="checkout.web-1")
 
 
@@ -33,7 +33,7 @@ class Server:
         self.fails_at = fails_at
 
     async def receive(self) -> Event:
-        """Have nothing more to tell."""
+        """Return an empty request."""
         return {"type": "http.request"}
 
     async def send(self, event: Event) -> None:
@@ -90,7 +90,7 @@ def answering(events: Sequence[Event], clock: Clock | None = None) -> ASGIApp:
 def test_a_request_is_measured_until_the_end_of_its_body_is_sent(
     client: Recorder, clock: Clock, events: list[Event], value_ms: float
 ) -> None:
-    """Not until the app is over, unless the end never comes; and every event passes untouched."""
+    """A request is measured until its body's end is sent, and every event passes as it is."""
     server = Server()
     server.ask(ASGIMiddleware(answering(events, clock), client, clock=clock))
 
@@ -99,7 +99,7 @@ def test_a_request_is_measured_until_the_end_of_its_body_is_sent(
 
 
 def test_the_time_that_sending_takes_counts(client: Recorder, clock: Clock) -> None:
-    """A slow reader makes a slow request."""
+    """A request's time includes the time that sending takes."""
 
     class Slow(Server):
         async def send(self, event: Event) -> None:
@@ -115,7 +115,7 @@ def test_the_time_that_sending_takes_counts(client: Recorder, clock: Clock) -> N
 def test_what_an_app_raises_is_recorded_and_passed_on(
     client: Recorder, events: list[Event], error: BaseException
 ) -> None:
-    """The same exception, whether the answer was sent or not; one message in all."""
+    """An app's exception is passed on as it is, and its request is recorded once."""
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await answering(events)(scope, receive, send)
@@ -131,7 +131,7 @@ def test_what_an_app_raises_is_recorded_and_passed_on(
 
 @pytest.mark.parametrize("at", ["http.response.start", "http.response.body"])
 def test_a_request_whose_client_hung_up_is_recorded(client: Recorder, at: str) -> None:
-    """The app hears of it as before."""
+    """A request whose client hung up is recorded, and the server's error is passed on."""
     with pytest.raises(OSError, match="gone"):
         Server(at).ask(ASGIMiddleware(answering([HEAD, body(b"ok")]), client))
 
@@ -139,7 +139,7 @@ def test_a_request_whose_client_hung_up_is_recorded(client: Recorder, at: str) -
 
 
 def test_a_request_that_is_cancelled_is_recorded(client: Recorder) -> None:
-    """And is cancelled."""
+    """A cancelled request is recorded once and stays cancelled."""
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await send(HEAD)
@@ -158,7 +158,7 @@ def test_a_request_that_is_cancelled_is_recorded(client: Recorder) -> None:
 
 @pytest.mark.parametrize("kind", ["websocket", "lifespan", "something new"])
 def test_what_is_no_http_request_passes_untouched(client: Recorder, kind: str) -> None:
-    """The app gets the very objects of the server."""
+    """What is no HTTP request is not recorded, and the app gets the server's own objects."""
     seen: list[object] = []
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -173,7 +173,7 @@ def test_what_is_no_http_request_passes_untouched(client: Recorder, kind: str) -
 
 
 def test_a_key_can_come_from_the_scope(client: Recorder, caplog: pytest.LogCaptureFixture) -> None:
-    """As the app has left it; None leaves a request out."""
+    """A key function reads the scope as the app has left it; None leaves a request out."""
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         scope["route"] = scope["path"].split("/")[1]
@@ -191,7 +191,7 @@ def test_a_key_can_come_from_the_scope(client: Recorder, caplog: pytest.LogCaptu
 
 
 def test_a_middleware_without_a_key_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    """When the app is wrapped, and so when it starts."""
+    """Wrapping an app without any key raises an error that says what to set."""
     monkeypatch.delenv("METRICS_KEY", raising=False)
     with pytest.raises(ValueError, match=r"pass key= to the middleware, or set METRICS_KEY"):
         ASGIMiddleware(answering([]), Recorder())
@@ -201,19 +201,19 @@ class Broken(Recorder):
     """A client that fails."""
 
     def record(self, key: str, value: float) -> None:
-        """Fail."""
+        """Raise an error always."""
         raise RuntimeError("broken")
 
 
 def failing(scope: Scope) -> str:
-    """Be a key that cannot be had."""
+    """Raise an error instead of returning a key."""
     raise LookupError(scope["path"])
 
 
 def test_a_key_or_client_that_fails_changes_no_answer(
     client: Recorder, caplog: pytest.LogCaptureFixture, clock: Clock
 ) -> None:
-    """It is logged once a minute."""
+    """A key or client that fails changes no answer, and is logged at most once a minute."""
     events = [HEAD, body(b"ok")]
     broken = Broken(key="checkout.web-1")
     wrapped = ASGIMiddleware(answering(events), broken, clock=clock)
@@ -235,7 +235,7 @@ def test_a_key_or_client_that_fails_changes_no_answer(
 
 
 def test_a_logging_handler_that_fails_changes_no_answer() -> None:
-    """Whatever the app has set up for its logs."""
+    """A log handler that raises changes no answer."""
     calls = []
 
     class Full(logging.Handler):

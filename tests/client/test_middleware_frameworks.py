@@ -1,4 +1,4 @@
-"""Real frameworks under real servers: what they answer, and what is recorded of it."""
+"""Real frameworks under real servers give their own answers, and each request is recorded."""
 
 import socket
 from collections.abc import Iterator
@@ -47,7 +47,7 @@ class Counting:
 
 @pytest.fixture(scope="module")
 def counting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Counting]:
-    """Collector and worker, ready."""
+    """Yield a collector, a worker and their Redis, ready."""
     folder = tmp_path_factory.mktemp("counting")
     redis = EmbeddedRedis(find_server(), port=free_port(), folder=folder).start()
     services = [
@@ -69,7 +69,7 @@ def counting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Counting]:
 
 @pytest.fixture(params=SERVERS)
 def app(request: pytest.FixtureRequest, counting: Counting, tmp_path: Path) -> Iterator[Service]:
-    """An app under its server, listening."""
+    """Yield an app under its server, listening."""
     service = Service(
         request.param,
         "",
@@ -94,7 +94,7 @@ def hang_up(port: int, path: str) -> None:
 
 
 def test_every_request_of_a_real_app_is_counted_once(app: Service, counting: Counting) -> None:
-    """Plain, streamed, a file, a failure, or given up; and the answers are the app's own."""
+    """Each of five requests to a real app counts once, also a failure and one that is given up."""
     plain = app.get("/plain")
     assert (plain.status, plain.body, plain.headers["Content-Length"]) == (200, b"hello", "5")
     assert app.get("/stream").body == b"".join(CHUNKS)

@@ -1,4 +1,4 @@
-"""The WSGI middleware: each request is recorded once, and neither app nor server can tell."""
+"""The WSGI middleware records each request once, and changes nothing for app and server."""
 
 import io
 import logging
@@ -18,14 +18,14 @@ from tests.support.wsgi_requests import PLAIN, Chunks, answering, request, start
 
 @pytest.fixture
 def client() -> Recorder:
-    """The client of the middleware."""
+    """Return the client of the middleware."""
     return Recorder(key="checkout.web-1")
 
 
 def test_a_request_is_recorded_in_milliseconds_under_the_clients_key(
     client: Recorder, clock: Clock
 ) -> None:
-    """The time that the app takes, once."""
+    """A request's time is recorded once, in milliseconds, under the client's key."""
 
     def work() -> None:
         clock.seconds += 0.25
@@ -37,7 +37,7 @@ def test_a_request_is_recorded_in_milliseconds_under_the_clients_key(
 
 
 def test_a_streamed_answer_is_measured_to_its_end(client: Recorder, clock: Clock) -> None:
-    """The chunks come as they are made, and all of them are in the time."""
+    """Chunks are passed on as they are made, and a request is measured to its last one."""
     chunks = Chunks([b"a", b"b"], clock)
     answer = iter(WSGIMiddleware(answering(chunks), client, clock=clock)({}, start))
 
@@ -51,7 +51,7 @@ def test_a_streamed_answer_is_measured_to_its_end(client: Recorder, clock: Clock
 def test_an_answer_that_is_not_taken_is_recorded_when_it_is_closed(
     client: Recorder, clock: Clock
 ) -> None:
-    """Once, and the app's iterable is closed once."""
+    """An answer that is closed early is recorded once, and the app's iterable is closed once."""
     chunks = Chunks([b"a", b"b"], clock)
     answer = WSGIMiddleware(answering(chunks), client, clock=clock)({}, start)
     assert next(iter(answer)) == b"a"
@@ -63,7 +63,7 @@ def test_an_answer_that_is_not_taken_is_recorded_when_it_is_closed(
 
 
 def test_the_app_is_told_of_the_end_as_before(client: Recorder) -> None:
-    """A server's close() reaches its iterable, and what that raises reaches the server."""
+    """A server's close() reaches the app's iterable, and its error reaches the server."""
 
     class Failing(Chunks):
         def close(self) -> None:
@@ -84,7 +84,7 @@ def test_the_app_is_told_of_the_end_as_before(client: Recorder) -> None:
 def test_what_an_app_raises_is_recorded_and_passed_on(
     client: Recorder, error: BaseException
 ) -> None:
-    """The same exception, with nothing added."""
+    """An app's exception is passed on as it is, and its request is recorded once."""
 
     def app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         raise error
@@ -98,7 +98,7 @@ def test_what_an_app_raises_is_recorded_and_passed_on(
 
 
 def test_what_an_answer_raises_is_recorded_and_passed_on(client: Recorder) -> None:
-    """Once, although the server closes it afterwards."""
+    """An exception of an answer's iterable is passed on, and its request is recorded once."""
     error = LookupError("mine")
     chunks = Chunks([b"a", error])
     answer = WSGIMiddleware(answering(chunks), client)({}, start)
@@ -119,7 +119,7 @@ def test_a_server_sees_the_length_where_the_app_tells_it(client: Recorder) -> No
 
 
 def test_what_an_app_writes_itself_is_sent_before_the_rest(client: Recorder) -> None:
-    """By the write() that start_response returns."""
+    """Bytes that an app gives to write() are sent before the rest of its answer."""
 
     def app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         start_response("200 OK", list(PLAIN))(b"first ")
@@ -130,7 +130,7 @@ def test_what_an_app_writes_itself_is_sent_before_the_rest(client: Recorder) -> 
 
 
 def test_an_error_answer_in_the_place_of_another_works(client: Recorder) -> None:
-    """start_response is the server's own, with its exc_info."""
+    """An app can replace its answer by an error, with start_response's `exc_info`."""
 
     def app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         start_response("200 OK", list(PLAIN))
@@ -143,7 +143,7 @@ def test_an_error_answer_in_the_place_of_another_works(client: Recorder) -> None
 
 
 def test_a_file_is_handed_to_the_server_as_the_servers_own(client: Recorder) -> None:
-    """So that it may send it by a short cut; the request ends when the server closes it."""
+    """A file is returned in the server's own wrapper, and recorded once the server closes it."""
     file = io.BytesIO(b"content")
 
     def app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -184,7 +184,7 @@ class Fixed:
 def test_a_file_of_an_unusual_server_is_recorded_like_any_answer(
     client: Recorder, wrapper: Callable[[io.BytesIO], Fixed]
 ) -> None:
-    """Sent in chunks, and closed."""
+    """A file in a wrapper that cannot be subclassed or extended is sent, closed and recorded."""
     file = io.BytesIO(b"content")
 
     def app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -199,7 +199,7 @@ def test_a_file_of_an_unusual_server_is_recorded_like_any_answer(
 
 
 def test_the_middleware_is_an_app_by_the_rules(client: Recorder) -> None:
-    """To the app it is a server, to the server an app, as the standard library checks them."""
+    """The middleware satisfies the standard library's WSGI validator on both sides."""
     inner = validator(answering(Chunks([b"a", b"b"])))
 
     assert request(validator(WSGIMiddleware(inner, client))).endswith(b"\r\n\r\nab")
@@ -209,7 +209,7 @@ def test_the_middleware_is_an_app_by_the_rules(client: Recorder) -> None:
 def test_a_key_can_come_from_the_environ(
     client: Recorder, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """As the app has left it; None leaves a request out."""
+    """A key function reads the environ as the app has left it; None leaves a request out."""
 
     def app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         environ["route"] = environ["PATH_INFO"].strip("/").split("/")[0]
@@ -228,7 +228,7 @@ def test_a_key_can_come_from_the_environ(
 
 
 def test_a_middleware_without_a_key_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    """When the app is wrapped, and so when it starts."""
+    """Wrapping an app without a key, or with a wrong one, raises an error that says what to set."""
     monkeypatch.setenv("METRICS_COLLECTORS", "http://127.0.0.1:9")
     monkeypatch.delenv("METRICS_KEY", raising=False)
     with pytest.raises(ValueError, match=r"pass key= to the middleware, or set METRICS_KEY"):
@@ -241,7 +241,7 @@ def test_a_middleware_without_a_key_says_what_to_do(monkeypatch: pytest.MonkeyPa
 
 
 def test_a_client_is_made_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One line in the app is enough."""
+    """A middleware without a client makes one from the environment."""
     recorded: list[tuple[str, float]] = []
     monkeypatch.setenv("METRICS_COLLECTORS", "http://127.0.0.1:9")
     monkeypatch.setenv("METRICS_KEY", "checkout.web-7")
@@ -255,19 +255,19 @@ class Broken(Recorder):
     """A client that fails."""
 
     def record(self, key: str, value: float) -> None:
-        """Fail."""
+        """Raise an error always."""
         raise RuntimeError("broken")
 
 
 def failing(environ: WSGIEnvironment) -> str:
-    """Be a key that cannot be had."""
+    """Raise an error instead of returning a key."""
     raise LookupError(environ["REQUEST_METHOD"])
 
 
 def test_a_key_or_client_that_fails_changes_no_answer(
     client: Recorder, caplog: pytest.LogCaptureFixture, clock: Clock
 ) -> None:
-    """It is logged once a minute."""
+    """A key or client that fails changes no answer, and is logged at most once a minute."""
     plain = request(answering([b"ok"]))
     broken = Broken(key="checkout.web-1")
     wrapped = WSGIMiddleware(answering([b"ok"]), broken, clock=clock)
@@ -287,7 +287,7 @@ def test_a_key_or_client_that_fails_changes_no_answer(
 
 
 def test_a_logging_handler_that_fails_changes_no_answer() -> None:
-    """Whatever the app has set up for its logs."""
+    """A log handler that raises changes no answer."""
     calls = []
 
     class Full(logging.Handler):

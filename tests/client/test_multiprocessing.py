@@ -1,4 +1,4 @@
-"""The client in the children of ``multiprocessing``, which end in a way of their own."""
+"""The client delivers in children of ``multiprocessing``, which end in a way of their own."""
 
 import pytest
 
@@ -11,7 +11,7 @@ TASKS = 6
 @pytest.mark.parametrize("way", ["process", "pool", "executor"])
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
 def test_children_deliver_when_they_end(method: str, way: str) -> None:
-    """They return, and nothing else; no value counts twice."""
+    """Values of children of multiprocessing are delivered once, when the children end."""
     with fake_collector() as collector:
         run("multiprocesses.py", method, way, str(TASKS), collector.url)
 

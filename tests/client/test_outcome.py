@@ -1,4 +1,4 @@
-"""What an answer says of a batch: which are sent again, and which never."""
+"""An answer decides whether a batch is sent again."""
 
 import json
 
@@ -14,7 +14,7 @@ def answer(status: int, **members: object) -> Answer:
 
 
 def test_202_says_how_many_count() -> None:
-    """And why the others do not."""
+    """A 202 gives the number of rejected messages and the reason."""
     result = classify(
         answer(202, accepted=8, rejected=2, errors=[{"index": 0, "detail": "old"}]), 10
     )
@@ -24,20 +24,20 @@ def test_202_says_how_many_count() -> None:
 
 @pytest.mark.parametrize("body", [b"", b"{}", b"no json", b"[1]", b'{"rejected":"x"}', b"\xff"])
 def test_202_is_enough_whatever_its_body(body: bytes) -> None:
-    """It is said once the messages are stored, and a body may be cut short."""
+    """A 202 means that the batch is accepted, whatever its body is."""
     result = classify(Answer(202, body), 10)
 
     assert (result.outcome, result.rejected) == (Outcome.ACCEPTED, 0)
 
 
 def test_more_cannot_be_rejected_than_were_sent() -> None:
-    """Counts must stay counts."""
+    """The number of rejected messages is at most the number sent."""
     assert classify(answer(202, accepted=0, rejected=99), 10).rejected == 10
 
 
 @pytest.mark.parametrize("status", [429, 502, 503, 504])
 def test_these_are_sent_again(status: int) -> None:
-    """Something is away, or busy, and will be back (as OTLP has it)."""
+    """A batch is sent again after 429, 502, 503 and 504, as in OTLP."""
     assert classify(answer(status), 10).outcome is Outcome.UNAVAILABLE
 
 
@@ -46,7 +46,7 @@ PROBLEM = {"title": "a title", "detail": "told so"}
 
 @pytest.mark.parametrize("status", [400, 422])
 def test_what_a_collector_says_of_the_batch_is_final(status: int) -> None:
-    """The same body would be refused again."""
+    """A batch that a collector refuses with 400 or 422 is not sent again."""
     result = classify(answer(status, **PROBLEM), 10)
 
     assert (result.outcome, result.rejected) == (Outcome.REFUSED, 10)
@@ -54,7 +54,7 @@ def test_what_a_collector_says_of_the_batch_is_final(status: int) -> None:
 
 
 def test_a_token_that_covers_no_key_of_the_batch_is_final() -> None:
-    """With one key that it covers, the values of all others would be rejected as well."""
+    """A 403 that rejects messages refuses the batch for good."""
     result = classify(answer(403, accepted=0, rejected=10, **PROBLEM), 10)
 
     assert (result.outcome, result.rejected) == (Outcome.REFUSED, 10)
@@ -62,7 +62,7 @@ def test_a_token_that_covers_no_key_of_the_batch_is_final() -> None:
 
 @pytest.mark.parametrize("body", [b"<html>", json.dumps(PROBLEM).encode()])
 def test_a_body_that_is_too_large_is_so_whoever_says_it(body: bytes) -> None:
-    """A proxy's limit does not go away."""
+    """A 413 means that the body is too large, from a collector or a proxy."""
     result = classify(Answer(413, body), 10)
 
     assert (result.outcome, result.rejected, result.is_stored) == (Outcome.TOO_LARGE, 10, False)
@@ -73,7 +73,7 @@ def test_a_body_that_is_too_large_is_so_whoever_says_it(body: bytes) -> None:
 )
 @pytest.mark.parametrize("body", [b"", b"<html>nginx</html>", json.dumps(PROBLEM).encode()])
 def test_everything_else_is_said_of_the_way(status: int, body: bytes) -> None:
-    """A wrong URL, a proxy, a token that was changed: they are mended, and values must wait."""
+    """Any other redirect or client error comes from a proxy, and rejects no value."""
     result = classify(Answer(status, body), 10)
 
     assert (result.outcome, result.rejected, result.is_stored) == (Outcome.UNEXPECTED, 0, False)
@@ -83,13 +83,13 @@ def test_everything_else_is_said_of_the_way(status: int, body: bytes) -> None:
 @pytest.mark.parametrize("status", [400, 422])
 @pytest.mark.parametrize("body", [b"", b"<html>plain HTTP to an HTTPS port</html>", b"[]", b"{}"])
 def test_a_proxys_bad_request_is_said_of_the_way(status: int, body: bytes) -> None:
-    """A collector's is a problem."""
+    """A 400 or 422 whose body is no problem comes from a proxy, and refuses no batch."""
     assert classify(Answer(status, body), 10).outcome is Outcome.UNEXPECTED
 
 
 @pytest.mark.parametrize("status", [200, 204, 500, 501])
 def test_what_no_collector_says_is_not_taken_for_success(status: int) -> None:
-    """A proxy's page that says 200 has not counted anything."""
+    """A status that no collector sends is no success, even 200; the batch may be stored."""
     result = classify(Answer(status, b"<html>welcome</html>"), 10)
 
     assert (result.outcome, result.is_stored) == (Outcome.UNEXPECTED, True)
@@ -110,12 +110,12 @@ def test_what_no_collector_says_is_not_taken_for_success(status: int) -> None:
 def test_it_tells_what_certainly_is_not_stored(
     status: int, members: dict[str, str], is_stored: bool
 ) -> None:
-    """Only what may be stored must be repeated in time to be recognised."""
+    """Only 429, and 503 with `stored: no`, mean that a batch is certainly not stored."""
     assert classify(answer(status, **members), 10).is_stored is is_stored
 
 
 def test_what_a_collector_says_is_told_in_a_bounded_length() -> None:
-    """It ends in the app's log."""
+    """The reason that a collector gives is cut to 300 characters."""
     assert len(classify(answer(400, detail="x" * 10_000), 1).detail) <= 300
     assert (
         len(classify(answer(202, rejected=1, errors=[{"detail": "x" * 10_000}]), 1).detail) <= 300

@@ -1,4 +1,4 @@
-"""The client in every Python that it is made for, as far as they are at hand."""
+"""The client works in every Python that it is made for and that is at hand."""
 
 import os
 import shutil
@@ -25,13 +25,13 @@ def python_of(version: str) -> str | None:
 
 
 def does_run(python: str) -> bool:
-    """Return whether an interpreter is one: the shim of a version that is not chosen only fails."""
+    """Return whether an interpreter runs; a shim of a version that is not chosen does not."""
     return subprocess.run([python, "-c", ""], capture_output=True, check=False).returncode == 0
 
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_all_of_the_client_works_in_every_python(version: str) -> None:
-    """With nothing but its standard library."""
+    """The whole API of the client works in every Python at hand."""
     python = python_of(version)
     if python is None:
         pytest.skip(f"no Python {version} at hand")

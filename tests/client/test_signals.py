@@ -1,4 +1,4 @@
-"""The client in processes that get signals, at any moment of its work."""
+"""The client works in processes that get signals, at any moment of its work."""
 
 import signal
 
@@ -9,7 +9,7 @@ from tests.support.scenarios import run, running
 
 
 def test_a_signal_without_a_handler_ends_a_process_at_once() -> None:
-    """The client has none, and changes none."""
+    """A signal without a handler ends a process that uses a client, as it does any other."""
     with (
         fake_collector() as collector,
         running("signalled.py", "without_a_handler", collector.url) as app,
@@ -22,7 +22,7 @@ def test_a_signal_without_a_handler_ends_a_process_at_once() -> None:
 
 
 def test_a_handler_that_exits_delivers() -> None:
-    """As every exit does."""
+    """Values that wait are delivered when a signal's handler exits."""
     with (
         fake_collector() as collector,
         running("signalled.py", "handler_that_exits", collector.url) as app,
@@ -36,7 +36,7 @@ def test_a_handler_that_exits_delivers() -> None:
 
 
 def test_a_handler_may_record_and_flush_while_it_interrupts_that() -> None:
-    """Nothing waits for itself, and each value counts once."""
+    """A handler can record and flush while it interrupts both; each value counts once."""
     with fake_collector() as collector:
         ended = run("signalled.py", "handler_that_records", collector.url)
 
@@ -48,7 +48,7 @@ def test_a_handler_may_record_and_flush_while_it_interrupts_that() -> None:
 
 
 def test_a_handler_may_raise_anywhere_in_record() -> None:
-    """That value may be lost; the next one is delivered, and needs no flush or exit for it."""
+    """After a handler has raised inside record(), the next value is delivered without a flush."""
     with (
         fake_collector() as collector,
         running("signalled.py", "handler_that_raises", collector.url) as app,

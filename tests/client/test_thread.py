@@ -21,7 +21,7 @@ from tests.support.fake_collector import (
 def test_a_gevent_that_another_thread_is_just_importing_is_no_matter(
     fake: FakeCollector, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is among the modules before it has any function; and nothing is patched yet."""
+    """A client delivers although the module of gevent is still without functions."""
     monkeypatch.setitem(sys.modules, "gevent.monkey", ModuleType("gevent.monkey"))
     with client_of(fake) as client:
         record(client, 10)
@@ -31,14 +31,14 @@ def test_a_gevent_that_another_thread_is_just_importing_is_no_matter(
 
 
 def test_a_client_that_records_nothing_starts_no_thread(fake: FakeCollector) -> None:
-    """Nor does one that is only flushed and closed."""
+    """A client that records nothing starts no thread, not even at flush()."""
     with client_of(fake) as client:
         assert client.flush(1)
         assert not client._sender.is_alive
 
 
 def test_an_idle_client_sends_nothing_and_sleeps(fake: FakeCollector) -> None:
-    """It is called by the next value."""
+    """An idle client's thread sleeps, and the next value wakes it up."""
     with client_of(fake) as client:
         record(client, 1)
         assert client.flush(60)
@@ -52,7 +52,7 @@ def test_an_idle_client_sends_nothing_and_sleeps(fake: FakeCollector) -> None:
 def test_whatever_happens_in_its_thread_it_goes_on(
     fake: FakeCollector, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A fault of ours costs one batch, which is counted and reported, and not the thread."""
+    """A fault inside the sender costs one batch, which is reported; the thread goes on."""
     faults = [MemoryError("no memory")]
     sound = sender_module.encode
 
@@ -73,7 +73,7 @@ def test_whatever_happens_in_its_thread_it_goes_on(
 
 
 def test_a_handler_that_raises_or_records_does_no_harm(fake: FakeCollector) -> None:
-    """The app's logging may do what it likes."""
+    """A log handler that records and raises does not stop the sender."""
 
     class Handler(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
@@ -98,7 +98,7 @@ def test_a_handler_that_raises_or_records_does_no_harm(fake: FakeCollector) -> N
 def test_without_a_thread_values_wait_and_record_raises_nothing(
     fake: FakeCollector, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """There may be one again later."""
+    """While no thread can be started, values wait, and a later flush() delivers them."""
 
     def no_thread(_: object) -> None:
         raise RuntimeError("can't start new thread")
@@ -119,7 +119,7 @@ def test_without_a_thread_values_wait_and_record_raises_nothing(
 def test_a_thread_that_could_not_be_started_is_tried_again_at_the_next_value(
     fake: FakeCollector, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Not only when there is a batch, or a flush."""
+    """A thread that could not be started is started at the next value."""
 
     def no_thread(_: object) -> None:
         raise RuntimeError("can't start new thread")

@@ -1,1 +1,1 @@
-"""The collector, over HTTP and in its parts."""
+"""These tests are of the collector, over HTTP and in its parts."""

@@ -1,4 +1,4 @@
-"""Request bodies: every form that a collector takes, and what it says of the rest."""
+"""A collector takes bodies of several forms, and names what it rejects."""
 
 import json
 
@@ -18,7 +18,7 @@ FORM = "application/x-www-form-urlencoded"
 
 
 def builder(may_write: str = "") -> BatchBuilder:
-    """Return an empty draft."""
+    """Return an empty builder of a batch."""
     return BatchBuilder(
         arrival=NOW,
         retention_days=30,
@@ -81,7 +81,7 @@ GOOD = {
 
 @pytest.mark.parametrize(("content_type", "body", "expected"), GOOD.values(), ids=GOOD)
 def test_every_form_is_taken(content_type: str | None, body: str, expected: dict[str, str]) -> None:
-    """All messages of it, each under its key."""
+    """Every form of a body is taken with all its messages, each under its key."""
     found = read(content_type, body)
 
     assert columns(found) == expected
@@ -90,7 +90,7 @@ def test_every_form_is_taken(content_type: str | None, body: str, expected: dict
 
 
 def test_an_object_may_have_a_timestamp() -> None:
-    """Unix seconds or RFC 3339; the message belongs to its hour."""
+    """A message with a timestamp, as Unix seconds or RFC 3339, is in the timestamp's hour."""
     found = read(
         JSON,
         json.dumps(
@@ -106,14 +106,14 @@ def test_an_object_may_have_a_timestamp() -> None:
 
 
 def test_a_column_may_have_timestamps() -> None:
-    """One beside each value."""
+    """A column can have a timestamp for each of its values."""
     found = read(JSON, json.dumps({"key": "a", "values": [1, 2], "timestamps": [NOW, NOW - 3600]}))
 
     assert columns(found) == {"a": "1.0", "2026-11-23T13:a": "2.0"}
 
 
 def test_a_form_may_have_a_timestamp() -> None:
-    """As a number or a string."""
+    """A form can have a timestamp, as Unix seconds or RFC 3339."""
     assert columns(read(FORM, f"key=a&value=1&timestamp={NOW - 3600:.0f}")) == {
         "2026-11-23T13:a": "1.0"
     }
@@ -149,7 +149,7 @@ BAD_MESSAGES = {
 
 @pytest.mark.parametrize(("item", "detail"), BAD_MESSAGES.values(), ids=BAD_MESSAGES)
 def test_a_bad_message_is_named_and_the_good_ones_are_taken(item: str, detail: str) -> None:
-    """By its index from 0, with the rule that it breaks."""
+    """A bad message is named by its index and the rule that it breaks; the good ones are taken."""
     found = read(JSON, f'[["good",1],{item},["good",2]]')
 
     assert columns(found) == {"good": "1.0,2.0"}
@@ -170,7 +170,7 @@ def test_a_bad_message_is_named_and_the_good_ones_are_taken(item: str, detail: s
     ],
 )
 def test_a_bad_column_is_rejected_whole(column: str, messages: int) -> None:
-    """Each of its values counts as a bad message."""
+    """A bad column is rejected as a whole, and each of its values counts as a bad message."""
     found = read(JSON, f'[{column},["good",1]]')
 
     assert (found.accepted, found.rejected) == (1, messages)
@@ -178,7 +178,7 @@ def test_a_bad_column_is_rejected_whole(column: str, messages: int) -> None:
 
 
 def test_a_bad_value_in_a_column_leaves_the_others() -> None:
-    """Indexes go on through the values of a column."""
+    """A bad value rejects only itself, and indexes count through the values of a column."""
     found = read(JSON, '[["a",1],{"key":"b","values":[1,-1,2]},["a",-2]]')
 
     assert columns(found) == {"a": "1.0", "b": "1.0,2.0"}
@@ -199,7 +199,7 @@ def test_a_bad_value_in_a_column_leaves_the_others() -> None:
     ],
 )
 def test_a_bad_line_is_named(line: str, detail: str) -> None:
-    """And the lines around it are taken."""
+    """A bad line is named by its index, and the lines around it are taken."""
     found = read(TEXT, f"good,1\n{line}\ngood,2")
 
     assert columns(found) == {"good": "1.0,2.0"}
@@ -207,7 +207,7 @@ def test_a_bad_line_is_named(line: str, detail: str) -> None:
 
 
 def test_a_line_of_ndjson_that_is_no_json_is_named() -> None:
-    """Lines do not depend on each other."""
+    """A line of NDJSON that is no JSON is rejected, and the other lines are taken."""
     found = read(NDJSON, '["a",1]\n{"key":\n["a",2]')
 
     assert columns(found) == {"a": "1.0,2.0"}
@@ -215,12 +215,12 @@ def test_a_line_of_ndjson_that_is_no_json_is_named() -> None:
 
 
 def test_a_sampled_message_among_others_keeps_their_weights() -> None:
-    """Before and after it."""
+    """A sampled message does not change the weights of the messages before and after it."""
     assert columns(read(TEXT, "a,1\na:2|ms|@0.5\na,3")) == {"a": "1.0,2.0*2,3.0"}
 
 
 def test_only_the_first_errors_are_told() -> None:
-    """All of them are counted."""
+    """An answer lists the first ERRORS_SHOWN_MAX bad messages and counts all of them."""
     found = read(JSON, json.dumps([["a", -1]] * 1000 + [["a", 1]]))
 
     assert (found.accepted, found.rejected) == (1, 1000)
@@ -228,7 +228,7 @@ def test_only_the_first_errors_are_told() -> None:
 
 
 def test_a_key_that_the_sender_may_not_write_is_named() -> None:
-    """And told from what is wrong by itself."""
+    """A key that the token may not write is named, and counted as forbidden."""
     found = read(JSON, '[["shop.a",1],["other",1],["shop.b",-1]]', may_write="shop.")
 
     assert columns(found) == {"shop.a": "1.0"}
@@ -254,7 +254,7 @@ def test_a_key_that_the_sender_may_not_write_is_named() -> None:
     ],
 )
 def test_what_cannot_be_read_is_a_bad_request(content_type: str, body: str | bytes) -> None:
-    """Nothing of it is taken."""
+    """A body that cannot be read raises a problem."""
     with pytest.raises(Problem):
         read(content_type, body)
 
@@ -276,7 +276,7 @@ TINY = {
 
 @pytest.mark.parametrize(("content_type", "body"), TINY.values(), ids=TINY)
 def test_a_request_has_a_bounded_number_of_messages(content_type: str, body: str) -> None:
-    """A process does nothing else while it looks at them, however short they are."""
+    """A body of too many messages, however short they are, gets a 413."""
     with pytest.raises(Problem, match="413") as problem:
         read(content_type, body)
 
@@ -284,7 +284,7 @@ def test_a_request_has_a_bounded_number_of_messages(content_type: str, body: str
 
 
 def test_as_many_messages_as_a_request_may_have_are_taken() -> None:
-    """To the last."""
+    """A body of exactly MESSAGES_MAX messages is taken."""
     assert read(TEXT, "a,1\n" * MESSAGES_MAX).accepted == MESSAGES_MAX
     assert read(JSON, json.dumps({"key": "a", "values": [1] * MESSAGES_MAX})).accepted == (
         MESSAGES_MAX
@@ -296,7 +296,7 @@ def test_as_many_messages_as_a_request_may_have_are_taken() -> None:
     [("key", "key must be"), ("timestamp", "timestamp must be Unix seconds")],
 )
 def test_what_a_column_has_once_is_looked_at_once(field: str, detail: str) -> None:
-    """Else a long key that is none would be told again for each value."""
+    """A column's bad key or timestamp is described once, not again for each value."""
     looked_at = 0
 
     class Odd:
@@ -313,7 +313,7 @@ def test_what_a_column_has_once_is_looked_at_once(field: str, detail: str) -> No
 
 
 def test_only_one_unknown_field_is_named() -> None:
-    """However many there are."""
+    """Only the first of many unknown fields is named."""
     found = read(JSON, json.dumps({f"field-{i}": 1 for i in range(1000)}))
 
     assert found.errors[0].detail.startswith("unknown field 'field-0'; known are key")
@@ -323,13 +323,13 @@ def test_only_one_unknown_field_is_named() -> None:
     "content_type", ["application/xml", "text/html", "application/json; charset=latin-1", "json"]
 )
 def test_an_unknown_type_is_named(content_type: str) -> None:
-    """With those that are known."""
+    """An unknown content type raises a problem."""
     with pytest.raises(Problem):
         read(content_type, '["a",1]')
 
 
 def test_messages_without_a_timestamp_belong_to_the_hour_of_their_arrival() -> None:
-    """Fixed once, by the collector."""
+    """A message without a timestamp is in the hour of its arrival."""
     found = BatchBuilder(
         arrival=1795442400.0 - 0.001,
         retention_days=30,
@@ -349,5 +349,5 @@ def test_messages_without_a_timestamp_belong_to_the_hour_of_their_arrival() -> N
     ],
 )
 def test_of_two_equal_names_the_last_counts(body: str) -> None:
-    """In the fast way as in the other."""
+    """Of two equal names in an object the last one counts."""
     assert columns(read(JSON, body))["b"] == "2.0"

@@ -1,4 +1,4 @@
-"""The collector's contract over HTTP, with a real Redis behind it."""
+"""The collector keeps its contract over HTTP, with a real Redis."""
 
 import gzip
 import json
@@ -31,7 +31,7 @@ def client_of(
 
 @pytest.fixture
 def client(connection: Connection) -> Client:
-    """A client of a collector with the default settings."""
+    """Return a client of a collector with the default settings."""
     return client_of(connection)
 
 
@@ -42,7 +42,7 @@ def post(client: Client, body: str | bytes, **headers: str) -> falcon.testing.Re
 
 
 def accepted_in_redis(connection: Connection) -> int:
-    """Return how many messages the audit of all partitions have accepted."""
+    """Return how many messages the audits of all partitions count as accepted."""
     return sum(audit_of(connection, number)["accepted"] for number in range(16))
 
 
@@ -57,7 +57,7 @@ def assert_is_problem(result: falcon.testing.Result, status: int) -> dict[str, A
 
 
 def test_202_says_what_was_taken_and_redis_has_it(client: Client, connection: Connection) -> None:
-    """It comes after the append, not before."""
+    """A 202 gives the number of accepted messages, and Redis has them."""
     result = post(client, '[["a",1],["b",2]]')
 
     assert result.status_code == 202
@@ -67,7 +67,7 @@ def test_202_says_what_was_taken_and_redis_has_it(client: Client, connection: Co
 
 
 def test_good_messages_are_taken_and_bad_ones_named(client: Client, connection: Connection) -> None:
-    """Partial success is success, told in detail."""
+    """A body with good and bad messages gets a 202 that names each bad one."""
     result = post(client, '[["a",1],["b",-2],["c",3]]')
 
     assert result.status_code == 202
@@ -81,13 +81,13 @@ def test_good_messages_are_taken_and_bad_ones_named(client: Client, connection: 
 
 @pytest.mark.parametrize("body", ["[]", "", '["a",-1]', '{"key":"a","values":[]}', "not json"])
 def test_nothing_good_is_a_bad_request(client: Client, connection: Connection, body: str) -> None:
-    """An empty body included."""
+    """A body without a good message gets a 400 and stores nothing."""
     assert_is_problem(post(client, body), 400)
     assert connection.ask(command("DBSIZE")) == 0
 
 
 def test_all_bad_messages_are_named_in_a_bad_request(client: Client) -> None:
-    """As in a partial success."""
+    """A 400 names each bad message by its index."""
     problem = assert_is_problem(post(client, '[["a",-1],["b",true]]'), 400)
 
     assert (problem["accepted"], problem["rejected"]) == (0, 2)
@@ -95,7 +95,7 @@ def test_all_bad_messages_are_named_in_a_bad_request(client: Client) -> None:
 
 
 def test_a_gzipped_body_is_read(client: Client, connection: Connection) -> None:
-    """Content-Encoding: gzip."""
+    """A body with `Content-Encoding: gzip` is read."""
     result = post(client, gzip.compress(b'["a",1]'), Content_Encoding="gzip")
 
     assert result.json == {"accepted": 1, "rejected": 0}
@@ -116,12 +116,12 @@ def test_a_gzipped_body_is_read(client: Client, connection: Connection) -> None:
 def test_a_body_that_cannot_be_decompressed_is_refused(
     client: Client, body: bytes, encoding: str, status: int
 ) -> None:
-    """A bomb is not blown up first."""
+    """A body that is no sound gzip, or too long when decompressed, is refused."""
     assert_is_problem(post(client, body, Content_Encoding=encoding), status)
 
 
 def test_a_body_over_the_limit_is_refused(connection: Connection) -> None:
-    """With the limit in the answer."""
+    """A body longer than METRICS_MAX_BODY_BYTES gets a 413 that gives the limit."""
     client = client_of(connection, METRICS_MAX_BODY_BYTES="20")
 
     assert post(client, '["abcdefghijklmn",1]').status_code == 202
@@ -130,14 +130,14 @@ def test_a_body_over_the_limit_is_refused(connection: Connection) -> None:
 
 
 def test_an_unknown_type_is_refused(client: Client) -> None:
-    """415, with those that are known."""
+    """An unknown content type gives a 415 that lists the known ones."""
     problem = assert_is_problem(post(client, "<a/>", Content_Type="application/xml"), 415)
 
     assert "application/x-ndjson" in problem["detail"]
 
 
 def test_other_methods_and_paths_are_problems_too(client: Client) -> None:
-    """Every error has the same shape."""
+    """A wrong method or path is answered with a problem."""
     assert_is_problem(client.simulate_get("/messages"), 405)
     assert_is_problem(client.simulate_get("/nothing"), 404)
 
@@ -145,7 +145,7 @@ def test_other_methods_and_paths_are_problems_too(client: Client) -> None:
 def test_a_batch_under_an_idempotency_key_counts_once(
     client: Client, connection: Connection
 ) -> None:
-    """A repetition is answered like the first."""
+    """A batch sent again under its idempotency key counts once and gets the same answer."""
     results = [post(client, '[["a",1],["b",-1]]', Idempotency_Key="batch-1") for _ in range(3)]
 
     assert {result.status_code for result in results} == {202}
@@ -157,7 +157,7 @@ def test_a_batch_under_an_idempotency_key_counts_once(
 def test_another_body_under_an_idempotency_key_is_refused(
     client: Client, connection: Connection, second: str
 ) -> None:
-    """Nothing of it is appended, in whichever partition its keys are."""
+    """Another body under a used idempotency key gets a 422 and is not stored."""
     assert post(client, '["a",1]', Idempotency_Key="batch-1").status_code == 202
 
     problem = assert_is_problem(post(client, second, Idempotency_Key="batch-1"), 422)
@@ -167,7 +167,7 @@ def test_another_body_under_an_idempotency_key_is_refused(
 
 
 def test_a_repetition_belongs_to_the_hour_of_the_first(connection: Connection) -> None:
-    """Though it comes after the hour has ended, and though part of it was stored before."""
+    """A batch sent again in a later hour, after a partial append, is in the first one's hour."""
     times = [NOW]
     client = client_of(connection, now=lambda: times[0], METRICS_BACKLOG_LIMIT="1")
     body = '[["a",1],["b",1]]'
@@ -184,7 +184,7 @@ def test_a_repetition_belongs_to_the_hour_of_the_first(connection: Connection) -
 
 
 def test_a_bad_request_does_not_use_its_idempotency_key_up(client: Client) -> None:
-    """Its sender mends the body and sends it again."""
+    """A bad request leaves its idempotency key free for another body."""
     assert_is_problem(post(client, '["a",-1]', Idempotency_Key="batch-1"), 400)
 
     assert post(client, '["a",1]', Idempotency_Key="batch-1").status_code == 202
@@ -192,7 +192,7 @@ def test_a_bad_request_does_not_use_its_idempotency_key_up(client: Client) -> No
 
 @pytest.mark.parametrize("key", ["", "x" * 129, "tab\there", "ümlaut"])
 def test_what_cannot_be_an_idempotency_key_is_refused(client: Client, key: str) -> None:
-    """1 to 128 printable characters."""
+    """An idempotency key must be 1 to 128 printable characters, else the answer is 400."""
     problem = assert_is_problem(post(client, '["a",1]', Idempotency_Key=key), 400)
 
     assert "Idempotency-Key must be 1 to 128 printable" in problem["detail"]
@@ -200,12 +200,12 @@ def test_what_cannot_be_an_idempotency_key_is_refused(client: Client, key: str) 
 
 @pytest.mark.parametrize("key", ["x", "x" * 128, '"quoted"', "a {b}:* c"])
 def test_an_idempotency_key_is_any_printable_text(client: Client, key: str) -> None:
-    """Braces do not move it to another slot."""
+    """An idempotency key can be any printable text, also with braces."""
     assert post(client, '["a",1]', Idempotency_Key=key).status_code == 202
 
 
 def test_a_full_backlog_is_503_and_not_stored(connection: Connection) -> None:
-    """With the time after which to try again."""
+    """A full backlog gives a 503 with Retry-After, and nothing of the batch is stored."""
     client = client_of(connection, METRICS_BACKLOG_LIMIT="1")
     assert post(client, '["a",1]').status_code == 202
 
@@ -217,7 +217,7 @@ def test_a_full_backlog_is_503_and_not_stored(connection: Connection) -> None:
 
 
 def test_part_of_a_batch_in_a_full_backlog_is_503_and_unknown(connection: Connection) -> None:
-    """To be sent again under its Idempotency-Key."""
+    """A batch of which one partition is full gets a 503 with `stored: unknown`."""
     client = client_of(connection, METRICS_BACKLOG_LIMIT="1")
     assert post(client, '["a",1]').status_code == 202
 
@@ -228,7 +228,7 @@ def test_part_of_a_batch_in_a_full_backlog_is_503_and_unknown(connection: Connec
 
 
 def test_without_redis_it_is_503_and_not_stored(connection: Connection) -> None:
-    """And the process lives on."""
+    """Without Redis a post gets a 503, the process stays healthy, and it is not ready."""
     nobody = Connection.open(f"redis://127.0.0.1:{free_port()}", timeout_s=0.3, connections_max=1)
     client = client_of(nobody)
 
@@ -241,7 +241,7 @@ def test_without_redis_it_is_503_and_not_stored(connection: Connection) -> None:
 
 
 def test_a_redis_of_another_layout_gets_nothing(connection: Connection) -> None:
-    """Should it be put in the place of ours while we run."""
+    """A collector stores nothing in a Redis of another layout, and is not ready."""
     connection.ask(command("HSET", "metrics:layout", "partitions", "32"))
     client = client_of(connection)
 
@@ -253,7 +253,7 @@ def test_a_redis_of_another_layout_gets_nothing(connection: Connection) -> None:
 
 
 def test_health_is_told(client: Client) -> None:
-    """That the process lives, and that it reaches Redis."""
+    """`/healthz` and `/readyz` answer `ok` while Redis is there."""
     assert client.simulate_get("/healthz").json == {"status": "ok"}
     assert client.simulate_get("/readyz").json == {"status": "ok"}
 
@@ -263,7 +263,7 @@ TOKENS = {"METRICS_WRITE_TOKENS": "everything,shop.*=shopkeeper,bar.*=shopkeeper
 
 @pytest.mark.parametrize("authorization", [None, "", "Bearer", "Bearer wrong", "Basic everything"])
 def test_without_a_good_token_it_is_401(connection: Connection, authorization: str | None) -> None:
-    """The answer says how to send one."""
+    """A post without a good token gets a 401 with WWW-Authenticate, and stores nothing."""
     client = client_of(connection, **TOKENS)
     headers = {} if authorization is None else {"Authorization": authorization}
 
@@ -276,14 +276,14 @@ def test_without_a_good_token_it_is_401(connection: Connection, authorization: s
 
 @pytest.mark.parametrize("authorization", ["Bearer everything", "bearer everything"])
 def test_a_token_may_be_for_all_keys(connection: Connection, authorization: str) -> None:
-    """The scheme is not case-sensitive."""
+    """A token without a prefix may write any key, in whichever case `Bearer` is written."""
     client = client_of(connection, **TOKENS)
 
     assert post(client, '["a",1]', Authorization=authorization).status_code == 202
 
 
 def test_a_token_for_a_prefix_writes_only_such_keys(connection: Connection) -> None:
-    """Others are named in a batch, and alone they are 403."""
+    """A token for prefixes may write only such keys; others are rejected, and alone a 403."""
     client = client_of(connection, **TOKENS)
     shopkeeper = {"Authorization": "Bearer shopkeeper"}
 
@@ -295,7 +295,7 @@ def test_a_token_for_a_prefix_writes_only_such_keys(connection: Connection) -> N
 
 
 def test_an_idempotency_key_belongs_to_its_token(connection: Connection) -> None:
-    """Nobody can take another's batches for seen."""
+    """The same idempotency key under two tokens names two batches."""
     client = client_of(connection, METRICS_WRITE_TOKENS="one,two")
 
     for token, value in (("one", 1), ("two", 2), ("one", 1)):
@@ -312,7 +312,7 @@ def test_an_idempotency_key_belongs_to_its_token(connection: Connection) -> None
 def test_a_fault_of_ours_is_a_500_without_its_text(
     connection: Connection, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The log has it."""
+    """An unexpected exception gives a 500 without its text, which is in the log."""
     client = client_of(connection)
     monkeypatch.setattr(collector, "read_body", lambda *_: 1 / 0)
 

@@ -1,4 +1,4 @@
-"""Known loss: what apps dropped and reported, from the collector through a hash to the answer."""
+"""Messages that apps report as dropped go from the collector through a hash to the answer."""
 
 import json
 
@@ -30,7 +30,7 @@ ONE_REPORT = Batch({0: [Column.of_dropped(f"{HOUR}:checkout.web-1", 17)]})
 
 @pytest.fixture
 def collector(connection: Connection) -> falcon.testing.TestClient:
-    """A client of a collector."""
+    """Return a client of a collector."""
     return test_collector.client_of(connection)
 
 
@@ -56,7 +56,7 @@ def backlog_of(connection: Connection) -> Backlog:
 def test_a_body_of_loss_reports_alone_is_accepted_as_no_message(
     collector: falcon.testing.TestClient, connection: Connection
 ) -> None:
-    """Redis has them, as text that redis-cli shows."""
+    """Loss reports alone are stored as text and accepted as no message."""
     result = post(collector, f"[{REPORT},{REPORT}]")
 
     assert (result.status_code, result.json) == (202, {"accepted": 0, "rejected": 0})
@@ -67,7 +67,7 @@ def test_a_body_of_loss_reports_alone_is_accepted_as_no_message(
 
 
 def test_a_bad_loss_report_counts_as_one_rejected(collector: falcon.testing.TestClient) -> None:
-    """Alone it is a bad request; beside a good one it is named."""
+    """A bad loss report alone gives a 400; beside a good one it is named as rejected."""
     bad = '{"key":"a","dropped":0}'
     detail = "dropped must be an integer from 1 to 1000000000, got 0"
 
@@ -81,7 +81,7 @@ def test_a_bad_loss_report_counts_as_one_rejected(collector: falcon.testing.Test
 
 
 def test_tokens_say_who_may_report_what(connection: Connection) -> None:
-    """As of messages: 403 if nothing else is in the body."""
+    """A loss report needs a token for its key; without one it is rejected, and alone a 403."""
     client = test_collector.client_of(connection, METRICS_WRITE_TOKENS="search.*=teller")
     other = '{"key":"search.web-1","dropped":1}'
 
@@ -95,7 +95,7 @@ def test_tokens_say_who_may_report_what(connection: Connection) -> None:
 def test_the_answer_says_how_many_messages_are_missing(
     collector: falcon.testing.TestClient, connection: Connection
 ) -> None:
-    """After the count, whichever came first; and not where none are missing."""
+    """An answer has `dropped` after `count` if messages are missing, and another ETag then."""
     post(collector, MESSAGES)
     test_query.commit(connection)
     before = ask(connection)
@@ -114,7 +114,7 @@ def test_the_answer_says_how_many_messages_are_missing(
 def test_an_hour_of_which_all_was_dropped_is_404_and_says_so(
     collector: falcon.testing.TestClient, connection: Connection
 ) -> None:
-    """Messages that come later join what is there."""
+    """An hour of which all was dropped gives a 404 with `dropped`; later messages count there."""
     post(collector, REPORT)
     test_query.commit(connection)
 
@@ -137,7 +137,7 @@ def test_an_hour_of_which_all_was_dropped_is_404_and_says_so(
 def test_an_hour_with_a_loss_report_in_the_backlog_is_not_complete(
     collector: falcon.testing.TestClient, connection: Connection
 ) -> None:
-    """It would not say yet what is missing."""
+    """An hour is not complete while a loss report for it is in the backlog."""
     post(collector, MESSAGES)
     test_query.commit(connection)
     assert ask(connection).json["complete"] is True
@@ -152,7 +152,7 @@ def test_an_hour_with_a_loss_report_in_the_backlog_is_not_complete(
 def test_a_repetition_under_its_idempotency_key_reports_once(
     collector: falcon.testing.TestClient, connection: Connection
 ) -> None:
-    """Whether there are messages with it or not."""
+    """A loss report sent again under its idempotency key counts once."""
     for key, body in (("1", BOTH), ("1", BOTH), ("2", REPORT), ("2", REPORT)):
         assert post(collector, body, Idempotency_Key=key).status_code == 202
     test_query.commit(connection)
@@ -162,7 +162,7 @@ def test_a_repetition_under_its_idempotency_key_reports_once(
 
 
 def test_a_loss_report_that_is_not_stored_is_to_be_sent_again(connection: Connection) -> None:
-    """As a message of the same key: it is named, and counts among those to send again."""
+    """A loss report that is not stored is named as retryable, and counts once when sent again."""
     partly = PartlyAway(connection, [partition_of("a", 16)])
     client = test_collector.client_of(partly)
     body = '[{"key":"b","dropped":1},{"key":"a","dropped":2},["b",1],["b",-1]]'
@@ -188,7 +188,7 @@ def test_a_loss_report_that_is_not_stored_is_to_be_sent_again(connection: Connec
 def test_a_late_commit_adds_no_loss_report_twice(
     collector: falcon.testing.TestClient, connection: Connection
 ) -> None:
-    """The fence holds for them as for messages."""
+    """The fence keeps a second commit of the same entries from adding a loss report twice."""
     post(collector, BOTH)
     backlog = backlog_of(connection)
     entries = entries_of(backlog)
@@ -203,7 +203,7 @@ def test_a_late_commit_adds_no_loss_report_twice(
 def test_a_loss_report_is_buried_as_no_message(
     collector: falcon.testing.TestClient, connection: Connection
 ) -> None:
-    """So that the audit balances."""
+    """A loss report in a dead letter counts as no message, so that the audit balances."""
     post(collector, BOTH)
     backlog = backlog_of(connection)
     (entry,) = entries_of(backlog)
@@ -214,7 +214,7 @@ def test_a_loss_report_is_buried_as_no_message(
 
 
 def commit_one_report(connection: Connection) -> object:
-    """Append and commit a message of another key, and that one of this key was dropped."""
+    """Append and commit a message of another key and a loss report; return the result."""
     key_hours = [Column(f"{HOUR}:other", "1.0", 1), Column.of_dropped(f"{HOUR}:{KEY}", 1)]
     append(connection, Batch({PARTITION: key_hours}))
     backlog = backlog_of(connection)
@@ -228,7 +228,7 @@ def commit_one_report(connection: Connection) -> object:
 def test_a_hash_that_cannot_take_what_was_dropped_stays_as_it_was(
     connection: Connection, dropped: str
 ) -> None:
-    """All else of the commit is applied; a report is no message, and dies as none."""
+    """A loss report for an unsound hash becomes a dead letter; the rest is applied."""
     name = NAMES.hour(f"{HOUR}:{KEY}")
     connection.ask(command("HSET", name, "dropped", dropped))
 
@@ -240,7 +240,7 @@ def test_a_hash_that_cannot_take_what_was_dropped_stays_as_it_was(
 
 
 def test_what_was_dropped_stays_at_the_most_that_is_exact(connection: Connection) -> None:
-    """By HTTP alone it may be more, a billion a report."""
+    """The count of dropped messages stops at COUNT_MAX."""
     name = NAMES.hour(f"{HOUR}:{KEY}")
     connection.ask(command("HSET", name, "dropped", COUNT_MAX - 1))
 
@@ -251,7 +251,7 @@ def test_what_was_dropped_stays_at_the_most_that_is_exact(connection: Connection
 
 
 def test_what_was_dropped_must_be_a_number_to_be_told(connection: Connection) -> None:
-    """Rather no answer than a wrong one."""
+    """A hash whose `dropped` is no number is answered with a 500."""
     connection.ask(command("HSET", NAMES.hour(f"{HOUR}:{KEY}"), "dropped", "many"))
 
     assert "a count is no whole number" in assert_is_problem(ask(connection), 500)["detail"]
@@ -260,7 +260,7 @@ def test_what_was_dropped_must_be_a_number_to_be_told(connection: Connection) ->
 def test_a_worker_commits_loss_reports_of_many_requests(
     connection: Connection, clock: Clock
 ) -> None:
-    """Those without an Idempotency-Key lie in one entry, and add up."""
+    """Loss reports of many requests share an entry, and a worker adds them up."""
     aggregator = aggregator_of(connection, clock)
     append(connection, *[ONE_REPORT] * 3, batch([5.0]))
     assert connection.ask(command("XLEN", STREAM)) == 1

@@ -1,4 +1,4 @@
-"""The fast way for plain JSON bodies: never another than the plain way."""
+"""The fast way for plain JSON bodies never gives another result than the plain way."""
 
 from collections.abc import Sequence
 
@@ -64,7 +64,7 @@ ITEMS = COLUMNS | REPORTS | ROWS
 @settings(max_examples=400)
 @given(st.lists(ROWS, max_size=8) | ITEMS | st.lists(ITEMS, max_size=3))
 def test_the_fast_way_takes_what_the_plain_way_takes(content: object) -> None:
-    """And leaves the rest to it, with the draft as it was."""
+    """The fast way reads what the plain way reads, or leaves the builder empty."""
     body = msgspec.json.encode(content)
     fast, plain = builder(), builder()
     is_done = fast_json.read(body, fast)
@@ -96,12 +96,12 @@ PLAIN = {
 
 @pytest.mark.parametrize("body", PLAIN.values(), ids=PLAIN)
 def test_the_fast_way_is_taken_for_plain_bodies(body: str) -> None:
-    """Otherwise it would be of no use."""
+    """The fast way takes plain bodies."""
     assert fast_json.read(body.encode(), builder()) is True
 
 
 def test_the_text_of_a_column_is_passed_on() -> None:
-    """To write each value anew would take longer than all the rest."""
+    """The text of a column is passed on as it was sent."""
     found = builder()
 
     assert fast_json.read(b'{"key":"a","values":[1,2.50]}', found) is True
@@ -121,5 +121,5 @@ LEFT = {
 
 @pytest.mark.parametrize("body", LEFT.values(), ids=LEFT)
 def test_what_is_not_good_is_left_to_the_plain_way(body: str) -> None:
-    """It can say what is wrong."""
+    """A body with a fault is left to the plain way, which can describe the fault."""
     assert fast_json.read(body.encode(), builder()) is False

@@ -1,4 +1,4 @@
-"""The fast path: never another answer than Falcon's, and never another effect."""
+"""The fast path never gives another answer than Falcon, and never has another effect."""
 
 import gzip
 from collections.abc import Callable
@@ -21,14 +21,14 @@ NOW = 1795442400.0 + 1800  # 2026-11-23T14:30:00Z
 
 
 class Whole(BytesIO):
-    """A body as our HTTP server gives it: it tells that all of it is there."""
+    """A body as the project's HTTP server gives it, with the flag that all of it is there."""
 
     is_complete = True
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What an app answered."""
+    """Holds the answer of an app."""
 
     status: str
     headers: tuple[tuple[str, str], ...]
@@ -93,7 +93,7 @@ OTHER = {
 def test_answers_and_entries_are_those_of_the_regular_path(
     connection: Connection, body: bytes
 ) -> None:
-    """To the byte."""
+    """The fast path and Falcon give the same answer and append the same entries, to the byte."""
     app = app_of(connection)
 
     def told(way: Callable) -> object:
@@ -111,7 +111,7 @@ def test_answers_and_entries_are_those_of_the_regular_path(
 
 @pytest.mark.parametrize("body", PLAIN.values(), ids=PLAIN)
 def test_falcon_is_not_asked_about_plain_requests(connection: Connection, body: bytes) -> None:
-    """Otherwise this would be of no use."""
+    """A plain request is answered without Falcon."""
     app = app_of(connection)
     app._app = None
 
@@ -131,13 +131,13 @@ NOT_PLAIN = {
 def test_other_requests_are_left_to_falcon(
     connection: Connection, body: bytes, more: dict[str, str]
 ) -> None:
-    """As they are."""
+    """A request that is not plain gets Falcon's answer."""
     app = app_of(connection)
     assert ask(app, body, **more) == ask(falcon_of(app), body, **more)
 
 
 def test_a_body_that_is_still_coming_is_left_to_falcon(connection: Connection) -> None:
-    """It has a deadline for it."""
+    """A body that is still coming is accepted, although it is not there as a whole."""
     app = app_of(connection)
 
     answer = ask(app, PLAIN["a message"], **{"wsgi.input": BytesIO(PLAIN["a message"])})
@@ -146,7 +146,7 @@ def test_a_body_that_is_still_coming_is_left_to_falcon(connection: Connection) -
 
 
 def test_a_body_over_the_limit_of_the_settings_is_refused(connection: Connection) -> None:
-    """Though it is short."""
+    """A body longer than METRICS_MAX_BODY_BYTES gets a 413 on the fast path."""
     app = app_of(connection, METRICS_MAX_BODY_BYTES="10")
 
     assert ask(app, PLAIN["a message"]).status.startswith("413 ")
@@ -156,7 +156,7 @@ def test_a_body_over_the_limit_of_the_settings_is_refused(connection: Connection
 def test_failures_are_told_as_falcon_tells_them(
     connection: Connection, away: tuple[int, ...]
 ) -> None:
-    """And nothing is appended a second time for it."""
+    """A failed append gives a 503 with Retry-After, and nothing is appended twice for it."""
     redis = PartlyAway(connection, away)
     app = app_of(redis, METRICS_BACKLOG_LIMIT="1")
     body = b'[{"key":"a","value":1},{"key":"b","value":2}]'
@@ -172,7 +172,7 @@ def test_failures_are_told_as_falcon_tells_them(
 
 
 def test_answers_count_whichever_way_they_were_given(connection: Connection) -> None:
-    """In one series."""
+    """Answers of the fast path and of Falcon are counted in one series."""
     app = app_of(connection, METRICS_BACKLOG_LIMIT="1")
     for body in (PLAIN["rows"], PLAIN["rows"], OTHER["nothing good"]):
         ask(app, body)
@@ -188,7 +188,7 @@ def test_answers_count_whichever_way_they_were_given(connection: Connection) -> 
 
 
 def test_its_hour_is_that_of_its_arrival(connection: Connection) -> None:
-    """By the clock of the collector."""
+    """A message on the fast path is in the hour of its arrival by the collector's clock."""
     ask(app_of(connection), b'{"key":"a","value":1}')
 
     assert hash_of(connection, PartitionNames(partition_of("a", 16)).backlog) == {
@@ -219,7 +219,7 @@ def bearer(token: str) -> dict[str, str]:
 def test_a_token_is_asked_for_as_on_the_regular_path(
     connection: Connection, token: str, body: bytes, status: int
 ) -> None:
-    """And what it does not cover is rejected."""
+    """With tokens set, the fast path gives the status and the answer that Falcon gives."""
     app = app_of(connection, **TOKENS)
 
     answer = ask(app, body, **bearer(token))
@@ -229,7 +229,7 @@ def test_a_token_is_asked_for_as_on_the_regular_path(
 
 
 def test_with_a_good_token_falcon_is_not_asked(connection: Connection) -> None:
-    """Otherwise this would be of no use."""
+    """A plain request with a good token is answered without Falcon."""
     app = app_of(connection, **TOKENS)
     app._app = None
 
@@ -248,7 +248,7 @@ def test_with_a_good_token_falcon_is_not_asked(connection: Connection) -> None:
 
 @pytest.mark.parametrize("token", [None, "some"])
 def test_a_body_under_a_key_counts_once(connection: Connection, token: str | None) -> None:
-    """Falcon is not asked. Another body under that key is 422."""
+    """A body sent twice under an idempotency key counts once, and another body gets a 422."""
     app = app_of(connection, **(TOKENS if token else {}))
     regular = falcon_of(app)
     app._app = None
@@ -268,7 +268,7 @@ def test_a_body_under_a_key_counts_once(connection: Connection, token: str | Non
 def test_under_a_key_answers_are_those_of_the_regular_path(
     connection: Connection, body: bytes
 ) -> None:
-    """Good and bad."""
+    """Under an idempotency key a good or bad body gets the answer that Falcon gives."""
     app = app_of(connection)
     more = {"HTTP_IDEMPOTENCY_KEY": "key"}
 
@@ -276,7 +276,7 @@ def test_under_a_key_answers_are_those_of_the_regular_path(
 
 
 def test_a_key_that_can_be_none_is_400(connection: Connection) -> None:
-    """As on the regular path."""
+    """An idempotency key of 129 characters gives the same 400 as on Falcon's path."""
     app = app_of(connection)
     more = {"HTTP_IDEMPOTENCY_KEY": "x" * 129}
 
@@ -290,7 +290,7 @@ def test_a_key_that_can_be_none_is_400(connection: Connection) -> None:
 def test_while_redis_is_away_the_answer_is_that_of_the_regular_path(
     connection: Connection, key: str | None
 ) -> None:
-    """With what is stored, and when to try again."""
+    """While Redis is away, a request gets the same 503 as on Falcon's path."""
     nobody = Connection.open(f"redis://127.0.0.1:{free_port()}", timeout_s=0.3, connections_max=1)
     app = app_of(nobody)
     more = {} if key is None else {"HTTP_IDEMPOTENCY_KEY": key}

@@ -1,4 +1,4 @@
-"""Plain posts: read and appended together, and each answered by what became of its own messages."""
+"""Plain posts are read and appended together, and each is answered for its own messages."""
 
 from collections.abc import Callable, Sequence
 
@@ -36,14 +36,14 @@ PIECES = [
 
 
 def outcomes_of(take: Callable[[bytes], object], bodies: Sequence[bytes]) -> list[object]:
-    """Return what requests get that come in the same turn of the event loop."""
+    """Return the outcomes of requests that come in the same turn of the event loop."""
     requests = [gevent.spawn(take, body) for body in bodies]
     gevent.joinall(requests, timeout=60)
     return [request.get(block=False) for request in requests]
 
 
 def take_of(connection: object, **environ: str) -> Callable[[bytes], object]:
-    """Return what takes the bodies of plain requests to a collector."""
+    """Return the function that takes the bodies of plain requests to a collector."""
     settings = Settings.from_env({"REDIS_URL": "redis://unused", **environ})
     app = create_app(connection, settings, now=lambda: NOW)
     assert isinstance(app, FastPath)
@@ -59,7 +59,7 @@ def accepted(outcome: object) -> bytes | None:
 
 @given(st.lists(st.lists(st.sampled_from(PIECES), min_size=1, max_size=4).map(b"".join)))
 def test_bodies_read_together_are_read_as_each_alone(bodies: list[bytes]) -> None:
-    """No message begins in one body and ends in another, and none is more than one."""
+    """Bodies that are read together give the same messages as each body alone."""
     alone = [fast_json.read_singles([body], HOUR, 16) for body in bodies]
 
     together = fast_json.read_singles(bodies, HOUR, 16)
@@ -69,14 +69,14 @@ def test_bodies_read_together_are_read_as_each_alone(bodies: list[bytes]) -> Non
 
 
 def test_a_body_is_one_message() -> None:
-    """With its partition, its key-hour and its value."""
+    """A plain body is read as one message with its partition, key-hour and value."""
     (message,) = fast_json.read_singles([b'{"key":"a","value":1.50}'], HOUR, 16) or ()
 
     assert message == SingleMessage(partition_of("a", 16), "2026-11-23T14:a", 1.5)
 
 
 def test_requests_that_come_together_share_an_entry(connection: Connection) -> None:
-    """Whether they have one message or many; what is not plain is left to others."""
+    """Plain requests that come together share an entry; others are not taken."""
     bodies = [
         *[b'{"key":"a","value":1}'] * 10,
         b'[{"key":"a","value":1},{"key":"a","value":2}]',
@@ -99,7 +99,7 @@ def test_requests_that_come_together_share_an_entry(connection: Connection) -> N
 
 
 def test_a_bad_body_among_good_ones_keeps_none_of_them(connection: Connection) -> None:
-    """They are read each by itself then."""
+    """A bad body among requests read together does not keep the good ones from being taken."""
     bodies = [b'{"key":"a","value":1}', b'{"key":"a b","value":1}', b'{"key":"b","value":1}']
 
     found = [accepted(outcome) for outcome in outcomes_of(take_of(connection), bodies)]
@@ -108,7 +108,7 @@ def test_a_bad_body_among_good_ones_keeps_none_of_them(connection: Connection) -
 
 
 def test_a_node_that_is_away_fails_its_own_messages_alone(connection: Connection) -> None:
-    """Though others were read together with them; a batch on two nodes says what it has lost."""
+    """A node that is away fails only its own messages among requests read together."""
     away = partition_of("a", 16)
     take = take_of(PartlyAway(connection, [away]))
     both = b'[{"key":"a","value":1},{"key":"b","value":2}]'
@@ -127,7 +127,7 @@ def test_a_node_that_is_away_fails_its_own_messages_alone(connection: Connection
 
 
 def test_a_partition_at_its_limit_refuses_its_own_messages_alone(connection: Connection) -> None:
-    """On one node as well."""
+    """A partition at its backlog limit refuses only its own messages."""
     full = partition_of("a", 16)
     connection.ask(command("XADD", PartitionNames(full).stream, "*", "in", "the way"))
     take = take_of(connection, METRICS_BACKLOG_LIMIT="1")

@@ -1,4 +1,4 @@
-"""Group commit: requests share round trips, and nothing else."""
+"""In a group commit requests share round trips, and nothing else."""
 
 from collections.abc import Callable, Iterator, Sequence
 from time import monotonic
@@ -19,7 +19,7 @@ from tests.support.streams import audit_of, batch
 
 
 class SlowConnection:
-    """Passes each group on only when it is told to.
+    """Passes each group on only when its gate is opened.
 
     Attributes:
         groups: The calls of each group that came.
@@ -49,7 +49,7 @@ Spawn = Callable[..., gevent.Greenlet]
 
 @pytest.fixture
 def spawn() -> Iterator[Spawn]:
-    """Runs a request in a greenlet, whose value is what it returned or raised."""
+    """Yield a function that runs a request in a greenlet and keeps its result or its error."""
     greenlets: list[gevent.Greenlet] = []
 
     def run(function: Callable[..., object], *arguments: object) -> object:
@@ -84,7 +84,7 @@ def soon() -> float:
 
 
 def occupy(spawn: Spawn, group: GroupCommit, slow: SlowConnection) -> None:
-    """Let every sender wait for Redis, so that what comes next waits in line."""
+    """Let every sender wait for Redis, so that the next request waits in line."""
     for number in range(SENDERS):
         spawn(group.append, batch(), soon())
         await_groups(slow, number + 1)
@@ -99,7 +99,7 @@ def await_groups(slow: SlowConnection, number: int) -> None:
 def test_requests_that_wait_together_share_a_round_trip(
     connection: Connection, spawn: Spawn
 ) -> None:
-    """Whatever their number, and they share an entry too."""
+    """A hundred requests that wait at the same time share one round trip and one entry."""
     slow = SlowConnection(connection.execute)
     group = group_of(slow)
     occupy(spawn, group, slow)
@@ -118,7 +118,7 @@ def test_requests_that_wait_together_share_a_round_trip(
 
 
 def test_no_request_is_answered_before_redis_has_it(connection: Connection, spawn: Spawn) -> None:
-    """It waits for its own group."""
+    """A request is answered only after Redis has its group."""
     slow = SlowConnection(connection.execute)
     request = spawn(group_of(slow).append, batch(), soon())
     await_groups(slow, 1)
@@ -132,7 +132,7 @@ def test_no_request_is_answered_before_redis_has_it(connection: Connection, spaw
 
 
 def test_a_slow_append_holds_nobody_else_up(connection: Connection, spawn: Spawn) -> None:
-    """Other senders go on."""
+    """A slow append does not hold up a request of another group."""
     slow = SlowConnection(connection.execute)
     group = group_of(slow)
     stuck = spawn(group.append, batch([1.0]), soon())
@@ -148,7 +148,7 @@ def test_a_slow_append_holds_nobody_else_up(connection: Connection, spawn: Spawn
 
 
 def test_a_failed_append_fails_the_requests_in_it(connection: Connection, spawn: Spawn) -> None:
-    """And no others."""
+    """A failed append fails the requests of its group and no others."""
     slow = SlowConnection(connection.execute)
     group = group_of(slow)
     lost = spawn(group.append, batch(), soon())
@@ -171,7 +171,7 @@ def test_a_failed_append_fails_the_requests_in_it(connection: Connection, spawn:
 def test_a_fault_of_ours_reaches_each_request_and_the_sender_lives(
     connection: Connection,
 ) -> None:
-    """A sender that died would leave all that come later waiting."""
+    """An unexpected exception reaches each request, and the senders go on."""
     faults = [ZeroDivisionError("ours")] * SENDERS
 
     def execute(calls: Sequence[Call], *, replicas: int = 0) -> list:
@@ -194,7 +194,7 @@ def test_a_fault_of_ours_reaches_each_request_and_the_sender_lives(
 def test_a_request_that_waited_too_long_in_line_is_not_stored(
     connection: Connection, spawn: Spawn
 ) -> None:
-    """It is taken out of the line, so it is not sent later either."""
+    """A request that reaches its deadline in line is not stored, not even later."""
     slow = SlowConnection(connection.execute)
     group = group_of(slow)
     occupy(spawn, group, slow)
@@ -213,7 +213,7 @@ def test_a_request_that_waited_too_long_in_line_is_not_stored(
 def test_a_request_that_waited_too_long_for_redis_is_unknown(
     connection: Connection, spawn: Spawn
 ) -> None:
-    """It may be stored yet."""
+    """A request that reaches its deadline during its append has `stored: unknown`."""
     slow = SlowConnection(connection.execute)
     late = spawn(group_of(slow).append, batch(), monotonic() + 0.3)
     await_groups(slow, 1)
@@ -227,7 +227,7 @@ def test_a_request_that_waited_too_long_for_redis_is_unknown(
 
 
 def test_what_waits_is_bounded(connection: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A process must not fill its memory while Redis is away."""
+    """A request is refused when the length of all that waits would exceed its limit."""
     monkeypatch.setattr(send_queue, "WAITING_LENGTH_MAX", 10)
     group = group_of(connection)
 
@@ -241,7 +241,7 @@ def test_what_waits_is_bounded(connection: Connection, monkeypatch: pytest.Monke
 def test_a_group_is_bounded(
     connection: Connection, spawn: Spawn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """More waits for the next."""
+    """A group that is full leaves the rest of the requests to the next group."""
     monkeypatch.setattr(send_queue, "GROUP_LENGTH_MAX", 10)
     slow = SlowConnection(connection.execute)
     group = group_of(slow)
@@ -257,7 +257,7 @@ def test_a_group_is_bounded(
 
 
 def test_registrations_and_batches_go_together(connection: Connection, spawn: Spawn) -> None:
-    """Each gets its own outcome."""
+    """Reservations and batches share a round trip, and each gets its own outcome."""
     slow = SlowConnection(connection.execute)
     group = group_of(slow)
     occupy(spawn, group, slow)

@@ -1,4 +1,4 @@
-"""Beside the worst bodies small requests go on: in a real collector."""
+"""Small requests are answered beside the worst bodies, in a real collector."""
 
 import json
 from collections.abc import Iterator
@@ -29,14 +29,14 @@ TRIES = 5
 
 @pytest.fixture
 def collector(own_redis: EmbeddedRedis, tmp_path: Path) -> Iterator[Service]:
-    """A collector of one process."""
+    """Yield a collector of one process."""
     service = Service("collector", own_redis.url, tmp_path / "log", WEB_CONCURRENCY="1")
     yield service.start()
     service.kill()
 
 
 def test_small_requests_are_answered_beside_the_worst_bodies(collector: Service) -> None:
-    """One after the other, and each 202."""
+    """While one of the worst bodies is read, SMALL_MIN small requests or more get a 202."""
     statuses: list[int] = []
     is_over = Event()
 

@@ -1,4 +1,4 @@
-"""No body holds the process: its work is in slices, and others go on between them."""
+"""No body holds the process up: its work is in slices, and others go on between them."""
 
 import contextlib
 import importlib
@@ -59,7 +59,7 @@ BODIES = {
 
 
 def builder(pause_if_due: Callable[[], None] = lambda: None) -> BatchBuilder:
-    """Return an empty draft."""
+    """Return an empty builder of a batch."""
     return BatchBuilder(
         arrival=NOW, retention_days=30, may_write=lambda _: True, pause_if_due=pause_if_due
     )
@@ -67,7 +67,7 @@ def builder(pause_if_due: Callable[[], None] = lambda: None) -> BatchBuilder:
 
 @pytest.mark.parametrize(("kind", "body"), BODIES.values(), ids=BODIES)
 def test_others_go_on_again_and_again_while_a_body_is_read(kind: str, body: bytes) -> None:
-    """Not once for all of it: after so many messages each time."""
+    """Reading a body pauses for others at least once in every WORK_MAX messages."""
     breaths = [0]
 
     def pause_if_due() -> None:
@@ -82,7 +82,7 @@ def test_others_go_on_again_and_again_while_a_body_is_read(kind: str, body: byte
 
 
 def numbers_of(length: int) -> list[str]:
-    """Return numbers that are hard to read, so long as text."""
+    """Return numbers that are hard to read, together about so long as text."""
     return ["1.2345678901234567890123456789e-290"] * (length // 36)
 
 
@@ -131,7 +131,7 @@ FORMS: dict[str, Callable[[int], tuple[str, bytes]]] = {
 def test_how_long_a_body_holds_others_up_does_not_grow_with_it(
     form: Callable[[int], tuple[str, bytes]],
 ) -> None:
-    """What is done between two breaths is the same however long it is, but for a look at it all.
+    """The longest work between two pauses does not grow with the body, but for one look at it.
 
     Times are CPU seconds of this thread, and are compared with those of the same moment.
     """
@@ -181,7 +181,7 @@ def test_how_long_a_body_holds_others_up_does_not_grow_with_it(
     ids=lambda body: f"{body[:12]!r} of {len(body)}",
 )
 def test_whatever_is_sent_is_refused_and_never_a_fault_of_ours(body: bytes) -> None:
-    """400, or a message that is rejected."""
+    """A hostile body gets a 400, or is one rejected message, and raises nothing else."""
     found = builder()
     try:
         read_body("application/json", body, found)
@@ -192,7 +192,7 @@ def test_whatever_is_sent_is_refused_and_never_a_fault_of_ours(body: bytes) -> N
 
 
 def test_a_long_array_is_read_as_a_short_one_is() -> None:
-    """Item by item, so that it may be larger than what is decoded at once."""
+    """A long array, which is read item by item, gives the same result as a short one."""
     items = [["a", 1.5], {"key": "b", "value": -1}, {"key": "b", "values": [1, 2]}, 7]
     short, long = builder(), builder()
 
@@ -205,7 +205,7 @@ def test_a_long_array_is_read_as_a_short_one_is() -> None:
 
 @pytest.mark.parametrize("body", [b"a,%bx", b"a:%b|ms", b"a:1|ms|@%b", b"key=a&value=%b"])
 def test_a_line_has_a_length(body: bytes) -> None:
-    """Nothing that a line may say is longer."""
+    """A line longer than LINE_LENGTH_MAX is refused or rejected with that limit."""
     found = builder()
     try:
         read_body("application/x-www-form-urlencoded", body % (b"1" * LINE_LENGTH_MAX), found)
@@ -217,14 +217,14 @@ def test_a_line_has_a_length(body: bytes) -> None:
 
 @pytest.mark.parametrize("parse", [parse_value, parse_weight])
 def test_a_number_has_a_length(parse: Callable[[str], object]) -> None:
-    """The text says which."""
+    """A number longer than NUMBER_LENGTH_MAX is an error."""
     with pytest.raises(InvalidMessageError):
         parse("0." + "1" * message.NUMBER_LENGTH_MAX)
     parse("0." + "1" * (message.NUMBER_LENGTH_MAX - 2))
 
 
 def test_what_is_shown_of_a_value_takes_no_time() -> None:
-    """A text is cut before it is escaped, and of a container only its kind is said."""
+    """A shown text is cut to 60 characters, and a container is shown only by its kind."""
     assert shown([[[]]]) == "an array"
     assert shown({"a": 1}) == "an object"
     assert shown("a" * 1000) == "'" + "a" * 60 + "..."
@@ -246,7 +246,7 @@ HARD = [
 
 @pytest.mark.parametrize("expression", EXPRESSIONS.values(), ids=EXPRESSIONS)
 def test_expressions_take_linear_time(expression: re.Pattern[Any]) -> None:
-    """Of texts that nearly match: four times the text takes four times as long, not sixteen."""
+    """Every regular expression takes time in proportion to a text that nearly matches."""
 
     def seconds(length: int) -> float:
         begun = time.thread_time()
@@ -262,7 +262,7 @@ def test_expressions_take_linear_time(expression: re.Pattern[Any]) -> None:
 
 
 def test_a_text_is_made_only_for_errors_that_are_shown() -> None:
-    """Of thousands the first twenty."""
+    """The text of an error is made only for the ERRORS_SHOWN_MAX errors that are shown."""
     made = 0
 
     class CountedError(InvalidMessageError):
@@ -290,7 +290,7 @@ def test_a_text_is_made_only_for_errors_that_are_shown() -> None:
     ids=["rows", "pairs", "columns", "loss reports"],
 )
 def test_a_request_has_a_bounded_number_of_keys_and_hours(kind: str, body: list[object]) -> None:
-    """As many as it may have are taken, one more is too large."""
+    """A body of KEY_HOURS_MAX key-hours is taken, and one more gets a 413."""
     found = builder()
     read_body(kind, json.dumps(body[1:]).encode(), found)
     assert found.accepted + found.reports == KEY_HOURS_MAX

@@ -1,4 +1,4 @@
-"""Loss reports in request bodies: which are taken, and what is said of the rest."""
+"""A collector takes loss reports in bodies, and names what it rejects."""
 
 import pytest
 
@@ -42,7 +42,7 @@ REPORTS = {
 def test_a_loss_report_is_taken_and_is_no_message(
     content_type: str, body: str, expected: dict[str, int]
 ) -> None:
-    """Those of one key and hour are added up."""
+    """Loss reports are taken, count as no message, and add up for each key-hour."""
     found = read(content_type, body)
 
     assert dropped(found) == expected
@@ -76,7 +76,7 @@ BAD_REPORTS = {
 
 @pytest.mark.parametrize(("item", "detail"), BAD_REPORTS.values(), ids=BAD_REPORTS)
 def test_a_bad_loss_report_is_named_and_the_good_ones_are_taken(item: str, detail: str) -> None:
-    """As one that is rejected, by its index among messages and loss reports."""
+    """A bad loss report is named by its index and its fault; good items are taken."""
     report = '{"key":"good","dropped":3}'
     found = read(JSON, f'[{report},["good",1],{item},{report},["good",-2]]')
 
@@ -87,7 +87,7 @@ def test_a_bad_loss_report_is_named_and_the_good_ones_are_taken(item: str, detai
 
 
 def test_a_loss_report_of_a_key_that_the_sender_may_not_write_is_named() -> None:
-    """As a message is."""
+    """A loss report of a key that the token may not write is rejected as forbidden."""
     found = read(JSON, '[{"key":"other","dropped":17},{"key":"shop","dropped":1}]', "shop")
 
     assert dropped(found) == {"shop": 1}

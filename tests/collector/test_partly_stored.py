@@ -1,4 +1,4 @@
-"""A batch of which some partitions are away: what is stored, what may be sent again."""
+"""A batch with partitions that are away is partly stored, and the rest can be sent again."""
 
 import json
 
@@ -18,7 +18,7 @@ PARTITION = partition_of(AWAY, 16)
 
 @pytest.fixture
 def partly(connection: Connection) -> PartlyAway:
-    """The way to a Redis on which the partition of one key is away."""
+    """Return the way to a Redis on which the partition of one key is away."""
     return PartlyAway(connection, [PARTITION])
 
 
@@ -33,7 +33,7 @@ BODIES = {
 def test_each_message_that_is_not_stored_is_named_as_retryable(
     partly: PartlyAway, connection: Connection, content_type: str
 ) -> None:
-    """Beside the bad ones, which are not."""
+    """A 503 names each message that is not stored as retryable, and each bad one without that."""
     result = post(client_of(partly), BODIES[content_type], Content_Type=content_type)
 
     problem = assert_is_problem(result, 503)
@@ -53,7 +53,7 @@ def test_each_message_that_is_not_stored_is_named_as_retryable(
 
 
 def test_only_the_first_messages_are_named_and_all_are_counted(partly: PartlyAway) -> None:
-    """As in every answer."""
+    """A 503 names the first 20 retryable messages and counts all of them."""
     body = json.dumps([{"key": "b", "value": 1}, {"key": "a", "values": [1] * 1000}])
 
     problem = assert_is_problem(post(client_of(partly), body), 503)
@@ -65,7 +65,7 @@ def test_only_the_first_messages_are_named_and_all_are_counted(partly: PartlyAwa
 def test_a_repetition_under_its_idempotency_key_counts_the_rest_once(
     partly: PartlyAway, connection: Connection
 ) -> None:
-    """However often it comes, before and after the partition is back."""
+    """A partly stored batch, sent again under its idempotency key, counts once in the end."""
     client = client_of(partly)
     body = BODIES["application/json"]
     for _ in range(3):
@@ -83,7 +83,7 @@ def test_a_repetition_under_its_idempotency_key_counts_the_rest_once(
 
 
 def test_a_batch_does_without_the_home_of_its_key(connection: Connection) -> None:
-    """Each partition has a mark of its own, so it counts once even so."""
+    """A batch counts once even while the partition of its idempotency key is away."""
     key = next(f"batch-{i}" for i in range(1000) if partition_of(f"batch-{i}", 16) == PARTITION)
     client = client_of(PartlyAway(connection, [PARTITION]))
 
@@ -94,7 +94,7 @@ def test_a_batch_does_without_the_home_of_its_key(connection: Connection) -> Non
 
 
 def test_a_batch_of_which_nothing_is_stored_is_to_be_sent_again_whole(partly: PartlyAway) -> None:
-    """Nothing needs to be told apart."""
+    """A batch of which nothing is stored gets a 503 with `stored: no` and without `retryable`."""
     problem = assert_is_problem(post(client_of(partly), '[["a",1],["a",-1]]'), 503)
 
     assert problem["stored"] == "no"

@@ -1,4 +1,4 @@
-"""When a send queue sends: at once where few requests come, with more others where many do."""
+"""A send queue sends at once where few requests come, and lingers where many do."""
 
 from collections.abc import Callable, Sequence
 from time import monotonic
@@ -16,7 +16,7 @@ MANY = 20
 
 
 class Sent(list[int]):
-    """The number of items in each group that a queue sent."""
+    """Holds the number of items in each group that a queue sent."""
 
     def send(self, items: Sequence[str]) -> list[object]:
         """Take a group."""
@@ -31,14 +31,14 @@ def submit(queue: SendQueue[str], deadline_s: float = 60.0) -> PendingAppend[str
 
 @pytest.fixture
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A queue lingers until enough requests wait, however long that takes."""
+    """Make a queue linger until enough requests wait, however long that takes."""
     monkeypatch.setattr(send_queue, "LINGER_SHARE", 1e9)
     monkeypatch.setattr(send_queue, "LINGER_MAX_S", 60.0)
 
 
 @pytest.mark.usefixtures("patient")
 def test_a_request_alone_waits_for_no_other() -> None:
-    """One after the other, each is a group of its own."""
+    """Requests that come one after the other are each sent as a group of one."""
     sent = Sent()
     queue = SendQueue(sent.send)
 
@@ -50,7 +50,7 @@ def test_a_request_alone_waits_for_no_other() -> None:
 
 @pytest.mark.usefixtures("patient")
 def test_a_group_waits_until_as_many_are_there_as_the_last_one_had() -> None:
-    """The last of them ends the linger, and nothing else does."""
+    """A group lingers until it has as many requests as the last one."""
     sent = Sent()
     queue = SendQueue(sent.send)
     for pending in [submit(queue) for _ in range(MANY)]:
@@ -67,7 +67,7 @@ def test_a_group_waits_until_as_many_are_there_as_the_last_one_had() -> None:
 
 
 def test_where_fewer_come_the_linger_ends_by_itself() -> None:
-    """And the next group waits for no more than those."""
+    """A linger ends by itself where fewer requests come than the last group had."""
     sent = Sent()
     queue = SendQueue(sent.send)
     for pending in [submit(queue) for _ in range(MANY)]:
@@ -83,7 +83,7 @@ def test_where_fewer_come_the_linger_ends_by_itself() -> None:
 def test_a_linger_follows_from_how_long_the_last_group_took(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Where groups take no time, none lingers: it would save nothing."""
+    """A queue does not linger where its share of the last group's time is zero."""
     monkeypatch.setattr(send_queue, "LINGER_SHARE", 0.0)
     sent = Sent()
     queue = SendQueue(sent.send)
@@ -97,7 +97,7 @@ def test_a_linger_follows_from_how_long_the_last_group_took(
 
 @pytest.mark.usefixtures("patient")
 def test_text_for_a_whole_group_ends_the_linger(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A few long requests are as much as many short ones."""
+    """A request as long as a whole group ends the linger."""
     monkeypatch.setattr(send_queue, "GROUP_LENGTH_MAX", 100)
     sent = Sent()
     queue = SendQueue(sent.send)
@@ -110,7 +110,7 @@ def test_text_for_a_whole_group_ends_the_linger(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_a_slow_group_holds_no_other_up() -> None:
-    """Several may be under way, and what comes while all are goes together."""
+    """SENDERS groups can be under way at once, and later requests go together."""
     gates: list[Event] = []
     sent: list[int] = []
 
@@ -149,7 +149,7 @@ def until(condition: Callable[[], bool]) -> None:
 
 
 def test_a_queue_whose_only_request_is_gone_before_its_sender_comes_goes_on() -> None:
-    """As when the process stood still in between, and the deadline was over first."""
+    """A queue goes on after its only request has reached its deadline before it was sent."""
     sent = Sent()
     queue = SendQueue(sent.send)
     gone = submit(queue, deadline_s=-1.0)
@@ -163,7 +163,7 @@ def test_a_queue_whose_only_request_is_gone_before_its_sender_comes_goes_on() ->
 
 
 def test_an_answer_that_comes_after_the_deadline_reaches_nobody_twice() -> None:
-    """The request has gone on by then, and may be waiting for something else."""
+    """An answer after the deadline does not reach the request, whose result is unknown."""
     gate = Event()
 
     def send(items: Sequence[str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Long work in turns: short requests keep their pace beside it."""
+"""Long work is done in slices: short requests keep their pace beside it."""
 
 import gevent
 from gevent import socket
@@ -9,19 +9,19 @@ SLICES = 60
 
 
 class Worked:
-    """A clock that goes with work that is done; others have their turn when it sleeps."""
+    """A clock that moves with the work that is done, and that notes when others have a turn."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
         self.slept: list[float] = []
 
     def sleep(self, seconds: float) -> None:
-        """Note how much was done since the last time."""
+        """Note how much was done when others have their turn."""
         self.slept.append(self.seconds)
 
 
 def test_others_have_a_turn_after_each_slice_of_work() -> None:
-    """However often it is asked meanwhile."""
+    """Others have one turn after each slice of work, however often pause_if_due() is called."""
     worked = Worked()
     slices = TimeSlices(now=lambda: worked.seconds, sleep=worked.sleep)
 
@@ -33,7 +33,7 @@ def test_others_have_a_turn_after_each_slice_of_work() -> None:
 
 
 def test_a_request_begins_with_a_slice_of_its_own() -> None:
-    """Whatever was before it."""
+    """A request begins with a slice of its own, whatever was done before."""
     worked = Worked()
     slices = TimeSlices(now=lambda: worked.seconds, sleep=worked.sleep)
 
@@ -45,7 +45,7 @@ def test_a_request_begins_with_a_slice_of_its_own() -> None:
 
 
 def test_sockets_are_looked_at_between_any_two_slices() -> None:
-    """An exchange of some messages takes some slices of three others, not fifty for each."""
+    """Five exchanges over a socket take at most 20 slices of three workers."""
     done = 0
     slices = TimeSlices()
 

@@ -1,1 +1,1 @@
-"""The laboratory: what measures, simulates and breaks the system."""
+"""These tests are of the laboratory, which measures, simulates and breaks the system."""

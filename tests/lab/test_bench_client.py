@@ -1,4 +1,4 @@
-"""The benchmarks of the client library, with few calls: they run, and their tables are whole."""
+"""The benchmarks of the client library run with few calls, and their tables are whole."""
 
 import subprocess
 import sys
@@ -13,7 +13,7 @@ OTHERS = ("statsd", "datadog", "prometheus_client")
 
 
 def rows_of(table: str) -> dict[str, list[str]]:
-    """Return what stands in each row of a table, by its name."""
+    """Return the cells of each row of a table, by its name."""
     rows = {}
     for line in table.splitlines():
         name, *cells = line.split("  ")
@@ -23,7 +23,7 @@ def rows_of(table: str) -> dict[str, list[str]]:
 
 
 def test_the_table_of_costs_has_each_library_in_each_of_its_states() -> None:
-    """And memory is told of what holds messages, and who notices what is lost."""
+    """The tables have each library's costs in each state, its memory, and its noticed losses."""
     # In a process of its own: some libraries leave threads behind that hang in the next fork.
     bench = [sys.executable, "-m", "ops.lab.bench.client", *FEW]
     output = subprocess.run(bench, check=True, capture_output=True, text=True, timeout=600).stdout
@@ -41,7 +41,7 @@ def test_the_table_of_costs_has_each_library_in_each_of_its_states() -> None:
 def test_a_library_that_is_not_installed_is_left_out(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """With a word about how to get it, and the others are compared all the same."""
+    """A library that is not installed is named as left out, and the others are compared."""
     find_spec = client.find_spec
     monkeypatch.setattr(
         client, "find_spec", lambda name: None if name in OTHERS else find_spec(name)
@@ -60,7 +60,7 @@ def test_a_library_that_is_not_installed_is_left_out(
 def test_the_table_of_an_app_has_each_state_of_its_collectors(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """Each with its figures and their ratios to those of an app without a client."""
+    """The table of an app has each state of the collectors, and ratios to no client."""
     assert app_latency.main(["--rounds", "1", "--seconds", "0.1"]) == 0
 
     rows = rows_of(capsys.readouterr().out)
@@ -70,7 +70,7 @@ def test_the_table_of_an_app_has_each_state_of_its_collectors(
 
 
 def test_latencies_tell_the_slowest_of_a_hundred_and_of_a_thousand() -> None:
-    """In whatever order they come."""
+    """Latencies give p50, p99, p999 and the maximum, in whatever order the times come."""
     found = Latencies.of([*range(1000, 0, -1)])
 
     assert (found.calls, found.p50, found.p99, found.p999, found.max) == (
@@ -86,5 +86,5 @@ def test_latencies_tell_the_slowest_of_a_hundred_and_of_a_thousand() -> None:
     ("ns", "text"), [(0, "0 ns"), (650, "650 ns"), (1234, "1.23 us"), (31_200_000, "31.2 ms")]
 )
 def test_a_time_is_shown_in_the_unit_that_fits(ns: float, text: str) -> None:
-    """With three digits."""
+    """A time is shown with up to three digits in the unit that fits."""
     assert shown(ns) == text

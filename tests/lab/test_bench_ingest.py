@@ -1,4 +1,4 @@
-"""The ingest benchmark: what it sends, how it judges and shows it, and that it runs."""
+"""The ingest benchmark sends bodies, judges and shows its results, and runs."""
 
 import json
 import os
@@ -60,7 +60,7 @@ def times_of(body: str) -> Counter[str]:
 
 @pytest.mark.parametrize("each", [*BY_SIZE, COLUMNS], ids=lambda each: each.name)
 def test_bodies_for_ours_are_json_of_as_many_messages_as_the_workload_says(each: Workload) -> None:
-    """Of its own keys, and no two bodies are the same."""
+    """Bodies of a workload are all different, and have its number of messages and its keys."""
     (form,) = Ours.forms[each.shape]
 
     sent = each.bodies(form)
@@ -78,7 +78,7 @@ def test_bodies_for_ours_are_json_of_as_many_messages_as_the_workload_says(each:
 def test_no_two_messages_of_a_key_have_the_same_time_in_a_body(
     each: Workload, form: bodies.Form
 ) -> None:
-    """Of 13 digits, all but the last few open, and the same number of them in each time."""
+    """The messages of a key in a body have different times of the same form."""
     times = times_of(each.bodies(form)[3])
 
     assert sum(times.values()) == each.batch
@@ -89,7 +89,7 @@ def test_no_two_messages_of_a_key_have_the_same_time_in_a_body(
 
 
 def test_no_two_forms_of_a_system_share_a_key(tmp_path: Path) -> None:
-    """Else what was sent in one would be counted for the other."""
+    """Different forms of a system have different keys."""
     for system in (Ours(tmp_path, collectors=1), influxdb(tmp_path), victoriametrics(tmp_path)):
         keys = Counter(
             key
@@ -102,7 +102,7 @@ def test_no_two_forms_of_a_system_share_a_key(tmp_path: Path) -> None:
 
 
 def test_files_are_numbered_as_the_script_of_wrk_reads_them(tmp_path: Path) -> None:
-    """In a folder of their own each time."""
+    """Bodies are written to numbered files in a new folder each time."""
     first, second = (workload.write_files(["a", "b"], tmp_path) for _ in range(2))
 
     assert first != second
@@ -110,13 +110,13 @@ def test_files_are_numbered_as_the_script_of_wrk_reads_them(tmp_path: Path) -> N
 
 
 def test_a_wrk_that_has_no_result_is_told_with_what_it_printed() -> None:
-    """As when its script fails."""
+    """A wrk without a result raises an error that has what it printed."""
     with pytest.raises(ValueError, match="unable to connect"):
         Load.parse("unable to connect to 127.0.0.1", cpu_s=0.0)
 
 
 def test_all_kinds_of_errors_of_wrk_are_errors() -> None:
-    """Answers that were no success, and connections that broke."""
+    """Refused requests and broken connections of wrk both count as errors."""
     printed = 'RESULT {"requests":10,"us":2000000,"p50_us":1,"p99_us":2,"refused":3,"broken":4}\n'
 
     assert Load.parse(f"Running 1s test\n{printed}", cpu_s=0.1).errors == 7
@@ -124,7 +124,7 @@ def test_all_kinds_of_errors_of_wrk_are_errors() -> None:
 
 @pytest.mark.parametrize("difference", [-1, 16_001])
 def test_messages_lost_and_messages_too_many_are_complained_of(difference: int) -> None:
-    """What 16 connections had under way when wrk stopped may be there, and no more."""
+    """A run complains of lost messages, and of more than those under way when wrk stopped."""
     good = run("metrics", ROWS, 100)
     counted = good.counted + difference
 
@@ -136,7 +136,7 @@ def test_messages_lost_and_messages_too_many_are_complained_of(difference: int) 
 
 
 def test_accepted_and_not_counted_is_complained_of() -> None:
-    """Even if all that was answered is there."""
+    """A run complains of messages that were accepted and not counted."""
     good = run("metrics", ROWS, 100)
 
     wrong = replace(good, accepted=good.counted + 1000).complaints()
@@ -145,7 +145,7 @@ def test_accepted_and_not_counted_is_complained_of() -> None:
 
 
 def test_errors_and_silence_are_complained_of() -> None:
-    """A run in which nothing was answered has nothing to be wrong about."""
+    """A run complains of errors, and of no answers at all."""
     good = run("metrics", SINGLE, 100)
 
     assert replace(good, load=replace(good.load, errors=2)).complaints() == [
@@ -157,12 +157,12 @@ def test_errors_and_silence_are_complained_of() -> None:
 
 
 def test_messages_per_second_are_told_by_the_time_until_all_are_counted() -> None:
-    """A collector that is faster than its worker gains nothing by it."""
+    """The rate of a run includes the time until all its messages are counted."""
     assert replace(run("metrics", ROWS, 100), drain_s=1.0).messages_per_s == 50_000
 
 
 def test_the_ratio_is_to_the_best_form_of_the_best_peer() -> None:
-    """Within a round."""
+    """The ratio of a round is to the best form of the best peer, and None without a peer."""
     runs = [
         run("metrics", ROWS, 30),
         run("A", ROWS, 20),
@@ -177,7 +177,7 @@ def test_the_ratio_is_to_the_best_form_of_the_best_peer() -> None:
 
 
 def test_the_table_has_each_run_with_the_medians_of_its_rounds() -> None:
-    """And with the median of the ratios, which is not the ratio of the medians, and their range."""
+    """The table has the medians of the rounds, and the median and the range of the ratios."""
     rounds = [
         [run("metrics", ROWS, ours), run("A", ROWS, peer)]
         for ours, peer in ((20, 40), (10, 10), (90, 30))
@@ -196,7 +196,7 @@ def test_the_table_has_each_run_with_the_medians_of_its_rounds() -> None:
 
 
 def test_the_plot_is_an_svg_that_names_all_it_shows() -> None:
-    """Each system beside its line, each figure when pointed at, and what it was measured on."""
+    """The plot names its title, machine, axes and systems, and each figure."""
     shown = {"metrics": FIGURES, "A & B": {size: 2 * rate for size, rate in FIGURES.items()}}
 
     root = drawn(svg(shown, "Throughput", "2026-11-24, 2 cores"))
@@ -210,7 +210,7 @@ def test_the_plot_is_an_svg_that_names_all_it_shows() -> None:
 
 
 def test_names_in_the_plot_do_not_cover_each_other() -> None:
-    """Even where the lines end at the same height."""
+    """Names in the plot stand apart, even where the lines end at the same height."""
     root = drawn(svg(dict.fromkeys(("a", "b", "c"), FIGURES), "", ""))
 
     heights = sorted(
@@ -232,12 +232,12 @@ def test_names_in_the_plot_do_not_cover_each_other() -> None:
     ],
 )
 def test_an_answer_is_whole_when_its_body_is(answer: bytes, whole: bool) -> None:
-    """The paced sender sends nothing on a connection before that."""
+    """An answer is whole when its head and the whole body are there."""
     assert is_whole(answer) is whole
 
 
 def test_cpu_seconds_are_those_of_a_process_so_far() -> None:
-    """In ticks of the system, of which there are a hundred a second."""
+    """The CPU seconds of a process are at least those that it measures itself."""
     assert cpu_seconds({"this": os.getpid()})["this"] >= time.process_time() - 0.1
 
 
@@ -245,7 +245,7 @@ def test_cpu_seconds_are_those_of_a_process_so_far() -> None:
 def test_the_benchmark_runs_and_accounts_for_all_messages(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Of ours alone, with as little load as there can be."""
+    """The benchmark of the project's system runs and accounts for all messages."""
     monkeypatch.setattr(memory, "GOALS", (ROWS,))
 
     status = bench.main([*OURS_ALONE, "--seconds", "1", "--parts", "throughput", "memory"])
@@ -262,7 +262,7 @@ def test_the_benchmark_runs_and_accounts_for_all_messages(
 def test_a_message_that_is_not_counted_fails_the_benchmark(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """With exit 1, and a word about what is missing."""
+    """A message that is not counted makes the benchmark fail with status 1 and a complaint."""
     monkeypatch.setattr(bench, "GOALS", (SINGLE,))
     counted = Ours.counted
     monkeypatch.setattr(Ours, "counted", lambda *of, **more: counted(*of, **more) - 1)
@@ -274,7 +274,7 @@ def test_a_message_that_is_not_counted_fails_the_benchmark(
 def test_who_has_no_wrk_is_told_how_to_get_it(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Before anything is started."""
+    """Without wrk the benchmark ends with status 2 and says how to install it."""
     monkeypatch.setenv("PATH", "")
 
     assert bench.main(["--quick"]) == 2

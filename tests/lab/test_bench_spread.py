@@ -1,4 +1,4 @@
-"""The spread of the work over masters: who did which part, a hot key, and that it runs."""
+"""The benchmark of the spread shows each master's part of the work, also with a hot key."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -37,7 +37,7 @@ def rows_of(table: str) -> dict[str, Sequence[str]]:
 
 
 def test_shares_are_of_the_sum_and_uneven_is_the_greatest_by_the_mean() -> None:
-    """Where nothing was done, all have done the same."""
+    """Shares are of the sum, and unevenness is the greatest by the mean; zeros are even."""
     assert shares([1, 3]) == [0.25, 0.75]
     assert shares([0, 0]) == [0, 0]
     assert most_to_mean([1, 3]) == 1.5
@@ -45,7 +45,7 @@ def test_shares_are_of_the_sum_and_uneven_is_the_greatest_by_the_mean() -> None:
 
 
 def test_what_a_node_did_is_read_from_its_info() -> None:
-    """All its commands together; and what it did between two moments is the difference."""
+    """The work of a node is read from its INFO, and that of an interval is the difference."""
     info = {
         "cmdstat_evalsha": {"calls": 10, "usec": 5},
         "cmdstat_xadd": {"calls": 20, "usec": 5},
@@ -61,7 +61,7 @@ def test_what_a_node_did_is_read_from_its_info() -> None:
 
 
 def test_the_table_has_each_nodes_share_of_everything() -> None:
-    """And how uneven these are."""
+    """The table has each node's share of everything, and how uneven the shares are."""
     rows = rows_of(nodes_table(NODES))
 
     assert rows["share of"] == ["partitions", "messages", "commands", "CPU", "memory"]
@@ -71,7 +71,7 @@ def test_the_table_has_each_nodes_share_of_everything() -> None:
 
 
 def test_the_hot_partition_is_told_apart_from_the_others() -> None:
-    """Its share, its backlog, and the worst of the others' at each look."""
+    """The hot partition's share and backlog are shown beside those of the others."""
     text = partitions_told(MEASURED)
 
     assert "partition 1, of the first key, has 90.0% of the messages" in text
@@ -81,7 +81,7 @@ def test_the_hot_partition_is_told_apart_from_the_others() -> None:
 
 
 def test_the_rate_that_fills_the_busiest_node_is_told() -> None:
-    """As if each node had a core of its own, which it may not have here."""
+    """The report gives the rate at which the busiest node would fill a core."""
     text = throughput(MEASURED)
 
     assert text.startswith("500 messages/s counted")
@@ -90,7 +90,7 @@ def test_the_rate_that_fills_the_busiest_node_is_told() -> None:
 
 
 def test_messages_lost_or_too_many_are_complained_of() -> None:
-    """Whoever counted otherwise than the others; so are requests that failed."""
+    """A load complains of any count that differs from the others, and of failed requests."""
     assert not MEASURED.complaints()
 
     for wrong in (
@@ -108,7 +108,7 @@ def test_messages_lost_or_too_many_are_complained_of() -> None:
 def test_options_that_make_no_sense_are_refused(
     options: Sequence[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Before anything is started."""
+    """A wrong option ends the benchmark with an error that names it."""
     with pytest.raises(SystemExit):
         bench.main(options)
 
@@ -116,7 +116,7 @@ def test_options_that_make_no_sense_are_refused(
 
 
 def test_a_small_load_runs_on_a_cluster_of_two_masters(capsys: pytest.CaptureFixture[str]) -> None:
-    """And both of them have their part of the work."""
+    """A small load on two masters is accounted for, and each master has a part of the work."""
     status = bench.main(["--masters", "2", "--seconds", "0.5", "--keys", "32", "--collectors", "1"])
 
     printed = capsys.readouterr()
@@ -131,7 +131,7 @@ def test_a_small_load_runs_on_a_cluster_of_two_masters(capsys: pytest.CaptureFix
 def test_a_message_that_is_not_counted_fails_the_benchmark(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Exit 1; with a hot key there are four loads, of which two have it and two have a rate."""
+    """A message that is not counted makes each of the four loads of a hot key fail."""
     plans: list[Plan] = []
 
     def measure(_: object, plan: Plan) -> Measured:

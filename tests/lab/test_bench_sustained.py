@@ -1,4 +1,4 @@
-"""The sustained load: how it looks at the system, how it judges and shows it, and that it runs."""
+"""The sustained load looks at the system, judges and shows it, and runs."""
 
 import os
 import re
@@ -47,7 +47,7 @@ BOOKS = PartitionAudit(sent=9, accepted=9, appended=9, counted=9, statuses={202:
 
 
 def test_what_goes_wrong_in_a_thread_is_told_to_who_asks_for_its_results() -> None:
-    """It would else be missed until the end."""
+    """An exception in the thread is raised where its results are asked for."""
     numbers = iter([1, 2])
 
     with Repeated(lambda: next(numbers), pause_s=0.0) as repeated, pytest.raises(StopIteration):
@@ -55,7 +55,7 @@ def test_what_goes_wrong_in_a_thread_is_told_to_who_asks_for_its_results() -> No
 
 
 def test_a_look_at_the_backlog_has_depth_and_age_of_each_partition(connection: Connection) -> None:
-    """The age is that of the oldest entry, and none has none."""
+    """A look at the backlog has each partition's depth and the age of its oldest entry."""
     assert append(connection, batch(partition=1), batch(partition=1)) == [None, None]
     assert append(connection, batch(partition=1)) == [None]
 
@@ -67,7 +67,7 @@ def test_a_look_at_the_backlog_has_depth_and_age_of_each_partition(connection: C
 
 
 def test_children_that_work_side_by_side_are_told_apart() -> None:
-    """So one that has all of a core is seen; a process without children is itself."""
+    """Children of a process are listed one by one; a process without children stands for itself."""
     with (
         subprocess.Popen(["cat"], stdin=subprocess.PIPE) as one,
         subprocess.Popen(["cat"], stdin=subprocess.PIPE) as other,
@@ -80,7 +80,7 @@ def test_children_that_work_side_by_side_are_told_apart() -> None:
 
 
 def test_cores_are_shared_out_by_who_used_them() -> None:
-    """This process has about one while it computes."""
+    """A process that computes has a share of a core between zero and 1.5."""
     before = Used.by({"this": os.getpid()})
     begun = process_time()
     while process_time() - begun < 0.1:
@@ -92,7 +92,7 @@ def test_cores_are_shared_out_by_who_used_them() -> None:
 
 
 def test_what_happened_between_two_readings_is_their_difference() -> None:
-    """Queries that failed are errors, and have no place among the latencies."""
+    """A span is the difference of two readings, and failed queries are only errors in it."""
     tick = Tick(due=10, sent=8, accepted=6, statuses={202: 3}, broken=0, latencies=None)
     later = Tick(due=30, sent=26, accepted=20, statuses={202: 9, 503: 2}, broken=1, latencies=TOOK)
     looks = [Look((9, 9), (9.0, 9.0)), Look((1, 2), (0.1, 0.2))]
@@ -111,13 +111,13 @@ def test_what_happened_between_two_readings_is_their_difference() -> None:
 
 
 def test_a_quantile_is_one_of_the_numbers() -> None:
-    """And of none there is nothing."""
+    """A quantile is one of the given numbers, and 0 if there are none."""
     assert [at(share, [3, 1, 2]) for share in (0.0, 0.5, 0.99, 1.0)] == [1, 2, 3, 3]
     assert at(0.5, []) == 0
 
 
 def test_a_load_is_kept_up_with_if_all_is_sent_and_the_backlog_is_worked_off() -> None:
-    """One alone is not enough."""
+    """A load is kept up with if all is sent and the backlog does not grow."""
     assert kept_up(SPAN)
     assert not kept_up(replace(SPAN, sent=900_000))
     assert not kept_up(replace(SPAN, waiting=300_000))
@@ -135,7 +135,7 @@ def test_a_load_is_kept_up_with_if_all_is_sent_and_the_backlog_is_worked_off() -
     ids=["nowhere", "not sent", "backlog", "one process", "all cores"],
 )
 def test_where_a_load_is_stuck_is_told(span: Span, told: Sequence[str]) -> None:
-    """With the figure that shows it."""
+    """The report says where a load is stuck, with the figure that shows it."""
     reasons = where_stuck(span)
 
     assert len(reasons) == bool(told)
@@ -145,7 +145,7 @@ def test_where_a_load_is_stuck_is_told(span: Span, told: Sequence[str]) -> None:
 
 @pytest.mark.parametrize("name", ["sent", "accepted", "appended", "counted"])
 def test_messages_lost_or_too_many_are_complained_of(name: str) -> None:
-    """Whoever counted otherwise than the others."""
+    """An audit complains of any count that differs from the others."""
     assert not BOOKS.complaints()
 
     (wrong,) = replace(BOOKS, **{name: 8}).complaints()  # type: ignore[arg-type]
@@ -154,14 +154,14 @@ def test_messages_lost_or_too_many_are_complained_of(name: str) -> None:
 
 
 def test_answers_that_none_may_get_are_complained_of() -> None:
-    """A 503 is no such thing; silence is."""
+    """An audit complains of unexpected answers, failed queries and silence, and not of a 503."""
     assert "{400: 2}" in replace(BOOKS, statuses={202: 1, 400: 2}).complaints()[0]
     assert replace(BOOKS, queries_failed=2).complaints() == ["2 queries failed"]
     assert PartitionAudit(0, 0, 0, 0, {}).complaints() == ["no message was counted"]
 
 
 def test_a_line_has_a_cell_for_each_column() -> None:
-    """Where nothing was answered it has a dash."""
+    """A line has a cell for each column, with a dash where nothing was answered."""
     cells = line(20.0, SPAN).split("  ")
 
     shown = [cell for cell in cells if cell]
@@ -172,7 +172,7 @@ def test_a_line_has_a_cell_for_each_column() -> None:
 
 
 def test_the_summary_has_all_that_was_asked_for() -> None:
-    """Times of more than a second in seconds."""
+    """The summary has rates, errors, backlog, latencies, costs and memory."""
     text = summary(SPAN, memory_begun_bytes=1_000_000, drain_s=0.5)
 
     for words in (
@@ -186,7 +186,7 @@ def test_the_summary_has_all_that_was_asked_for() -> None:
 
 
 def test_a_small_load_runs_and_all_of_it_is_counted(capsys: pytest.CaptureFixture[str]) -> None:
-    """On the processes of the Procfile, with lines on the way and a verdict at the end."""
+    """A small load runs on the Procfile's processes, and all its messages are counted."""
     options = ["--rate", "5000", "--minutes", "0.025", "--keys", "3", "--tick-seconds", "0.5"]
 
     status = bench.main([*options, "--collectors", "1"])
@@ -203,7 +203,7 @@ def test_a_small_load_runs_and_all_of_it_is_counted(capsys: pytest.CaptureFixtur
 def test_a_message_that_is_not_counted_fails_the_load(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Exit 1, and a word about what is missing."""
+    """A message that is not counted makes the load fail with status 1 and a complaint."""
     tick = Tick(due=9, sent=9, accepted=9, statuses={202: 3}, broken=0, latencies=TOOK)
     reading = Reading(tick, Used(1.0, {"redis": 1.0}, 10, 100), 9, 1000, [], [])
     later = replace(reading, used=replace(reading.used, at=2.0))

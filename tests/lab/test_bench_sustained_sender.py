@@ -1,4 +1,4 @@
-"""The sender of the sustained load: what it sends and when, and what it sends again."""
+"""The sender of the sustained load sends what is due, and repeats what was not taken."""
 
 import gzip
 import json
@@ -27,7 +27,7 @@ def plan_of(port: int = 0, **more: object) -> Plan:
 
 
 def ticks_of(plan: Plan) -> list[Tick]:
-    """Return what a sender tells that repeats at once."""
+    """Return the ticks of a sender that repeats at once."""
     sender = Sender(
         plan, cycle(posts_of(plan.form, plan.key_names, plan.batch, time())), repeat_s=0
     )
@@ -51,7 +51,7 @@ def columns_in(body: bytes, form: Form) -> Counter[str]:
 
 @pytest.mark.parametrize("form", FORMS)
 def test_posts_have_the_same_number_of_messages_of_each_key(form: Form) -> None:
-    """In whichever form; each request is whole once it has its key."""
+    """Posts of each form have equally many messages of each key, and whole heads."""
     each = 1 if form == "single" else 200
     posts = posts_of(form, ["a", "b", "c"], each, time())
     counts: Counter[str] = Counter()
@@ -68,7 +68,7 @@ def test_posts_have_the_same_number_of_messages_of_each_key(form: Form) -> None:
 
 
 def test_a_body_as_the_client_sends_it_has_one_key_and_timestamps() -> None:
-    """Compressed, as soon as that saves anything."""
+    """A long body in the client's form is compressed and has a timestamp for each value."""
     (post, *_) = posts_of("client", ["a"], 200, 1_800_000_000.9)
 
     assert b"Content-Encoding: gzip\r\n" in post.before
@@ -77,7 +77,7 @@ def test_a_body_as_the_client_sends_it_has_one_key_and_timestamps() -> None:
 
 
 def test_a_hot_key_has_its_share_of_the_posts_and_no_other_key_is_left_out() -> None:
-    """All along, so that no part of the load is another load."""
+    """A hot key has its share in each round of posts, and every other key has one."""
     keys = [i % 100 for i in order_with_hot_key(posts=100, keys=100, hot=0.9)]
 
     assert keys.count(0) / len(keys) == pytest.approx(0.9, abs=0.01)
@@ -86,7 +86,7 @@ def test_a_hot_key_has_its_share_of_the_posts_and_no_other_key_is_left_out() -> 
 
 
 def test_batches_are_due_at_a_constant_rate_until_the_end() -> None:
-    """Whatever became of those before."""
+    """Batches are due at a constant rate until the end."""
     schedule = Schedule(10.0, begun=100.0, seconds=0.5)
 
     assert [schedule.take(100.25) for _ in range(4)] == [100.0, 100.1, 100.2, None]
@@ -97,7 +97,7 @@ def test_batches_are_due_at_a_constant_rate_until_the_end() -> None:
 
 
 def test_what_is_late_for_too_long_is_left_out() -> None:
-    """What is sent then is as late as may be, and no later."""
+    """A batch that is late by more than LATE_MAX_S is left out."""
     schedule = Schedule(10.0, begun=0.0, seconds=100.0)
 
     assert schedule.take(50.0) == pytest.approx(50.0 - LATE_MAX_S)
@@ -105,7 +105,7 @@ def test_what_is_late_for_too_long_is_left_out() -> None:
 
 
 def test_without_a_rate_there_is_always_one_more() -> None:
-    """Due just now."""
+    """Without a rate a batch is always due, until the end."""
     schedule = Schedule(inf, begun=0.0, seconds=100.0)
 
     assert [schedule.take(now) for now in (1.0, 1.0, 99.0, 100.0)] == [1.0, 1.0, 99.0, None]
@@ -113,7 +113,7 @@ def test_without_a_rate_there_is_always_one_more() -> None:
 
 
 def test_a_tick_is_read_as_it_is_told() -> None:
-    """With latencies and without."""
+    """A tick is read back from JSON unchanged, with latencies and without."""
     tick = Tick(due=1, sent=2, accepted=3, statuses={202: 4}, broken=5, latencies=TOOK)
     silent = replace(tick, latencies=None, is_last=True)
 
@@ -121,7 +121,7 @@ def test_a_tick_is_read_as_it_is_told() -> None:
 
 
 def test_what_is_due_is_sent_under_keys_of_its_own(fake: FakeCollector) -> None:
-    """And told at the beginning, in between and at the end."""
+    """Each batch is sent once under its own key, and ticks come from the beginning to the end."""
     first, *parts, last = ticks_of(plan_of(fake.port, messages_per_s=1000.0, tick_s=0.02))
 
     batches = len(fake.counted)
@@ -137,7 +137,7 @@ def test_what_is_due_is_sent_under_keys_of_its_own(fake: FakeCollector) -> None:
 
 
 def test_a_batch_that_is_not_taken_is_sent_again_under_its_key(fake: FakeCollector) -> None:
-    """Until it is, and counts once; also when nobody answers."""
+    """A batch without a 202 is sent again until it has one, and counts once."""
     fake.script = [refusing(503, stored="no"), lambda _: NO_REPLY]
 
     last = ticks_of(plan_of(fake.port, messages_per_s=1000.0))[-1]
@@ -150,7 +150,7 @@ def test_a_batch_that_is_not_taken_is_sent_again_under_its_key(fake: FakeCollect
 
 
 def test_a_batch_that_is_refused_is_not_sent_again(fake: FakeCollector) -> None:
-    """It is missing among what was accepted."""
+    """A refused batch is not sent again, and is an error."""
     fake.script = [refusing(400, detail="no")]
 
     last = ticks_of(plan_of(fake.port, messages_per_s=1000.0))[-1]
@@ -160,6 +160,6 @@ def test_a_batch_that_is_refused_is_not_sent_again(fake: FakeCollector) -> None:
 
 
 def test_a_sender_that_fails_fails_the_load() -> None:
-    """Here, since nobody listens."""
+    """A sender that fails makes its load raise an error."""
     with Load(plan_of(1)) as load, pytest.raises(RuntimeError, match="sender"):
         list(load.ticks())

@@ -1,4 +1,4 @@
-"""Chaos runs, short ones: they pass, and they fail when a rule is broken on purpose."""
+"""Short chaos runs pass, and fail when a rule is broken on purpose."""
 
 import os
 import shutil
@@ -22,7 +22,7 @@ MARK = ("append.lua", "seen = fingerprints[key]", "seen = false")
 
 
 class Chaos:
-    """One run, with its folder in a place of its own."""
+    """A run, with its folder in a place of its own."""
 
     def __init__(self, folder: Path, *arguments: str) -> None:
         self.folder = folder / "chaos"
@@ -40,7 +40,7 @@ class Chaos:
 
     @property
     def output(self) -> str:
-        """What it has printed so far."""
+        """Return what it has printed so far."""
         return self._log.read_text("utf-8")
 
     def end(self, timeout_s: float) -> int:
@@ -66,12 +66,12 @@ class Chaos:
 
 
 def last_line(output: str) -> str:
-    """Return the verdict."""
+    """Return the last line of an output."""
     return output.strip().splitlines()[-1]
 
 
 def numbers_in(verdict: str) -> dict[str, int]:
-    """Return what a verdict says, by name."""
+    """Return the numbers in the last line of a run, by name."""
     pairs = [word.split("=") for word in verdict.partition(": ")[0].split() if "=" in word]
     return {name: int(number) for name, number in pairs}
 
@@ -90,7 +90,7 @@ def assert_passes(chaos: Chaos, timeout_s: float) -> None:
 
 
 def test_no_fault_of_processes_or_redis_makes_a_message_count_wrongly(tmp_path: Path) -> None:
-    """Not one of thousands, while something breaks every second."""
+    """A run with five faults of processes and Redis counts every message correctly."""
     chaos = Chaos(tmp_path, "--seed", "404", "--count", "5", "--every", "1", "--pause", "1")
 
     assert_passes(chaos, 600)
@@ -99,7 +99,7 @@ def test_no_fault_of_processes_or_redis_makes_a_message_count_wrongly(tmp_path: 
 
 
 def test_no_fault_of_a_cluster_makes_a_message_count_wrongly(tmp_path: Path) -> None:
-    """A master dies, a slot moves, and a worker stalls: each after the other."""
+    """A run with a killed master, a moved slot and a stalled worker counts correctly."""
     faults = "kill-master,move-slot,stall-worker"
     chaos = Chaos(
         tmp_path,
@@ -119,7 +119,7 @@ def test_no_fault_of_a_cluster_makes_a_message_count_wrongly(tmp_path: Path) -> 
 def test_a_broken_rule_is_found_out(
     tmp_path: Path, rule: tuple[str, str, str], faults: str
 ) -> None:
-    """The verdict names the batches that counted twice, and what is known of them stays."""
+    """A run without one rule fails, names a batch that counted twice, and keeps its files."""
     source = tmp_path / "source"
     shutil.copytree(ROOT / "src" / "metrics", source / "metrics")
     script, text, instead = rule
@@ -149,7 +149,7 @@ def test_a_broken_rule_is_found_out(
 
 
 def test_ctrl_c_ends_everything(tmp_path: Path) -> None:
-    """At any moment; also a worker that is just stalled."""
+    """Ctrl-C ends a run with status 130 and leaves no process and no file."""
     chaos = Chaos(tmp_path, "--seconds", "600", "--every", "0.1", "--faults", "stall-worker")
     wait_until(lambda: "stall-worker: " in chaos.output)
     chaos.process.send_signal(signal.SIGINT)
@@ -161,7 +161,7 @@ def test_ctrl_c_ends_everything(tmp_path: Path) -> None:
 
 
 def test_a_fault_that_there_is_not_is_refused(tmp_path: Path) -> None:
-    """With the names of those that there are."""
+    """An unknown fault ends the run with status 2 and the names of the known ones."""
     chaos = Chaos(tmp_path, "--faults", "kill-worker,earthquake")
 
     assert chaos.end(60) == 2

@@ -1,4 +1,4 @@
-"""What a client of a chaos run makes of the answers it gets, and of those it does not get."""
+"""A client of a chaos run reads every answer that it gets, and a missing one, correctly."""
 
 import json
 import threading
@@ -15,7 +15,7 @@ REQUEST = Request.of([Message("a", 0), Message("b", 3)], "batch/1")
 
 
 class Collector(HTTPServer):
-    """Answers every request alike.
+    """Answers every request in the same way.
 
     Attributes:
         status: Of the answer.
@@ -33,7 +33,7 @@ class Collector(HTTPServer):
 
 
 class Handler(BaseHTTPRequestHandler):
-    """One request."""
+    """Answers one request."""
 
     server: Collector
     protocol_version = "HTTP/1.1"
@@ -50,12 +50,12 @@ class Handler(BaseHTTPRequestHandler):
         self.close_connection = bool(self.server.length)
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 @pytest.fixture
 def collector() -> Iterator[Collector]:
-    """A collector that says what it is told to."""
+    """Yield a collector that gives a set answer."""
     with Collector() as collector:
         thread = threading.Thread(target=collector.serve_forever, daemon=True)
         thread.start()
@@ -74,7 +74,7 @@ def answered(port: int) -> tuple[str, bool]:
 
 
 def test_a_batch_is_sent_as_pairs_under_its_key(collector: Collector) -> None:
-    """The value of a message tells its number."""
+    """A batch is sent as pairs under its key, and each value stands for a message's number."""
     assert answered(collector.server_port) == ("ok", False)
     assert collector.bodies == [("batch/1", [["a", 1.0], ["b", 64.0]])]
 
@@ -93,26 +93,26 @@ def test_a_batch_is_sent_as_pairs_under_its_key(collector: Collector) -> None:
 def test_only_a_whole_202_or_a_503_is_what_a_client_may_get(
     collector: Collector, status: int, members: dict[str, object], outcome: str, is_wrong: bool
 ) -> None:
-    """All else is a finding, whatever it says of the messages."""
+    """Any answer but a whole 202 or a 503 is wrong."""
     collector.status, collector.members = status, members
 
     assert answered(collector.server_port) == (outcome, is_wrong)
 
 
 def test_an_answer_that_is_cut_short_says_nothing(collector: Collector) -> None:
-    """Though it began with a 202."""
+    """A 202 that is cut short leaves open whether the batch is stored."""
     collector.length = 1000
 
     assert answered(collector.server_port) == ("info", False)
 
 
 def test_where_nobody_listens_nothing_is_stored() -> None:
-    """The connection is refused before anything is sent."""
+    """A refused connection means that nothing is stored."""
     assert answered(free_port()) == ("fail", False)
 
 
 def test_a_line_is_used_again_after_a_failure(collector: Collector) -> None:
-    """It connects anew."""
+    """A line connects again after a failure."""
     line = Line(collector.server_port)
     collector.length = 1000
     line.send(REQUEST)

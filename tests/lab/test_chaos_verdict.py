@@ -1,4 +1,4 @@
-"""What of a chaos run can be checked without one: its schedule, its comparison, its verdict."""
+"""Parts of a chaos run that need no run: its schedule, its comparison and its last line."""
 
 from itertools import islice
 
@@ -14,30 +14,30 @@ HOUR = Hour.parse("2026-11-23T14")
 
 
 def first_of(seed: int, number: int = 12) -> list[tuple[str, float]]:
-    """Return the first faults of a schedule, and what they would decide."""
+    """Return the first faults of a schedule, each with a random number of its own."""
     return [(name, random.random()) for name, random in islice(schedule(FAULTS, seed), number)]
 
 
 def hash_of(key: str, *values: float, hour: Hour = HOUR) -> Hash:
-    """Return what the hash of a key-hour with these values holds."""
+    """Return the hash of a key-hour with these values."""
     return Hash(key, hour, Aggregate.of(values))
 
 
 def test_a_seed_gives_the_same_schedule_again() -> None:
-    """The order, and all that the faults leave open."""
+    """A seed gives the same faults and random numbers again, and another seed others."""
     assert first_of(7) == first_of(7)
     assert first_of(7) != first_of(8)
 
 
 def test_the_order_in_which_faults_are_named_does_not_matter() -> None:
-    """The seed decides alone."""
+    """The order in which faults are named does not change the schedule."""
     again = islice(schedule(reversed(FAULTS), 7), 12)
 
     assert [name for name, _ in again] == [name for name, _ in first_of(7)]
 
 
 def test_every_fault_comes_once_in_every_round() -> None:
-    """None is left to luck."""
+    """Every fault comes once in every round of a schedule."""
     names = [name for name, _ in first_of(7)]
 
     for first in (0, 4, 8):
@@ -45,7 +45,7 @@ def test_every_fault_comes_once_in_every_round() -> None:
 
 
 def test_a_run_without_findings_passes() -> None:
-    """In one line, with what was done."""
+    """A run without findings has status 0 and one line with its numbers."""
     verdict = Verdict(7, accepted=100, counted=101, faults=5, findings=[])
 
     assert verdict.status == 0
@@ -53,7 +53,7 @@ def test_a_run_without_findings_passes() -> None:
 
 
 def test_a_run_with_findings_fails_and_names_the_batches() -> None:
-    """Each once, in one line."""
+    """A run with findings has status 1, and its line names each batch once."""
     findings = [Finding("x", "chaos.1/2"), Finding("y", "chaos.1/2"), Finding("z", "chaos.0/9")]
     verdict = Verdict(7, accepted=100, counted=99, faults=5, findings=findings)
 
@@ -62,7 +62,7 @@ def test_a_run_with_findings_fails_and_names_the_batches() -> None:
 
 
 def test_a_verdict_stays_one_line_that_can_be_read() -> None:
-    """It names the first batches, and how many more there are."""
+    """The last line names at most IDS_MAX batches, and how many more there are."""
     findings = [Finding("x", f"chaos.1/{i}") for i in range(IDS_MAX + 3)]
     verdict = Verdict(7, accepted=1, counted=1, faults=1, findings=findings)
 
@@ -70,21 +70,21 @@ def test_a_verdict_stays_one_line_that_can_be_read() -> None:
 
 
 def test_a_failure_that_concerns_no_batch_is_told_itself() -> None:
-    """A backlog that does not drain has no id."""
+    """A finding without a batch is in the last line with its own text."""
     verdict = Verdict(7, 1, 1, 1, [Finding("TimeoutError: the backlog is empty")])
 
     assert str(verdict).endswith("faults=1: TimeoutError: the backlog is empty")
 
 
 def test_a_key_has_what_all_its_hours_hold() -> None:
-    """Clocks that are off put its messages into several."""
+    """The count of a key is the sum over all its hours."""
     hashes = [hash_of("a", 1.0, 4.0), hash_of("a", 16.0, hour=Hour(HOUR.number + 1))]
 
     assert counted_by_key(hashes) == {"a": Counted(21.0, 3)}
 
 
 def test_a_message_that_is_missing_is_told_with_its_batch() -> None:
-    """And so is one that counted twice."""
+    """A message that is missing, or counted twice, is a finding with its batch."""
     ledger = Ledger()
     for batch in ("one", "two"):
         ledger.open(batch, ["a"])
@@ -97,7 +97,7 @@ def test_a_message_that_is_missing_is_told_with_its_batch() -> None:
 
 
 def test_numbers_that_are_not_those_of_the_values_are_found() -> None:
-    """Also where count and sum are right."""
+    """A hash whose buckets do not match its values is a finding, even if its sum is right."""
     sound = hash_of("a", 1.0, 4.0, 4.0)
     shifted = Hash("b", HOUR, Aggregate(2, 5.0, 1.0, 4.0, Aggregate.of([1.0, 1.0]).histogram))
 
@@ -107,7 +107,7 @@ def test_numbers_that_are_not_those_of_the_values_are_found() -> None:
 
 
 def test_a_change_after_the_end_is_found() -> None:
-    """More, less, and what was not there at all."""
+    """A hash that changes, vanishes or appears after the end is a finding."""
     before = [hash_of("a", 1.0), hash_of("b", 1.0), hash_of("c", 1.0)]
     after = [hash_of("a", 1.0), hash_of("b", 1.0, 1.0), hash_of("d", 1.0)]
 

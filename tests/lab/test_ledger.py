@@ -1,4 +1,4 @@
-"""The ledger: what must be counted how often, and whether it was."""
+"""The ledger has how often each message must be counted, and compares that with what was."""
 
 import sys
 import threading
@@ -24,7 +24,7 @@ KEY = "checkout.web-1"
 
 
 def counted(times: dict[int, int]) -> Counted:
-    """Return what the hashes of a key hold if its messages were counted so often."""
+    """Return the sum and count of a key whose messages were counted so often."""
     total = sum(Message(KEY, number).value * count for number, count in times.items())
     return Counted(float(total), sum(times.values()))
 
@@ -42,7 +42,7 @@ def sent(ledger: Ledger, batch: str, *outcomes: Outcome | None, messages: int = 
 def test_the_digits_of_the_sum_tell_how_often_each_message_was_counted(
     times: dict[int, int],
 ) -> None:
-    """Whatever was lost or doubled, up to three times each."""
+    """The sum of a key shows how often each message was counted, up to three times."""
     assert counted(times).times() == times
 
 
@@ -54,20 +54,20 @@ def test_the_digits_of_the_sum_tell_how_often_each_message_was_counted(
 def test_a_message_counted_four_times_does_not_pass_for_others(
     times: dict[int, int], number: int, often: int
 ) -> None:
-    """It carries over to the next digit, and then the digits do not add up to the count."""
+    """A message counted four times or more makes the sum differ from the count."""
     with pytest.raises(ValueError, match="has the digits"):
         counted({**times, number: often}).times()
 
 
 @pytest.mark.parametrize("total", [0.5, -1.0, 4.0**26, float("inf"), float("nan")])
 def test_a_sum_of_no_such_messages_is_found(total: float) -> None:
-    """It is not rounded to one."""
+    """A sum that no messages can have raises an error."""
     with pytest.raises(ValueError, match="has the digits"):
         Counted(total, 1).times()
 
 
 def test_values_are_exact_up_to_the_last_message_of_a_key() -> None:
-    """All of them three times is a sum that a double holds."""
+    """The sum of all messages of a key, three times each, is exact."""
     times = dict.fromkeys(range(MESSAGES_MAX), 3)
 
     assert counted(times).sum + 1 != counted(times).sum
@@ -94,7 +94,7 @@ def test_values_are_exact_up_to_the_last_message_of_a_key() -> None:
 def test_the_outcomes_of_all_attempts_say_how_often_a_message_counts(
     outcomes: tuple[Outcome | None, ...], may_be: set[int], times: int
 ) -> None:
-    """One ok makes it once; none, and any that is not known, at most once; else never."""
+    """A message counts once after an ok, at most once after an unknown outcome, else never."""
     ledger = Ledger()
     sent(ledger, "batch-1", *outcomes)
 
@@ -104,7 +104,7 @@ def test_the_outcomes_of_all_attempts_say_how_often_a_message_counts(
 
 
 def test_a_difference_names_batch_message_and_key() -> None:
-    """A loss and a duplicate are told apart, and do not make up for each other."""
+    """A difference names batch, message and key, and a loss does not hide a duplicate."""
     ledger = Ledger()
     sent(ledger, "batch-1", "ok", messages=2)
     sent(ledger, "batch-2", "ok")
@@ -121,7 +121,7 @@ def test_a_difference_names_batch_message_and_key() -> None:
 
 
 def test_a_message_that_nobody_sent_is_a_difference() -> None:
-    """Of a known key or of another."""
+    """A counted message that nobody sent is a difference, for a known key or another."""
     ledger = Ledger()
     sent(ledger, "batch-1", "ok")
 
@@ -132,7 +132,7 @@ def test_a_message_that_nobody_sent_is_a_difference() -> None:
 
 
 def test_a_key_with_too_many_duplicates_is_one_difference() -> None:
-    """The messages of others are compared even so."""
+    """A key with too many duplicates is one difference, and other keys are still compared."""
     ledger = Ledger()
     sent(ledger, "batch-1", "ok")
     ledger.open("batch-2", ["other"])
@@ -148,7 +148,7 @@ def test_a_key_with_too_many_duplicates_is_one_difference() -> None:
 
 
 def test_before_all_is_drained_only_too_much_is_a_difference() -> None:
-    """What was accepted may still be on its way."""
+    """Before the backlog is drained only a duplicate is a difference."""
     ledger = Ledger()
     sent(ledger, "batch-1", "ok", messages=2)
 
@@ -160,7 +160,7 @@ def test_before_all_is_drained_only_too_much_is_a_difference() -> None:
 def test_what_was_acknowledged_before_a_rollback_may_be_missing_if_it_came_after_that_point() -> (
     None
 ):
-    """What came before it and what came again afterwards may not; nothing may count twice."""
+    """After a rollback only messages since its point may be missing, and none may count twice."""
     ledger = Ledger()
     sent(ledger, "before", "ok")
     position = ledger.position()
@@ -180,7 +180,7 @@ def test_what_was_acknowledged_before_a_rollback_may_be_missing_if_it_came_after
 
 
 def test_a_rollback_concerns_its_keys_alone() -> None:
-    """A failover takes the partitions of one node back, others keep what they have."""
+    """A rollback concerns only the keys of its partitions."""
     ledger = Ledger()
     ledger.open("batch-1", [KEY, "other"])
     attempt = ledger.about_to_send("batch-1")
@@ -192,7 +192,7 @@ def test_a_rollback_concerns_its_keys_alone() -> None:
 
 
 def test_a_batch_and_an_outcome_are_written_once() -> None:
-    """And a key holds no more messages than its sum can tell apart."""
+    """A batch and an outcome are written once, and a key has at most MESSAGES_MAX messages."""
     ledger = Ledger()
     ledger.open("batch-1", [KEY] * (MESSAGES_MAX - 1))
     attempt = ledger.about_to_send("batch-1")
@@ -224,13 +224,13 @@ def test_a_batch_and_an_outcome_are_written_once() -> None:
 def test_an_answer_says_what_became_of_its_messages(
     status: int, stored: str | None, outcome: Outcome
 ) -> None:
-    """Only 202 is ok, and only what proves that nothing is stored is a failure."""
+    """Only a 202 is ok, and only an answer that rules out storage is a failure."""
     assert outcome_of(status, stored) == outcome
 
 
 @pytest.fixture
 def hasty_threads() -> Iterator[None]:
-    """Threads that take turns all the time."""
+    """Make threads take turns all the time."""
     interval = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     yield
@@ -239,7 +239,7 @@ def hasty_threads() -> Iterator[None]:
 
 @pytest.mark.usefixtures("hasty_threads")
 def test_many_threads_write_into_one_ledger() -> None:
-    """Each message gets a number of its own."""
+    """Messages of many threads each get a number of their own."""
     ledger = Ledger()
     given_out: list[Message] = []
     together = threading.Barrier(8)

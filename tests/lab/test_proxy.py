@@ -1,4 +1,4 @@
-"""The proxy that breaks connections, before a server that sends back what it gets."""
+"""The proxy breaks connections, here before a server that sends back what it gets."""
 
 import socket
 import threading
@@ -30,7 +30,7 @@ def answer(connection: socket.socket) -> None:
 
 @pytest.fixture
 def proxy() -> Iterator[Proxy]:
-    """A proxy before such a server."""
+    """Yield a proxy before a server that sends back what it gets."""
     listener = socket.create_server(("127.0.0.1", 0))
     threading.Thread(target=echo, args=(listener,), daemon=True).start()
     with closing(Proxy(listener.getsockname()[1])) as proxy:
@@ -53,7 +53,7 @@ def all_of(connection: socket.socket) -> bytes:
 
 
 def test_a_reply_that_is_cut_comes_by_half(proxy: Proxy) -> None:
-    """And then nothing more."""
+    """A reply that is cut arrives by half, and the connection ends."""
     with connected(proxy) as connection:
         connection.sendall(b"first")
         assert connection.recv(1024) == b"first"
@@ -64,7 +64,7 @@ def test_a_reply_that_is_cut_comes_by_half(proxy: Proxy) -> None:
 
 
 def test_a_reply_that_is_delayed_comes_whole(proxy: Proxy) -> None:
-    """After the time that was set."""
+    """A delayed reply arrives whole after the set time."""
     proxy.delay_s = 0.2
     proxy.set_mode("delay")
     with connected(proxy) as connection:
@@ -76,7 +76,7 @@ def test_a_reply_that_is_delayed_comes_whole(proxy: Proxy) -> None:
 
 
 def test_a_proxy_that_refuses_can_be_reached_again(proxy: Proxy) -> None:
-    """At the same port; what was open is closed."""
+    """A proxy that refuses closes its connections, and can be reached again later."""
     with connected(proxy) as connection:
         connection.sendall(b"first")
         assert connection.recv(1024) == b"first"

@@ -1,4 +1,4 @@
-"""The checks are no ornament: each rule that is taken away is missed within some seeds."""
+"""The checks of the simulation are effective: they find each rule that is taken away."""
 
 from contextlib import closing
 
@@ -14,10 +14,10 @@ SEEDS_MAX = 600
 
 @pytest.mark.parametrize("name", SABOTAGES)
 def test_a_rule_that_is_taken_away_is_missed(name: str) -> None:
-    """The same seeds, all of which are good with it, lose messages or count them twice.
+    """Without any one rule some of the seeds lose a message or count it twice.
 
-    The ledger alone sees that, whatever the audit say; on a real server, where each schedule has
-    the faults of fakeredis and more, and finds it sooner.
+    The ledger alone sees that, whatever the audit is. The seeds run on a real server, where each
+    schedule has the faults of fakeredis and more, and finds the difference sooner.
     """
     plan = Plan(str(SERVERS[max(SERVERS)]), name)
     with closing(outcomes_of(plan, range(SEEDS_MAX))) as outcomes:
@@ -25,6 +25,6 @@ def test_a_rule_that_is_taken_away_is_missed(name: str) -> None:
 
 
 def test_a_sabotage_that_changes_nothing_is_refused() -> None:
-    """A rule that is written otherwise by now would be kept unnoticed."""
+    """A sabotage whose rule is not in the script raises an error."""
     with pytest.raises(ValueError, match="has 0 times, not once: nonsense"):
         changed(Script.named("commit"), ("nonsense", ""))

@@ -1,4 +1,4 @@
-"""The benchmarks of the components: with next to no work they give every figure."""
+"""The benchmarks of the components give every figure, with next to no work."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.parametrize("redis_server", [max(SERVERS)], indirect=Tr
 def test_redis_and_the_worker_give_a_price_for_every_unit(
     redis_server: EmbeddedRedis, connection: Connection
 ) -> None:
-    """Units that a second of work surely has cost something; sizes grow with what they hold."""
+    """A measurement of streams has a price for every unit, and sizes grow with the content."""
     del connection  # it has emptied the server
     found = measure_streams(redis_server, seconds=0.0)
 
@@ -37,7 +37,7 @@ def test_redis_and_the_worker_give_a_price_for_every_unit(
 def test_a_fold_commits_all_that_an_append_left(
     redis_server: EmbeddedRedis, connection: Connection
 ) -> None:
-    """So the counts that prices are fitted with are those of the work that was done."""
+    """A fold commits as many messages and entries as were appended."""
     del connection
     bench = Workbench(redis_server)
     kind = Kind(keys=2, batches=4, messages=3, is_marked=True)
@@ -52,7 +52,7 @@ def test_a_fold_commits_all_that_an_append_left(
 def test_a_collector_gives_what_requests_of_clients_cost(
     redis_server: EmbeddedRedis, connection: Connection, tmp_path: Path
 ) -> None:
-    """One real process; and how many of them share a round trip."""
+    """A measurement of one collector process has the cost of a request and its bytes."""
     del connection
     found = measure_collector(redis_server, tmp_path, 0.3, ["client"])
 

@@ -1,4 +1,4 @@
-"""The model of the pipeline: what it needs grows as it should, and it finds what breaks first."""
+"""The model of the pipeline grows in its needs as it should, and finds what breaks first."""
 
 import json
 from dataclasses import replace
@@ -40,7 +40,7 @@ layouts = st.builds(
 
 
 def test_prices_are_found_from_mixed_work() -> None:
-    """As many kinds of work as units, and what each cost in all, tell what each unit costs."""
+    """The price of each unit is found from the costs of mixed work."""
     true = {"call": 3.0, "message": 0.01}
     work = [{"call": 1.0, "message": 1.0}, {"call": 1.0, "message": 1000.0}, {"call": 7.0}]
 
@@ -50,7 +50,7 @@ def test_prices_are_found_from_mixed_work() -> None:
 
 
 def test_no_price_is_negative() -> None:
-    """Where noise would have it so, the unit costs nothing, and the others are fitted again."""
+    """A fitted price is never negative: such a unit costs nothing."""
     found = fit([({"call": 1.0}, 2.0), ({"call": 1.0, "message": 10.0}, 1.0)])
 
     assert found["message"] == 0
@@ -58,7 +58,7 @@ def test_no_price_is_negative() -> None:
 
 
 def test_a_line_goes_through_both_its_measurements() -> None:
-    """A request costs something for itself, and something for each message."""
+    """The cost of requests is a line through both measurements."""
     line = Line.through((10, 3.0), (1000, 102.0))
 
     assert line.of(1, 10) == pytest.approx(3.0)
@@ -69,19 +69,19 @@ def test_a_line_goes_through_both_its_measurements() -> None:
 def test_no_more_places_are_met_than_there_are_or_than_are_drawn(
     places: float, draws: float
 ) -> None:
-    """And no fewer than one."""
+    """Distinct places are at least one, and at most as many as there are or are drawn."""
     assert 1 - 1e-9 <= distinct(places, draws) <= min(places, draws) + 1e-9
 
 
 @given(draws=st.floats(1.01, 40))
 def test_draws_are_found_from_the_places_that_they_met(draws: float) -> None:
-    """As the size of a collector's groups is, from the calls that it made."""
+    """The number of draws is found again from the places that they hit."""
     assert draws_for(16, distinct(16, draws) / draws) == pytest.approx(draws, rel=1e-3)
 
 
 @pytest.mark.parametrize("keys", [1, 10, 1000])
 def test_the_busiest_partition_has_its_share_and_more(keys: int) -> None:
-    """A single key has all; the more keys there are, the more evenly they lie."""
+    """The busiest partition has at least its share, and less the more keys there are."""
     share = busiest_share(16, keys)
 
     assert 1 / 16 <= share <= 1
@@ -92,14 +92,14 @@ def test_the_busiest_partition_has_its_share_and_more(keys: int) -> None:
 
 @pytest.mark.parametrize("messages", [1, 10, 100, 1000, 10_000])
 def test_buckets_are_as_many_as_real_messages_need(messages: int) -> None:
-    """Within 5 %, on average of some drawings."""
+    """The modelled number of buckets is within 5 % of what real messages need on average."""
     real = mean(len(Aggregate.of(response_times(messages, seed)).histogram) for seed in range(20))
 
     assert buckets_in(messages) == pytest.approx(real, rel=0.05)
 
 
 def test_a_key_hour_is_as_large_as_measured_and_between_that_on_a_line() -> None:
-    """The largest measured size stands for all that are larger."""
+    """A key-hour's size follows the measured sizes, and stops at the largest."""
     sizes = sorted(FIGURES.key_hour_bytes.items())
 
     for (few, small), (many, large) in pairwise(sizes):
@@ -110,7 +110,7 @@ def test_a_key_hour_is_as_large_as_measured_and_between_that_on_a_line() -> None
 
 @given(way=ways, keys=key_numbers, rate=rates, layout=layouts)
 def test_more_messages_never_need_less(way: str, keys: int, rate: float, layout: Layout) -> None:
-    """Of any part, whatever the way they are sent."""
+    """More messages need no less of any part, whatever the way they are sent."""
     less, more = (
         demand(Traffic(each, keys, way), layout, FIGURES, ASSUMED)  # type: ignore[arg-type]
         for each in (rate, rate * 1.5)
@@ -129,7 +129,7 @@ def test_more_messages_never_need_less(way: str, keys: int, rate: float, layout:
 
 @given(way=ways, keys=key_numbers, rate=rates, layout=layouts)
 def test_what_is_appended_is_folded(way: str, keys: int, rate: float, layout: Layout) -> None:
-    """As many messages a second are committed as come in, however often workers read."""
+    """Workers commit as many messages a second as come in."""
     traffic = Traffic(rate, keys, way)  # type: ignore[arg-type]
 
     work, period_s = folding(traffic, layout, FIGURES, ASSUMED.patience_s)
@@ -144,7 +144,7 @@ def test_what_is_appended_is_folded(way: str, keys: int, rate: float, layout: La
 def test_requests_hold_all_messages_and_clients_send_no_more_than_once_a_second_unless_full(
     way: str, keys: int, rate: float
 ) -> None:
-    """A request stands for at least one message."""
+    """Requests hold all messages, one or more; who aggregates sends at most one a second."""
     traffic = Traffic(rate, keys, way)  # type: ignore[arg-type]
 
     assert traffic.requests_per_s * traffic.messages_per_request == pytest.approx(rate)
@@ -154,7 +154,7 @@ def test_requests_hold_all_messages_and_clients_send_no_more_than_once_a_second_
 
 
 def test_twice_the_cores_take_twice_the_rate_until_the_next_part_breaks() -> None:
-    """Here collectors break first; with many more of them another part does."""
+    """Twice the collectors take twice the rate, until another part breaks first."""
     traffic = Traffic(1.0, 1000, "single")
     few = replace(CLUSTER, collectors=1, masters=16)
     rates_of = {
@@ -174,7 +174,7 @@ def test_twice_the_cores_take_twice_the_rate_until_the_next_part_breaks() -> Non
 
 @pytest.mark.parametrize("hardware", ALL, ids=lambda hardware: hardware.name)
 def test_a_part_breaks_where_it_is_full(hardware: Hardware) -> None:
-    """Just below the limit it has room; the first to break has the lowest rate."""
+    """The part that breaks first is full at its limit."""
     traffic = Traffic(1.0, 1000, "client")
     found = limits(traffic, hardware, FIGURES, ASSUMED)
 
@@ -186,7 +186,7 @@ def test_a_part_breaks_where_it_is_full(hardware: Hardware) -> None:
 
 
 def test_a_hot_key_gains_nothing_by_more_masters() -> None:
-    """Its partition is on one of them, and that is what breaks."""
+    """The limit of a single key's partition does not grow with more masters."""
     traffic = Traffic(1.0, 1, "client")
     one, many = (
         {
@@ -202,20 +202,20 @@ def test_a_hot_key_gains_nothing_by_more_masters() -> None:
 
 
 def test_the_highest_rate_is_none_or_any_where_the_share_is_always_too_much_or_never() -> None:
-    """As with memory that does not depend on the rate."""
+    """The highest rate is 0 if the share is always too much, and RATE_MAX if it never is."""
     assert highest(lambda _: 2.0) == 0
     assert highest(lambda _: 0.5) == RATE_MAX
     assert highest(lambda rate: rate / 1000) == pytest.approx(1000, rel=0.01)
 
 
 def test_the_least_that_is_enough_is_found() -> None:
-    """Or all there is, if nothing is."""
+    """The least number that is enough is found, or the largest if none is."""
     assert [least(lambda n: n >= 7, 100), least(lambda _: False, 5)] == [7, 5]
 
 
 @pytest.mark.parametrize("way", WAYS)
 def test_a_size_is_enough_and_one_master_fewer_is_not(way: str) -> None:
-    """Nor is one worker fewer."""
+    """A size is enough for its traffic, and one master fewer is not."""
     traffic = Traffic(1e5, 1000, way)  # type: ignore[arg-type]
     found = size(traffic, FIGURES, ASSUMED)
 
@@ -233,7 +233,7 @@ def test_a_size_is_enough_and_one_master_fewer_is_not(way: str) -> None:
 
 
 def test_cost_is_of_cores_and_memory_with_their_replicas() -> None:
-    """At the prices that are assumed."""
+    """The cost is that of all cores with replicas, and of memory."""
     found = size(Traffic(1e4, 10, "client"), FIGURES, ASSUMED)
     free = size(Traffic(1e4, 10, "client"), FIGURES, replace(ASSUMED, gigabyte_usd_per_hour=0.0))
 
@@ -243,7 +243,7 @@ def test_cost_is_of_cores_and_memory_with_their_replicas() -> None:
 
 
 def test_where_cores_are_shared_all_processes_share_them() -> None:
-    """And what sends the load, if it is there."""
+    """On shared cores the shares of all processes add up, with the sender's if it is there."""
     need = demand(Traffic(1000.0, 10, "single"), THIS_MACHINE.layout, FIGURES, ASSUMED)
     two_cores = replace(ONE_MACHINE, cores=2, ceiling=1.0)
     alone = two_cores.shares(need, ASSUMED)["cores"]
@@ -256,7 +256,7 @@ def test_where_cores_are_shared_all_processes_share_them() -> None:
 
 
 def test_figures_are_the_same_when_they_are_read_again(tmp_path: Path) -> None:
-    """To four digits."""
+    """Figures are the same after they are written and read."""
     FIGURES.write(tmp_path / "figures.json")
 
     assert Figures.read(tmp_path / "figures.json") == FIGURES
@@ -266,7 +266,7 @@ def test_figures_are_the_same_when_they_are_read_again(tmp_path: Path) -> None:
 def test_a_file_without_figures_is_told_with_what_to_do(
     text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """With exit 2."""
+    """A file without figures ends with status 2 and the command that measures them."""
     path = tmp_path / "figures.json"
     path.write_text(text)
 
@@ -275,7 +275,7 @@ def test_a_file_without_figures_is_told_with_what_to_do(
 
 
 def test_the_report_has_a_row_for_each_traffic_and_each_hardware() -> None:
-    """All of it Markdown, each row as wide as its head; the page is what it prints."""
+    """The page has a row for each traffic and each hardware, as wide as its head."""
     tables = [part.splitlines() for part in PAGE.split("\n\n") if part.startswith("|")]
     assert [len(table) - 2 for table in tables][:2] == [
         len(RATES) * len(KEYS) * len(WAYS),
@@ -288,7 +288,7 @@ def test_the_report_has_a_row_for_each_traffic_and_each_hardware() -> None:
 
 
 def test_the_page_is_what_the_model_says(capsys: pytest.CaptureFixture[str]) -> None:
-    """From the figures that stand beside the model."""
+    """The page is exactly what the model prints."""
     assert scale.main([]) == 0
 
     assert capsys.readouterr().out == PAGE
@@ -301,7 +301,7 @@ def test_a_prediction_that_is_off_by_more_than_a_quarter_fails_the_check(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """By the medians of its rounds, in either direction."""
+    """A prediction that is off by more than a quarter makes the check fail."""
     compared = Compared("single", [100.0, 1.0, 1000.0], "cores", [measured] * 3)
     monkeypatch.setattr(scale, "check", lambda rounds, seconds: [compared])
     monkeypatch.setattr(wrk, "is_installed", lambda: True)
@@ -313,7 +313,7 @@ def test_a_prediction_that_is_off_by_more_than_a_quarter_fails_the_check(
 def test_who_has_no_wrk_is_told_how_to_get_it(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Before anything is started."""
+    """Without wrk the check ends with status 2 and says how to install it."""
     monkeypatch.setenv("PATH", "")
 
     assert scale.main(["check"]) == 2
@@ -321,7 +321,7 @@ def test_who_has_no_wrk_is_told_how_to_get_it(
 
 
 def test_the_reference_holds_prices_that_are_no_nonsense() -> None:
-    """A message costs less than an entry, and a request more than a microsecond."""
+    """In the reference a message costs less than a call or commit, and a request over 1 µs."""
     told = json.loads(REFERENCE.read_text())
 
     assert told["append_redis_s"]["message"] < told["append_redis_s"]["call"]

@@ -1,4 +1,4 @@
-"""The simulated backlog: no message comes from nowhere, and incidents take as long as they must."""
+"""The simulated backlog invents no message, and incidents take as long as they must."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -49,7 +49,7 @@ def at(moments: Sequence[Moment], seconds: float) -> Moment:
 
 @given(steps=st.lists(conditions, max_size=30), failing=st.floats(0, 1))
 def test_every_message_is_somewhere(steps: list[Conditions], failing: float) -> None:
-    """Recorded is waiting, dropped or appended; appended is committed or backlog; at all times."""
+    """At all times every recorded message is waiting, dropped, in the backlog or committed."""
     pipeline = Pipeline(buffer_max=1e5, random=Random(1), failing=failing)
 
     for moment in map(pipeline.step, steps):
@@ -61,7 +61,7 @@ def test_every_message_is_somewhere(steps: list[Conditions], failing: float) -> 
 
 
 def test_a_pipeline_with_room_keeps_nothing_for_longer_than_a_worker_lingers() -> None:
-    """What is appended in one step is committed in the next."""
+    """A pipeline with room commits what is appended within two steps."""
     pipeline = Pipeline(buffer_max=1e5, random=Random(1))
     well = Conditions(arrivals=1000, collect=2000, fold=2000)
 
@@ -72,7 +72,7 @@ def test_a_pipeline_with_room_keeps_nothing_for_longer_than_a_worker_lingers() -
 
 
 def test_a_backlog_grows_by_what_workers_are_short_of() -> None:
-    """And its oldest entry gets older in proportion."""
+    """A backlog and its age grow by what workers are short of."""
     pipeline = Pipeline(buffer_max=1e5, random=Random(1), noise=0.0)
     short = Conditions(arrivals=1000, collect=2000, fold=500)
 
@@ -83,13 +83,13 @@ def test_a_backlog_grows_by_what_workers_are_short_of() -> None:
 
 
 def test_a_seed_gives_the_same_incidents_again() -> None:
-    """And another seed others."""
+    """A seed gives the same incidents again, and another seed others."""
     assert incidents(1) == incidents(1)
     assert incidents(1) != incidents(2)
 
 
 def test_all_is_committed_when_an_incident_is_over() -> None:
-    """Whatever happened: but for what clients had no room for."""
+    """Nothing but a few steps' messages waits when an incident is over."""
     for incident in incidents(1):
         last = incident.moments[-1]
 
@@ -99,7 +99,7 @@ def test_all_is_committed_when_an_incident_is_over() -> None:
 
 
 def test_a_burst_fills_the_clients_before_anything_is_dropped() -> None:
-    """What they have no room for is dropped, and nothing else; a smaller one loses nothing."""
+    """A large burst fills the clients' buffers and drops the rest; a smaller one drops nothing."""
     large, small = burst(1), burst(1, factor=5)
 
     full = max(each.waiting for each in large.moments)
@@ -109,7 +109,7 @@ def test_a_burst_fills_the_clients_before_anything_is_dropped() -> None:
 
 
 def test_a_dead_collector_delays_its_clients_and_loses_nothing() -> None:
-    """They go to the next one as soon as they find out."""
+    """A dead collector delays its clients by less than a second, and nothing is dropped."""
     incident = dead_collector(1)
 
     assert max(each.waiting_age_s for each in incident.moments) < 1
@@ -118,7 +118,7 @@ def test_a_dead_collector_delays_its_clients_and_loses_nothing() -> None:
 
 @pytest.mark.parametrize("seed", range(5))
 def test_what_a_dead_worker_has_read_is_late_until_it_is_claimed(seed: int) -> None:
-    """After the claim time, and at most half of it more; all else goes on without it."""
+    """Entries of a dead worker are late until they are claimed, and all else goes on."""
     incident = dead_worker(seed)
 
     oldest_s = max(each.backlog_age_s for each in incident.moments)
@@ -129,7 +129,7 @@ def test_what_a_dead_worker_has_read_is_late_until_it_is_claimed(seed: int) -> N
 
 
 def test_while_a_master_fails_over_the_partitions_of_the_others_go_on() -> None:
-    """Its own wait in the clients, which have room for more than that."""
+    """While a master fails over, the others' partitions go on, and nothing is dropped."""
     incident = failover(1)
     before, after = (at(incident.moments, each) for each in (incident.begin_s, incident.end_s))
 
@@ -141,7 +141,7 @@ def test_while_a_master_fails_over_the_partitions_of_the_others_go_on() -> None:
 
 
 def test_plots_are_written_and_are_the_same_again(tmp_path: Path) -> None:
-    """One for each incident, an SVG that names what it shows."""
+    """The plot of each incident is the same each time, and the one in docs."""
     folders = [tmp_path / name for name in ("first", "second")]
     for folder in folders:
         folder.mkdir()
@@ -160,7 +160,7 @@ def test_plots_are_written_and_are_the_same_again(tmp_path: Path) -> None:
 
 
 def test_a_plot_shows_depth_and_age_and_how_much_at_most() -> None:
-    """Of the backlog, and of what waits in clients."""
+    """A plot shows depth and age of backlog and clients, each with its maximum."""
     root = ET.fromstring(svg(failover(1)))  # noqa: S314  (our own)
 
     texts = [text.text or "" for text in root.iter("{http://www.w3.org/2000/svg}text")]
@@ -172,5 +172,5 @@ def test_a_plot_shows_depth_and_age_and_how_much_at_most() -> None:
     ("figure", "end"), [(0, 1), (1, 1), (1.1, 2), (39, 40), (81, 100), (0.3, 0.4)]
 )
 def test_axes_end_with_a_round_number_that_has_room(figure: float, end: float) -> None:
-    """As near above the largest figure as there is one."""
+    """An axis ends with the nearest round number above the largest figure."""
     assert round_up(figure) == pytest.approx(end)

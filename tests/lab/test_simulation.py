@@ -1,4 +1,4 @@
-"""The simulation: whatever comes in between any two commands, each message counts once."""
+"""Each message of a simulation counts once, whatever comes between any two commands."""
 
 import re
 import subprocess
@@ -28,7 +28,7 @@ def simulate(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def assert_all_good(plan: Plan, seeds: int) -> None:
-    """Do schedules, and show how to see the first bad one again if there is any."""
+    """Run schedules, and show how to repeat the first bad one if there is any."""
     tally = Tally()
     for more in tallies_of(plan, range(seeds), JOBS):
         tally.add(more)
@@ -40,19 +40,19 @@ def assert_all_good(plan: Plan, seeds: int) -> None:
 
 
 def test_no_schedule_on_fakeredis_counts_a_message_wrongly() -> None:
-    """Crashes, stalls, lost and late commands, failovers: the audit balances at every step."""
+    """On fakeredis every message of every schedule counts once, with all kinds of faults."""
     assert_all_good(Plan(FAKE), FAKE_SEEDS)
 
 
 @pytest.mark.parametrize("version", SERVERS, ids=lambda version: ".".join(map(str, version)))
 def test_no_schedule_on_a_real_server_counts_a_message_wrongly(version: tuple[int, ...]) -> None:
-    """Which is also killed and restarted, and goes back to what its file held earlier."""
+    """On each real server every message of every schedule counts once, with all kinds of faults."""
     assert_all_good(Plan(str(SERVERS[version])), REAL_SEEDS)
 
 
 @pytest.mark.parametrize("seed", [3, 57])
 def test_a_seed_replays_exactly(seed: int) -> None:
-    """Every command, every reply, every fault, in the same order."""
+    """A seed gives the same commands, replies and faults again, in the same order."""
     first, again = (next(outcomes_of(Plan(FAKE), [seed])) for _ in range(2))
 
     assert lines_of(first.records) == lines_of(again.records)
@@ -61,7 +61,7 @@ def test_a_seed_replays_exactly(seed: int) -> None:
 
 
 def test_a_series_says_what_it_found_in_its_last_line() -> None:
-    """And ends with 0."""
+    """A good series ends with status 0 and a last line that says so."""
     done = simulate("--seeds", "0:3")
 
     assert done.returncode == 0, done.stdout + done.stderr
@@ -71,7 +71,7 @@ def test_a_series_says_what_it_found_in_its_last_line() -> None:
 
 
 def test_a_bad_seed_is_told_with_the_command_that_shows_it_again() -> None:
-    """As pasted, it fails in the same way."""
+    """A bad seed is printed with a command that fails again with the same seed."""
     done = simulate("--seeds", "0:600", "--jobs", "1", "--sabotage", "no fence")
 
     assert done.returncode == 1

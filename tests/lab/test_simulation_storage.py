@@ -1,4 +1,4 @@
-"""What a simulation stores in: it goes back as a replica does, and says what it lost."""
+"""The storage of a simulation goes back as a replica does, and says what it lost."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,13 +21,13 @@ class Ledger:
         self.at = 0
 
     def position(self) -> int:
-        """Return where it is."""
+        """Return its position."""
         return self.at
 
 
 @pytest.fixture(params=["fakeredis", *SERVERS], ids=str)
 def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Storage]:
-    """Every storage, empty."""
+    """Yield every storage, empty."""
     is_fake = request.param == "fakeredis"
     storage = FakeStorage() if is_fake else RealStorage(SERVERS[request.param], tmp_path)
     storage.reset(lambda: 1_795_446_000.0, int)
@@ -37,7 +37,7 @@ def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Storage]
 
 @pytest.fixture(params=SERVERS, ids=str)
 def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[RealStorage]:
-    """A real server of every version."""
+    """Yield a real server of every version."""
     server = RealStorage(SERVERS[request.param], tmp_path)
     yield server
     server.close()
@@ -77,7 +77,7 @@ def lengths(storage: Storage) -> list[int]:
 def test_what_came_after_a_snapshot_is_gone_when_it_is_put_back(
     storage: Storage, partition: int | None, left: list[int]
 ) -> None:
-    """Entries, groups and what is pending; in one partition, or in all."""
+    """A snapshot that is put back removes later entries of one partition, or of all."""
     fill(storage)
     put_back = storage.snapshot()
     fill(storage)
@@ -89,7 +89,7 @@ def test_what_came_after_a_snapshot_is_gone_when_it_is_put_back(
 
 
 def test_scripts_are_forgotten_when_a_replica_takes_over(storage: Storage) -> None:
-    """As a replica does not know those of its master."""
+    """A storage forgets its scripts when a replica takes over."""
     put_back = storage.snapshot()
     sha1 = storage.execute(("SCRIPT", "LOAD", "return 1"))
     put_back(0)
@@ -98,7 +98,7 @@ def test_scripts_are_forgotten_when_a_replica_takes_over(storage: Storage) -> No
 
 
 def test_nothing_of_one_schedule_is_left_for_the_next(storage: Storage) -> None:
-    """Neither names nor scripts."""
+    """A reset leaves neither names nor scripts in a storage."""
     fill(storage)
     sha1 = storage.execute(("SCRIPT", "LOAD", "return 1"))
     storage.reset(lambda: 1_795_446_000.0, int)
@@ -108,7 +108,7 @@ def test_nothing_of_one_schedule_is_left_for_the_next(storage: Storage) -> None:
 
 
 def test_a_killed_server_loses_nothing(server: RealStorage) -> None:
-    """Since it has written each command before it replied."""
+    """A killed server loses nothing."""
     server.reset(float, int)
     fill(server)
 
@@ -120,7 +120,7 @@ def test_a_killed_server_loses_nothing(server: RealStorage) -> None:
 def test_a_torn_file_tells_from_where_on_something_may_be_lost(
     server: RealStorage, seed: int
 ) -> None:
-    """All that was done before that position is there, and what came first after it is not."""
+    """A torn file keeps all commands before the returned position, and none from there on."""
     ledger = Ledger()
     server.reset(float, ledger.position)
     for number in range(1, 200):
@@ -136,7 +136,7 @@ def test_a_torn_file_tells_from_where_on_something_may_be_lost(
 
 
 def test_no_more_is_torn_off_than_this_schedule_has_written(server: RealStorage) -> None:
-    """What was there at its beginning stays."""
+    """A torn file loses only what its schedule has written."""
     server.reset(float, int)
     fill(server)
     server.reset(float, int)

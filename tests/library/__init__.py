@@ -1,1 +1,1 @@
-"""The library: messages, hours, aggregates, and how they lie in Redis."""
+"""These tests are of the library: messages, hours, aggregates, and their forms in Redis."""

@@ -1,4 +1,4 @@
-"""A few at once, a few wait, and the others are turned away with a true word."""
+"""Admission lets a few in at once, lets a few wait, and refuses the others."""
 
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event
@@ -11,7 +11,7 @@ from ops.local.waiting import wait_until
 
 
 def test_a_few_are_let_in_a_few_wait_and_the_next_is_refused() -> None:
-    """Who waits has its turn when another has ended."""
+    """One more than may be inside and may wait is refused; who waits is let in when one leaves."""
     admission = Admission("large questions", at_once=2, waiting_max=1, wait_s=30)
     inside: list[int] = []
     ends = [Event() for _ in range(3)]
@@ -42,7 +42,7 @@ def test_a_few_are_let_in_a_few_wait_and_the_next_is_refused() -> None:
 
 
 def test_nobody_waits_for_longer_than_told() -> None:
-    """And what failed leaves its place to others."""
+    """Who waits longer than `wait_s` is refused, and a failure leaves its place to others."""
     admission = Admission("large questions", at_once=1, waiting_max=5, wait_s=0.05)
 
     with admission, pytest.raises(OverloadedError), admission:

@@ -1,4 +1,4 @@
-"""The aggregate of a key-hour, and its statistics."""
+"""The aggregate of a key-hour gives its statistics."""
 
 import math
 import random
@@ -30,7 +30,7 @@ DISTRIBUTIONS = {
 
 @given(VALUES, st.floats(min_value=0, max_value=1))
 def test_every_quantile_is_within_one_percent(values: list[float], q: float) -> None:
-    """Of the exact one, interpolated between ranks as usual."""
+    """Every quantile is within 1 % of the exact one, interpolated between ranks."""
     estimate = Aggregate.of(values).quantile(q)
     # In long double: the true one may lie between two of the largest or of the smallest doubles.
     true = np.quantile(np.asarray(values, dtype=np.longdouble), q)
@@ -41,7 +41,7 @@ def test_every_quantile_is_within_one_percent(values: list[float], q: float) -> 
 @pytest.mark.parametrize("draw", DISTRIBUTIONS.values(), ids=DISTRIBUTIONS)
 @pytest.mark.parametrize("size", [1, 2, 10, 1001])
 def test_all_statistics_are_right_on_every_distribution(draw: object, size: int) -> None:
-    """Exact where they are promised to be, within 1 % elsewhere."""
+    """Count, min and max are exact, and quantiles are within 1 %, on every distribution."""
     seeded = random.Random(size)
     values = [draw(seeded) for _ in range(size)]
     aggregate = Aggregate.of(values)
@@ -59,7 +59,7 @@ def test_all_statistics_are_right_on_every_distribution(draw: object, size: int)
 
 @given(VALUES)
 def test_the_ends_are_exact(values: list[float]) -> None:
-    """The smallest and the largest value are not estimated."""
+    """The quantiles 0 and 1 are exactly the smallest and the largest value."""
     aggregate = Aggregate.of(values)
 
     assert aggregate.quantile(0) == min(values)
@@ -68,7 +68,7 @@ def test_the_ends_are_exact(values: list[float]) -> None:
 
 @given(VALUES)
 def test_average_and_quantiles_lie_between_min_and_max(values: list[float]) -> None:
-    """Even where rounding or an overflow would have it otherwise."""
+    """Average and quantiles are between min and max, and the sum is finite, for all values."""
     aggregate = Aggregate.of(values)
 
     assert aggregate.min <= aggregate.average <= aggregate.max
@@ -79,7 +79,7 @@ def test_average_and_quantiles_lie_between_min_and_max(values: list[float]) -> N
 
 @given(VALUES, VALUES)
 def test_merging_gives_the_aggregate_of_all(some: list[float], others: list[float]) -> None:
-    """In either order."""
+    """Merging two aggregates in either order gives the aggregate of all their values."""
     merged = Aggregate.of(some).merged_with(Aggregate.of(others))
     whole = Aggregate.of(some + others)
 
@@ -90,14 +90,14 @@ def test_merging_gives_the_aggregate_of_all(some: list[float], others: list[floa
 
 
 def test_minus_zero_is_zero() -> None:
-    """It is not negative, and nothing shows its sign."""
+    """A value of -0.0 counts as 0.0, without its sign."""
     aggregate = Aggregate.of([-0.0])
 
     assert [math.copysign(1, x) for x in (aggregate.sum, aggregate.min, aggregate.max)] == [1, 1, 1]
 
 
 def test_a_weight_counts_a_value_several_times() -> None:
-    """As StatsD's sample rates mean it."""
+    """A value with a weight counts as many times as its weight says."""
     aggregate = Aggregate.of([1.0, 10.0], [1, 3])
 
     assert (aggregate.count, aggregate.sum, aggregate.average) == (4, 31.0, 7.75)
@@ -121,13 +121,13 @@ def test_a_weight_counts_a_value_several_times() -> None:
     ],
 )
 def test_a_statistic_is_known_by_its_name(name: str, value: float) -> None:
-    """Percentiles with as many decimals as one likes."""
+    """A statistic is chosen by its name, and percentiles can have any decimals."""
     assert parse_statistic(name)(Aggregate.of([10.0, 20.0, 60.0])) == pytest.approx(value, rel=0.01)
 
 
 @pytest.mark.parametrize("name", ["mean", "p", "p101", "p-1", "p1e1", "p٥", "Median", "p99.", ""])
 def test_other_names_are_refused_with_what_is_allowed(name: str) -> None:
-    """So that the next try is right."""
+    """An unknown statistic is an error that lists the allowed names."""
     with pytest.raises(InvalidQueryError, match="stat must be one of average, min, max, median"):
         parse_statistic(name)
 
@@ -136,7 +136,7 @@ def test_other_names_are_refused_with_what_is_allowed(name: str) -> None:
 def test_the_empty_aggregate_adds_nothing_and_drops_add_up(
     values: list[float], dropped: int, more: int
 ) -> None:
-    """Aggregates are a monoid."""
+    """Merging with the empty aggregate changes nothing, and counts of dropped messages add up."""
     aggregate = replace(Aggregate.of(values), dropped=dropped)
 
     assert EMPTY.merged_with(aggregate) == aggregate.merged_with(EMPTY) == aggregate
@@ -145,7 +145,7 @@ def test_the_empty_aggregate_adds_nothing_and_drops_add_up(
 
 @pytest.mark.parametrize("statistic", ["average", "median", "p99"])
 def test_nothing_has_no_statistic(statistic: str) -> None:
-    """The error says how many messages were dropped."""
+    """A statistic of no messages is an error that has the number of dropped messages."""
     with pytest.raises(NoDataError) as caught:
         parse_statistic(statistic)(replace(EMPTY, dropped=3))
 

@@ -1,4 +1,4 @@
-"""The audit: counted by the scripts, read in one step, right or wrong as they are."""
+"""The audit is counted by the scripts, and read in one step, right or wrong as it is."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -29,7 +29,7 @@ others = st.integers(-(10**15), 10**15).filter(bool)
 
 
 class Without(Connection):
-    """The way to a Redis of which what begins with a name is away, as on a node of a cluster."""
+    """The way to a Redis on which names with a prefix are away, as on a node of a cluster."""
 
     def __init__(self, connection: Connection, name: str) -> None:
         self._connection = connection
@@ -53,14 +53,14 @@ def audit_in(connection: Connection) -> PartitionAudit | MetricsError:
 
 
 def test_a_partition_that_nothing_came_into_has_an_empty_audit(connection: Connection) -> None:
-    """They balance, and reading them writes nothing."""
+    """The audit of an unused partition is all zeros and balances, and reading it writes nothing."""
     assert audit_in(connection) == EMPTY
     assert EMPTY.balance
     assert connection.ask(command("DBSIZE")) == 0
 
 
 def test_the_audit_balances_at_every_step_of_an_entry(connection: Connection) -> None:
-    """Appended, delivered, committed or dead-lettered."""
+    """The audit balances after an append, a delivery, a commit and a dead letter."""
     backlog = Backlog(connection, consumer="worker-1", retention_days=36500)
     backlog.create_groups([0])
     seen = []
@@ -108,7 +108,7 @@ def balanced(
 
 @given(audit=st.builds(balanced, *[counts] * 5))
 def test_the_audit_balances_when_all_that_came_is_somewhere(audit: PartitionAudit) -> None:
-    """In a hash, in the dead stream, or in the backlog."""
+    """An audit balances if appended is the sum of committed, dead and in the stream."""
     assert audit.balance
 
 
@@ -120,7 +120,7 @@ def test_the_audit_balances_when_all_that_came_is_somewhere(audit: PartitionAudi
 def test_an_entry_that_is_lost_or_there_twice_shows(
     audit: PartitionAudit, name: str, more: int
 ) -> None:
-    """At once, whatever the backlog."""
+    """An audit does not balance if any count of entries is wrong."""
     assert not replace(audit, **{name: getattr(audit, name) + more}).balance
 
 
@@ -132,12 +132,12 @@ def test_an_entry_that_is_lost_or_there_twice_shows(
 def test_a_message_that_is_lost_or_there_twice_shows(
     audit: PartitionAudit, name: str, more: int
 ) -> None:
-    """Once the backlog is empty."""
+    """With an empty backlog an audit does not balance if any count of messages is wrong."""
     assert not replace(audit, **{name: getattr(audit, name) + more}).balance
 
 
 def test_an_entry_that_somebody_deletes_shows(connection: Connection) -> None:
-    """It is neither committed nor dead nor there."""
+    """Entries that somebody trims unbalance the audit of their partition and of no other."""
     append(connection, batch(), batch(partition=1))
     connection.ask(command("XTRIM", NAMES.stream, "MAXLEN", 0))
 
@@ -156,7 +156,7 @@ def test_an_entry_that_somebody_deletes_shows(connection: Connection) -> None:
 def test_counts_that_are_no_numbers_are_unsound(
     connection: Connection, name: str, text: str
 ) -> None:
-    """And said so by name; other partitions are read all the same."""
+    """A count that is no number is an error with its name; other partitions are read."""
     connection.ask(command("HSET", NAMES.audit, name, text))
 
     audit = read_audits(connection, [0, 1])
@@ -170,7 +170,7 @@ def test_counts_that_are_no_numbers_are_unsound(
 def test_a_foreign_key_in_the_place_of_the_audit_is_unsound(
     connection: Connection, name: str
 ) -> None:
-    """Not an empty stream, and no empty audit."""
+    """A foreign key in place of the audit or the stream is unsound; other partitions are read."""
     connection.ask(command("SET", name, "by hand"))
 
     audit = read_audits(connection, [0, 1])
@@ -180,7 +180,7 @@ def test_a_foreign_key_in_the_place_of_the_audit_is_unsound(
 
 
 def test_one_partition_that_is_away_leaves_the_others_readable(connection: Connection) -> None:
-    """All are asked in one go."""
+    """A partition that is away is an error of its own, and all are asked in one round trip."""
     append(connection, batch(partition=0), batch(partition=1), batch(partition=2))
     partly = Without(connection, PartitionNames(1).stream)
 
@@ -196,7 +196,7 @@ def test_one_partition_that_is_away_leaves_the_others_readable(connection: Conne
 
 
 def test_without_redis_each_partition_says_so() -> None:
-    """Nothing is raised."""
+    """Without Redis each partition has an error in place of its audit, and nothing is raised."""
     nobody = Connection.open(f"redis://127.0.0.1:{free_port()}", timeout_s=0.3, connections_max=1)
 
     audit = read_audits(nobody, range(2))
@@ -205,7 +205,7 @@ def test_without_redis_each_partition_says_so() -> None:
 
 
 def test_the_audit_can_be_read_while_redis_is_full(connection: Connection) -> None:
-    """Just then somebody wants to know; even where the script must be loaded first."""
+    """The audit can be read while Redis is full, even if its script is not loaded."""
     append(connection, batch())
     connection.ask(command("SCRIPT", "FLUSH"))
     connection.ask(command("CONFIG", "SET", "maxmemory", 1))

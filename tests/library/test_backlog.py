@@ -1,4 +1,4 @@
-"""Commits, dead letters, idle consumers: one step each, and only for whom the entries belong to."""
+"""Commits, dead letters, idle consumers: each is one step, and needs the entries to be its own."""
 
 import math
 import re
@@ -49,7 +49,7 @@ def commit(backlog: Backlog, entries: list[PendingEntry]) -> object:
 
 
 def test_a_commit_applies_acks_and_deletes(connection: Connection) -> None:
-    """What was backlog is in the hash, and the audit say so."""
+    """A commit applies its entries to the hash, acks and deletes them, and counts them."""
     append(connection, batch([10.0, 30.0]))
     append(connection, batch([20.5]))
     backlog = backlog_of(connection)
@@ -73,7 +73,7 @@ def test_a_commit_applies_acks_and_deletes(connection: Connection) -> None:
 
 
 def test_commits_add_up(connection: Connection) -> None:
-    """A second commit merges with what is there, to the shortest text of each number."""
+    """A second commit merges with the hash, and each number has its shortest text."""
     backlog = backlog_of(connection)
     for value in (0.1, 0.2, 1e-300, 5e-324, 123456789.125):
         append(connection, batch([value]))
@@ -87,7 +87,7 @@ def test_commits_add_up(connection: Connection) -> None:
 
 
 def test_few_buckets_and_many_are_merged_alike(connection: Connection) -> None:
-    """Into a hash that has more of them, or fewer."""
+    """Few or many buckets merge into a hash that has few or many."""
     backlog = backlog_of(connection)
     few, many = [100.0, 100.0, 7.5], [float(value) for value in range(1, 1000)]
     for values in (few, many, few, many):
@@ -99,7 +99,7 @@ def test_few_buckets_and_many_are_merged_alike(connection: Connection) -> None:
 
 
 def test_a_sum_stops_at_the_largest_double(connection: Connection) -> None:
-    """It stays a number."""
+    """A sum stops at the largest double."""
     backlog = backlog_of(connection)
     for _ in range(2):
         append(connection, batch([1.7e308]))
@@ -109,7 +109,7 @@ def test_a_sum_stops_at_the_largest_double(connection: Connection) -> None:
 
 
 def test_a_hash_expires_with_the_retention(connection: Connection) -> None:
-    """Counted from the end of its hour."""
+    """A hash expires when the retention since the end of its hour is over."""
     backlog = backlog_of(connection)
     append(connection, batch())
     commit(backlog, read(backlog))
@@ -120,7 +120,7 @@ def test_a_hash_expires_with_the_retention(connection: Connection) -> None:
 
 
 def test_keys_are_listed_with_their_newest_hour(connection: Connection) -> None:
-    """A late message does not make a key older; one that is past the retention goes."""
+    """A late message does not make a key older, and a key past the retention is removed."""
     backlog = backlog_of(connection)
     for hour, key in (("2026-11-23T14", "a"), ("2026-11-23T02", "a"), ("1901-01-01T00", "old")):
         append(connection, batch(key=key, hour=hour))
@@ -133,7 +133,7 @@ def test_keys_are_listed_with_their_newest_hour(connection: Connection) -> None:
 
 
 def test_the_same_entries_commit_once(connection: Connection) -> None:
-    """The reply to a commit may be lost, and the commit sent again."""
+    """A commit that is sent again changes nothing."""
     append(connection, batch())
     backlog = backlog_of(connection)
     entries = read(backlog)
@@ -144,7 +144,7 @@ def test_the_same_entries_commit_once(connection: Connection) -> None:
 
 
 def test_a_zombie_is_refused(connection: Connection) -> None:
-    """Entries that another worker has claimed are no longer one's own."""
+    """A commit of entries that another worker has claimed changes nothing."""
     append(connection, batch())
     zombie, heir = backlog_of(connection, "zombie"), backlog_of(connection, "heir")
     entries = read(zombie)
@@ -158,7 +158,7 @@ def test_a_zombie_is_refused(connection: Connection) -> None:
 
 
 def test_one_foreign_entry_among_many_stops_the_whole_commit(connection: Connection) -> None:
-    """Their aggregates are one sum, of which no part can be left out."""
+    """A commit changes nothing if one of its entries is committed already."""
     for value in (1.0, 2.0, 3.0):
         append(connection, batch([value]))
     backlog = backlog_of(connection)
@@ -182,7 +182,7 @@ UNSOUND = [
 def test_a_hash_that_is_not_sound_is_left_alone(
     connection: Connection, name: str, value: str
 ) -> None:
-    """Its column goes to the dead stream, and all else of the same entry counts."""
+    """An unsound hash stays as it is; its column becomes a dead letter, and the rest counts."""
     backlog = backlog_of(connection)
     append(connection, batch())
     commit(backlog, read(backlog))
@@ -214,13 +214,13 @@ def test_a_hash_that_is_not_sound_is_left_alone(
 
 
 def dead_of(connection: Connection) -> list[list[str]]:
-    """Return what is in the dead stream."""
+    """Return the fields of the entries in the dead stream."""
     entries = connection.ask(command("XRANGE", PartitionNames(0).dead, "-", "+"))
     return [[item.decode() for item in fields] for _, fields in entries]
 
 
 def test_a_hash_without_its_count_is_not_sound(connection: Connection) -> None:
-    """It is no new one: what it holds would be taken for nothing."""
+    """A hash with a sum and without a count is unsound, and is not taken for a new one."""
     connection.ask(command("HSET", HASH, "sum", "3", "min", "1", "max", "2"))
     append(connection, batch())
     backlog = backlog_of(connection)
@@ -232,7 +232,7 @@ def test_a_hash_without_its_count_is_not_sound(connection: Connection) -> None:
 def test_a_string_in_the_place_of_a_hash_keeps_only_its_own_columns(
     connection: Connection,
 ) -> None:
-    """Whichever entries of the commit they are in."""
+    """A string in place of a hash makes dead letters of its own columns only."""
     connection.ask(command("SET", HASH, "by hand"))
     for i in range(5):
         append(connection, batch([float(i)]), batch([2.0, 3.0], key=f"other-{i}"))
@@ -248,7 +248,7 @@ def test_a_string_in_the_place_of_a_hash_keeps_only_its_own_columns(
 
 
 def test_a_full_redis_drains_what_is_not_sound_as_well(connection: Connection) -> None:
-    """The dead stream may grow: what it takes was in the stream."""
+    """A commit that needs the dead stream is done while Redis is full."""
     connection.ask(command("SET", HASH, "by hand"))
     append(connection, batch(), batch(key="another"))
     backlog = backlog_of(connection)
@@ -264,7 +264,7 @@ def test_a_full_redis_drains_what_is_not_sound_as_well(connection: Connection) -
 
 
 def test_counts_that_reach_their_limit_stay_there(connection: Connection) -> None:
-    """Once it is said so; and the hash is sound, by itself and beside others."""
+    """A count stops at COUNT_MAX, which is reported once, and the hash stays sound."""
     backlog = backlog_of(connection)
     append(connection, batch([1.0, 50.0]))
     commit(backlog, read(backlog))
@@ -298,7 +298,7 @@ def test_counts_that_reach_their_limit_stay_there(connection: Connection) -> Non
 def test_a_foreign_key_in_the_place_of_our_audit_stops_the_commit(
     connection: Connection, name: str
 ) -> None:
-    """Whichever it needs, nothing is applied."""
+    """A foreign key in place of one that a commit needs stops the commit, and is named."""
     backlog = backlog_of(connection)
     connection.ask(command("SET", HASH, "not sound, so that the dead stream is needed"))
     append(connection, batch())
@@ -314,7 +314,7 @@ def test_a_foreign_key_in_the_place_of_our_audit_stops_the_commit(
 
 
 def test_a_full_redis_still_drains(connection: Connection) -> None:
-    """Only commits free the memory that appends need."""
+    """A commit is done while Redis is full."""
     backlog = backlog_of(connection)
     append(connection, batch())
     entries = read(backlog)
@@ -328,7 +328,7 @@ def test_a_full_redis_still_drains(connection: Connection) -> None:
 
 
 def test_an_hour_is_drained_when_its_last_entry_is_committed(connection: Connection) -> None:
-    """The backlog is counted by hour, whatever else an entry holds."""
+    """The backlog counts entries by hour, and an hour is gone with its last one."""
     backlog = backlog_of(connection)
     for hour in (HOUR, HOUR, "2026-11-23T13"):
         append(connection, batch(hour=hour))
@@ -341,7 +341,7 @@ def test_an_hour_is_drained_when_its_last_entry_is_committed(connection: Connect
 
 
 def test_a_group_that_is_missing_is_created_over_the_whole_backlog(connection: Connection) -> None:
-    """A stream holds nothing but its backlog, so it begins at 0."""
+    """A missing group is created again from the beginning of the stream."""
     backlog = backlog_of(connection)
     append(connection, batch())
     connection.ask(command("XGROUP", "DESTROY", STREAM, GROUP))
@@ -354,7 +354,7 @@ def test_a_group_that_is_missing_is_created_over_the_whole_backlog(connection: C
 
 
 def test_claims_come_page_by_page(connection: Connection) -> None:
-    """A dead worker may have left any number of entries."""
+    """Entries of a dead worker are claimed in pages of a limited size."""
     for _ in range(7):
         append(connection, batch())
     read(backlog_of(connection, "dead"))
@@ -371,7 +371,7 @@ def test_claims_come_page_by_page(connection: Connection) -> None:
 
 
 def test_what_is_not_idle_for_long_enough_is_not_claimed(connection: Connection) -> None:
-    """A worker that is only busy is not robbed."""
+    """An entry that has not been pending for long enough is not claimed."""
     append(connection, batch())
     read(backlog_of(connection, "busy"))
 
@@ -379,7 +379,7 @@ def test_what_is_not_idle_for_long_enough_is_not_claimed(connection: Connection)
 
 
 def test_burying_moves_an_entry_with_its_reason(connection: Connection) -> None:
-    """Its fields as they were, its messages in the audit."""
+    """A dead letter has its entry's fields and the reason, and is counted in the audit."""
     append(connection, batch([1.0, 2.0, 3.0]))
     backlog = backlog_of(connection)
     (entry,) = read(backlog)
@@ -401,7 +401,7 @@ def test_burying_moves_an_entry_with_its_reason(connection: Connection) -> None:
 
 
 def test_only_idle_consumers_with_nothing_pending_are_dismissed(connection: Connection) -> None:
-    """What is pending for a consumer would be lost with it."""
+    """Only consumers that are idle and have nothing pending are deleted."""
     idler = backlog_of(connection, "idler")
     append(connection, batch())
     commit(idler, read(idler))
@@ -419,7 +419,7 @@ def test_only_idle_consumers_with_nothing_pending_are_dismissed(connection: Conn
 
 
 def test_a_hash_may_have_any_number_of_buckets(connection: Connection) -> None:
-    """More than fit on Lua's stack at once."""
+    """A hash can have more buckets than fit on Lua's stack."""
     append(connection, batch([10.0 ** (i / 20 - 300) for i in range(12_000)]))
     append(connection, batch([10.0 ** (i / 20 - 300) for i in range(12_000)]))
     backlog = backlog_of(connection)
@@ -432,7 +432,7 @@ def test_a_hash_may_have_any_number_of_buckets(connection: Connection) -> None:
 
 
 def test_another_group_on_a_stream_is_not_taken_for_ours(connection: Connection) -> None:
-    """Somebody may look at it with a group of their own."""
+    """A foreign group on a stream does not hide entries from the workers' group."""
     connection.ask(command("XGROUP", "CREATE", STREAM, "debug", "$", "MKSTREAM"))
     append(connection, batch())
 
@@ -442,7 +442,7 @@ def test_another_group_on_a_stream_is_not_taken_for_ours(connection: Connection)
 def test_a_foreign_entry_is_counted_apart_and_takes_no_hour_from_the_backlog(
     connection: Connection,
 ) -> None:
-    """Whatever it looks like; entries of ours that cannot be read are dead as before."""
+    """A foreign entry is counted apart as a dead letter and leaves the backlog's counts alone."""
     ours = Column(f"{HOUR}:checkout.web-1", "no numbers", 1)
     append(connection, Batch({0: [ours]}))
     append(connection, batch())
@@ -470,7 +470,7 @@ def test_a_foreign_entry_is_counted_apart_and_takes_no_hour_from_the_backlog(
 def test_a_foreign_key_in_the_place_of_our_audit_stops_a_dead_letter(
     connection: Connection, name: str
 ) -> None:
-    """And is named; nothing is done."""
+    """A foreign key in place of one that a dead letter needs stops it, and is named."""
     backlog = backlog_of(connection)
     append(connection, batch())
     (entry,) = read(backlog)

@@ -1,4 +1,4 @@
-"""The way to Redis: nothing is repeated, and every error is one of ours."""
+"""The way to Redis: nothing is repeated, and every error is one of the library's."""
 
 import signal
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ from tests.support.scenarios import run
 
 @pytest.fixture
 def proxy(redis_server: EmbeddedRedis) -> Iterator[Proxy]:
-    """A proxy in front of Redis."""
+    """Yield a proxy in front of Redis."""
     proxy = Proxy(redis_server.port).start()
     yield proxy
     proxy.close()
@@ -46,7 +46,7 @@ def stored_in(error: object) -> str:
 
 
 def test_calls_go_out_together_and_each_has_its_reply(connection: Connection) -> None:
-    """An error of one leaves the others alone."""
+    """Calls sent together each have their reply, and an error of one leaves the others alone."""
     replies = connection.execute(
         [command("SET", "a", "1"), command("XLEN", "a"), command("INCR", "a"), command("NONSENSE")]
     )
@@ -58,7 +58,7 @@ def test_calls_go_out_together_and_each_has_its_reply(connection: Connection) ->
 
 
 def test_a_script_that_the_server_forgot_is_loaded_and_runs_once(connection: Connection) -> None:
-    """After SCRIPT FLUSH, a restart or a failover."""
+    """A script that Redis has forgotten is loaded, and each of its calls runs once."""
     text = "return redis.call('INCR', KEYS[1])"
     script = Script(text, connection.ask(command("SCRIPT", "LOAD", text)).decode())
     connection.ask(command("SCRIPT", "FLUSH"))
@@ -71,7 +71,7 @@ def test_a_script_that_the_server_forgot_is_loaded_and_runs_once(connection: Con
 def test_a_lost_reply_is_unknown_and_nothing_is_sent_again(
     connection: Connection, proxy: Proxy
 ) -> None:
-    """The default of redis-py would have appended twice."""
+    """A call whose reply is lost is an error with `stored: unknown`, and is not sent again."""
     away = through(proxy)
     assert away.ask(command("PING")) == b"PONG"
     proxy.set_mode("cut before reply")
@@ -86,7 +86,7 @@ def test_a_lost_reply_is_unknown_and_nothing_is_sent_again(
 def test_a_reply_that_comes_late_does_not_answer_the_next_call(
     connection: Connection, proxy: Proxy
 ) -> None:
-    """The connection on which a reply was awaited in vain is closed."""
+    """A reply that comes too late does not answer the next call."""
     away = through(proxy, timeout_s=1.0)
     assert away.ask(command("PING")) == b"PONG"
     proxy.set_mode("hang")
@@ -99,7 +99,7 @@ def test_a_reply_that_comes_late_does_not_answer_the_next_call(
 
 
 def test_without_a_server_nothing_was_stored() -> None:
-    """The connection was refused, so nothing was sent."""
+    """A refused connection is an error with `stored: no`."""
     nobody = Connection.open(f"redis://127.0.0.1:{free_port()}", timeout_s=0.3, connections_max=1)
 
     with pytest.raises(StorageUnavailableError, match="Redis is away") as caught:
@@ -119,7 +119,7 @@ WRITING = Script.named("append").call(
 def test_a_write_that_is_refused_was_not_done(
     connection: Connection, setting: str, value: str, call: Call
 ) -> None:
-    """Out of memory, or too few replicas: on 6.2 the words come from within a script."""
+    """A write refused for want of memory or replicas is an error with `stored: no`."""
     connection.ask(command("CONFIG", "SET", setting, value))
     try:
         (error,) = connection.execute([call])
@@ -134,7 +134,7 @@ def test_a_write_that_is_refused_was_not_done(
 def replica(
     connection: Connection, redis_server: EmbeddedRedis, tmp_path: Path
 ) -> Iterator[EmbeddedRedis]:
-    """A replica of the Redis that ``connection`` leads to."""
+    """Yield a replica of the Redis that ``connection`` leads to."""
     connection.ask(command("CONFIG", "SET", "repl-diskless-sync-delay", 0))
     server = EmbeddedRedis(
         SERVERS[max(SERVERS)],
@@ -158,7 +158,7 @@ def replica(
 def test_what_must_be_on_a_replica_is_there_when_the_reply_comes(
     connection: Connection, replica: EmbeddedRedis
 ) -> None:
-    """With a script that is not loaded yet, too: it is what runs last that is waited for."""
+    """A write that waits for a replica is there when its reply comes, also with a new script."""
     connection.ask(command("SCRIPT", "FLUSH"))
     look = Connection.open(replica.url, timeout_s=5, connections_max=1)
 
@@ -171,7 +171,7 @@ def test_what_must_be_on_a_replica_is_there_when_the_reply_comes(
 def test_too_few_replicas_leave_a_write_unknown(
     connection: Connection, replica: EmbeddedRedis
 ) -> None:
-    """The master has it, and it may yet be lost."""
+    """A write that too few replicas have in time is an error with `stored: unknown`."""
     connection.execute([WRITING])
     replica.process.send_signal(signal.SIGSTOP)
 
@@ -185,7 +185,7 @@ def test_too_few_replicas_leave_a_write_unknown(
 def test_a_node_that_is_given_up_lets_those_finish_who_use_it(
     connection: Connection, redis_server: EmbeddedRedis
 ) -> None:
-    """A cluster may lose a node while its last replies are under way; then its connections go."""
+    """A closed node lets replies under way arrive, and then closes its connections."""
     node = Node.at(redis_server.url, timeout_s=5, connections_max=2)
     with node.pipeline([("CLIENT", "SETNAME", "given-up"), ("ECHO", "last")]) as pipeline:
         node.close()
@@ -197,7 +197,7 @@ def test_a_node_that_is_given_up_lets_those_finish_who_use_it(
 def test_who_finds_no_connection_free_says_nothing_of_the_node(
     redis_server: EmbeddedRedis,
 ) -> None:
-    """All of them are in use, by others whom it answers."""
+    """A call that finds all connections in use is an error, and the node stays healthy."""
     node = Node.at(redis_server.url, timeout_s=0.3, connections_max=1)
     with node.pipeline([("PING",)]) as held:
         with node.pipeline([("PING",)]) as other:
@@ -213,7 +213,7 @@ def test_who_finds_no_connection_free_says_nothing_of_the_node(
 def test_a_node_that_answers_others_is_well_though_one_call_takes_too_long(
     redis_server: EmbeddedRedis,
 ) -> None:
-    """Who asks for too much must not take the node from everybody."""
+    """A node stays healthy while it answers other calls, although one call times out."""
     node = Node.at(redis_server.url, timeout_s=0.5, connections_max=2)
     with ThreadPoolExecutor(1) as thread, node.pipeline([("BLPOP", "nothing-comes", 0)]) as slow:
         answers = thread.submit(slow.replies)
@@ -228,7 +228,7 @@ def test_a_node_that_answers_others_is_well_though_one_call_takes_too_long(
 
 
 def test_a_node_that_answers_nobody_must_show_that_it_is_well(proxy: Proxy) -> None:
-    """It answered once; that is too long ago."""
+    """A node that answers nobody during a call that times out is not healthy."""
     node = Node.at(f"redis://127.0.0.1:{proxy.port}", timeout_s=0.5, connections_max=2)
     with node.pipeline([("PING",)]) as first:
         assert first.replies() == [b"PONG"]
@@ -240,7 +240,7 @@ def test_a_node_that_answers_nobody_must_show_that_it_is_well(proxy: Proxy) -> N
 
 
 def test_a_missing_group_is_an_error_of_its_own(connection: Connection) -> None:
-    """It can be mended."""
+    """A missing group raises GroupMissingError."""
     with pytest.raises(GroupMissingError):
         done(connection.ask(command("XPENDING", "nothing", "nobody")))
 
@@ -253,7 +253,7 @@ def test_a_missing_group_is_an_error_of_its_own(connection: Connection) -> None:
     ],
 )
 def test_a_url_that_is_none_is_a_wrong_setting(url: str) -> None:
-    """Told in one line, without what may be a piece of a password."""
+    """A wrong URL raises an error that names REDIS_URL and shows no password."""
     with pytest.raises(SettingsError, match="REDIS_URL cannot be used") as caught:
         Connection.open(url, timeout_s=1, connections_max=1)
 
@@ -263,14 +263,14 @@ def test_a_url_that_is_none_is_a_wrong_setting(url: str) -> None:
 def test_without_descriptors_each_call_is_an_error_and_later_ones_are_answered(
     redis_server: EmbeddedRedis,
 ) -> None:
-    """No OSError comes out, and no place in the pool is lost with a connection that never was."""
+    """Without a free descriptor each call is an error; with one the next call is answered."""
     ended = run("descriptors.py", redis_server.url)
 
     assert ended.printed.split() == ["no", "no", "no", "PONG"]
 
 
 def test_the_protocol_is_ours_whatever_the_url_says(redis_server: EmbeddedRedis) -> None:
-    """Replies have another shape in RESP3."""
+    """Replies are those of RESP2, even if the URL asks for RESP3."""
     way = Connection.open(f"{redis_server.url}?protocol=3", timeout_s=1, connections_max=1)
     way.ask(command("HSET", "h", "a", "1"))
 

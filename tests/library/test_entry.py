@@ -1,4 +1,4 @@
-"""Entries: written by collectors, read by workers and by people."""
+"""Entries are written by collectors, and read by workers and by people."""
 
 from dataclasses import replace
 
@@ -33,14 +33,14 @@ def fields_of(entry: Entry) -> list[bytes]:
 
 
 def test_a_column_is_legible() -> None:
-    """Comma-separated numbers, sampled ones with what they stand for."""
+    """A column is written as comma-separated numbers, sampled ones with their weight."""
     assert write_values([123.4, 98.1]) == "123.4,98.1"
     assert write_values([123.4, 98.1], [1, 10]) == "123.4,98.1*10"
 
 
 @given(st.lists(st.tuples(ANY_VALUE, st.integers(1, 1_000_000)), min_size=1))
 def test_values_are_read_as_they_were_written(weighted: list[tuple[float, int]]) -> None:
-    """Each double comes back as the same double."""
+    """Each value and weight of a column is read back as the same number."""
     values, weights = map(list, zip(*weighted, strict=True))
 
     assert read_values([write_values(values).encode()]) == (values, None)
@@ -59,7 +59,7 @@ def test_values_are_read_as_they_were_written(weighted: list[tuple[float, int]])
 def test_packing_loses_nothing_and_bounds_each_entry(
     columns: list[tuple[str, list[float]]],
 ) -> None:
-    """Columns of a key-hour are joined, long ones cut, and every message is still there."""
+    """Packing joins the columns of a key-hour, bounds each entry's text and keeps each message."""
     entries = pack(
         Column(f"2026-11-23T14:{key}", write_values(values), len(values)) for key, values in columns
     )
@@ -85,7 +85,7 @@ NUMBERS = st.builds(
 
 @given(st.lists(st.lists(NUMBERS, min_size=1, max_size=50), min_size=1, max_size=4))
 def test_a_column_that_others_have_written_is_cut_as_well(numbers: list[list[str]]) -> None:
-    """Or it is told that it cannot be taken as it is."""
+    """A column's text from a sender is packed as it is, bounded, and keeps each message."""
     texts = [text for text in map(",".join, numbers) if is_column_text(text.encode())]
     values = [float(number) for text in texts for number in text.split(",")]
 
@@ -112,19 +112,19 @@ def test_a_column_that_others_have_written_is_cut_as_well(numbers: list[list[str
     ],
 )
 def test_only_plain_texts_are_taken_as_they_are(text: bytes, is_taken: bool) -> None:
-    """As a collector would have written them itself, or nearly."""
+    """Only a text of plain, short decimal numbers is taken as a column's text."""
     assert is_column_text(text) is is_taken
 
 
 def test_an_entry_has_a_bounded_number_of_columns() -> None:
-    """Many keys in one request are spread over several entries."""
+    """An entry has at most COLUMNS_MAX columns, and the rest is in the next one."""
     entries = pack(Column(f"2026-11-23T14:key-{i}", "1.0", 1) for i in range(COLUMNS_MAX + 1))
 
     assert [len(entry.columns) for entry in entries] == [COLUMNS_MAX, 1]
 
 
 def test_what_was_dropped_is_a_column_of_its_own() -> None:
-    """It is summed for a key-hour, stands as text, and is no message."""
+    """Dropped messages are summed for each key-hour as a column, and count as no message."""
     entries = pack(
         [
             Column.of_dropped(KEY_HOUR, 17),
@@ -145,7 +145,7 @@ def test_what_was_dropped_is_a_column_of_its_own() -> None:
 
 
 def test_what_was_dropped_is_folded_beside_the_aggregates() -> None:
-    """A key-hour may have either, or both."""
+    """A key-hour is folded with its messages, its dropped ones, or both."""
     folded = fold(
         [
             [b"2026-11-23T14:a", b"dropped=17", b"2026-11-23T14:b", b"1.0"],
@@ -166,7 +166,7 @@ def test_what_was_dropped_is_folded_beside_the_aggregates() -> None:
     "text", [b"dropped=", b"dropped=0", b"dropped=-1", b"dropped=1.0", b"dropped=1,dropped=2"]
 )
 def test_another_number_of_dropped_messages_is_unreadable(text: bytes) -> None:
-    """And not taken for messages either."""
+    """A column whose number of dropped messages is wrong is unreadable, and no message."""
     with pytest.raises(EntryUnreadableError, match="no number of dropped messages"):
         fold([[KEY_HOUR.encode(), text]])
 
@@ -174,7 +174,7 @@ def test_another_number_of_dropped_messages_is_unreadable(text: bytes) -> None:
 
 
 def test_a_field_names_a_key_and_its_hour() -> None:
-    """A key may have colons of its own."""
+    """A field names an hour and a key, which can have colons."""
     assert read_key_hour(b"2026-11-23T14:a:b") == ("a:b", Hour.parse("2026-11-23T14"))
 
 
@@ -182,7 +182,7 @@ def test_a_field_names_a_key_and_its_hour() -> None:
     "field", [b"", b"key", b"2026-11-23T14", b"2026-11-23T14:", b"2026-11-23T25:a", b"\xff:a"]
 )
 def test_another_field_is_unreadable(field: bytes) -> None:
-    """Entries that others wrote are not guessed at."""
+    """A field that is not hour:key makes its entry unreadable."""
     with pytest.raises(EntryUnreadableError, match="a field is not hour:key"):
         fold([[field, b"1.0"]])
     with pytest.raises(EntryUnreadableError, match="a field is not hour:key"):
@@ -197,6 +197,6 @@ UNREADABLE = [
 
 @pytest.mark.parametrize("text", UNREADABLE)
 def test_other_values_are_unreadable(text: bytes) -> None:
-    """Nor are values that no collector accepts."""
+    """A column of values that no collector accepts makes its entry unreadable."""
     with pytest.raises(EntryUnreadableError, match=r"values are|a sampled value"):
         fold([[KEY_HOUR.encode(), text]])

@@ -1,4 +1,4 @@
-"""The histogram: mergeable, and within 1 % whatever the data."""
+"""The histogram can be merged, and is within 1 % whatever the data."""
 
 import math
 import random
@@ -27,7 +27,7 @@ def histogram_of(values: list[float]) -> Histogram:
 
 
 def is_within_bound(estimate: float, true: float) -> bool:
-    """Return whether an estimate keeps the promise, to the last bit."""
+    """Return whether an estimate is within the promised error, to the last bit."""
     return abs(estimate - true) <= RELATIVE_ERROR * true
 
 
@@ -39,7 +39,7 @@ def is_within_bound(estimate: float, true: float) -> bool:
 @example(float(np.finfo(np.float64).tiny))
 @example(float(LARGEST))
 def test_the_number_of_a_bucket_is_within_the_bound_of_each_value_in_it(value: float) -> None:
-    """From zero through the subnormal numbers to the largest double."""
+    """A bucket's number is within 1 % of each value in it, for every double from zero."""
     (bucket,) = buckets_of(np.asarray([value])).tolist()
 
     assert is_within_bound(value_of(bucket), value) or value_of(bucket) == math.inf
@@ -48,7 +48,7 @@ def test_the_number_of_a_bucket_is_within_the_bound_of_each_value_in_it(value: f
 
 @given(VALUES)
 def test_every_rank_is_within_the_bound(values: list[float]) -> None:
-    """Not only on data that is well distributed."""
+    """The value at every rank is within 1 % of the true one, whatever the data."""
     histogram = histogram_of(values)
 
     for rank, true in enumerate(sorted(values)):
@@ -59,7 +59,7 @@ def test_every_rank_is_within_the_bound(values: list[float]) -> None:
 def test_merging_is_commutative_and_gives_the_histogram_of_all(
     some: list[float], others: list[float]
 ) -> None:
-    """Whoever counts what, and in which order."""
+    """Merging two histograms in either order gives the histogram of all values."""
     one, other = histogram_of(some), histogram_of(others)
 
     assert one.merged_with(other) == other.merged_with(one) == histogram_of(some + others)
@@ -67,7 +67,7 @@ def test_merging_is_commutative_and_gives_the_histogram_of_all(
 
 @given(VALUES, VALUES, VALUES)
 def test_merging_is_associative(a: list[float], b: list[float], c: list[float]) -> None:
-    """Any tree of merges ends the same."""
+    """Merging three histograms gives the same result in any grouping."""
     x, y, z = histogram_of(a), histogram_of(b), histogram_of(c)
 
     assert x.merged_with(y).merged_with(z) == x.merged_with(y.merged_with(z))
@@ -75,7 +75,7 @@ def test_merging_is_associative(a: list[float], b: list[float], c: list[float]) 
 
 @given(st.lists(st.tuples(ANY_VALUE, st.integers(1, 5)), min_size=1, max_size=20))
 def test_a_weight_counts_a_value_several_times(weighted: list[tuple[float, int]]) -> None:
-    """As if it had been sent so often."""
+    """A value with a weight counts as if it had been sent that many times."""
     values, weights = zip(*weighted, strict=True)
     repeated = [value for value, weight in weighted for _ in range(weight)]
 
@@ -84,7 +84,7 @@ def test_a_weight_counts_a_value_several_times(weighted: list[tuple[float, int]]
 
 @given(st.lists(ANY_VALUE, min_size=2, max_size=50))
 def test_buckets_are_in_the_order_of_their_values(values: list[float]) -> None:
-    """So a quantile is found by walking them."""
+    """Buckets have the order of their values."""
     buckets = buckets_of(np.sort(np.asarray(values)))
 
     assert (np.diff(buckets) >= 0).all()
@@ -93,12 +93,12 @@ def test_buckets_are_in_the_order_of_their_values(values: list[float]) -> None:
 
 @given(st.lists(st.floats(1, 1000), min_size=1) | st.lists(ANY_VALUE, min_size=1))
 def test_each_value_is_counted_in_its_bucket(values: list[float]) -> None:
-    """Whether the buckets lie close together or far apart."""
+    """Each value is counted once in its bucket, whether buckets are dense or sparse."""
     assert dict(histogram_of(values)) == Counter(buckets_of(np.asarray(values)).tolist())
 
 
 def test_zero_has_a_bucket_of_its_own() -> None:
-    """It is counted, and read back exactly."""
+    """Zero has a bucket of its own and is read back exactly."""
     histogram = histogram_of([0.0, 0.0, 1.0])
 
     assert dict(histogram)[ZERO_BUCKET] == 2
@@ -106,27 +106,27 @@ def test_zero_has_a_bucket_of_its_own() -> None:
 
 
 def test_a_bucket_may_be_computed_by_hand() -> None:
-    """Bucket i ends at 1.02**i: what docs and redis-cli show can be checked."""
+    """Bucket i ends at 1.02**i, so that its number can be computed by hand."""
     assert buckets_of(np.asarray([1.0, 1.02, 1.03, 123.4])).tolist() == [0, 1, 2, 244]
     assert value_of(244) == pytest.approx(1.02**244 * 2 / 2.02)
 
 
 def test_values_from_a_millisecond_to_19_seconds_need_at_most_500_buckets() -> None:
-    """Which with count, sum, min and max stay a listpack of 512 fields."""
+    """Values from a millisecond to 19.5 seconds need at most 500 buckets."""
     values = np.exp(np.linspace(math.log(1.0), math.log(19_500.0), 1_000_000))
 
     assert len(Histogram.of(values)) <= 500
 
 
 def test_a_lognormal_hour_needs_few_buckets() -> None:
-    """A million response times of 1 ms to some minutes."""
+    """A million lognormal response times need at most 500 buckets."""
     values = np.random.default_rng(1).lognormal(4, 1, 1_000_000)
 
     assert len(Histogram.of(values)) <= 500
 
 
 def test_a_microsecond_to_a_day_is_kept_within_the_bound_too() -> None:
-    """No bucket is ever merged with another to save room."""
+    """Values from a microsecond to a day are all kept within 1 %, in at most 1,273 buckets."""
     values = np.exp(np.linspace(math.log(1e-3), math.log(86_400_000.0), 100_000))
     histogram = Histogram.of(values)
 
@@ -136,6 +136,6 @@ def test_a_microsecond_to_a_day_is_kept_within_the_bound_too() -> None:
 
 
 def test_a_rank_that_is_not_there_is_an_error() -> None:
-    """Never a number that nobody sent."""
+    """A rank beyond the number of values raises IndexError."""
     with pytest.raises(IndexError, match="rank 2 of a histogram of 2 values"):
         histogram_of([1.0, 2.0]).value_at(2)

@@ -1,4 +1,4 @@
-"""The names in Redis."""
+"""The names in Redis are fixed."""
 
 from zlib import crc32
 
@@ -11,7 +11,7 @@ from metrics.keyspace import PartitionNames, key_hour, partition_of
 
 
 def test_the_names_are_those_of_the_design() -> None:
-    """What redis-cli shows is documented."""
+    """The names in Redis are the documented ones."""
     partition = PartitionNames(7)
 
     assert partition.stream == "metrics:{7}:stream"
@@ -27,7 +27,7 @@ def test_the_names_are_those_of_the_design() -> None:
 
 @given(st.integers(0, 16383), st.text(min_size=1, max_size=128))
 def test_all_names_of_a_partition_are_in_one_slot(number: int, text: str) -> None:
-    """Whatever a sender puts into a key or an idempotency key, braces included."""
+    """All names of a partition are in one slot, whatever a key or idempotency key contains."""
     partition = PartitionNames(number)
     names = [
         partition.stream,
@@ -44,5 +44,5 @@ def test_all_names_of_a_partition_are_in_one_slot(number: int, text: str) -> Non
 
 
 def test_a_key_is_in_the_partition_of_its_crc32() -> None:
-    """Other programs must be able to find it."""
+    """A key's partition is its CRC-32 modulo the number of partitions."""
     assert partition_of("checkout.web-1", 16) == crc32(b"checkout.web-1") % 16

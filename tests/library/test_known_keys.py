@@ -1,4 +1,4 @@
-"""What a process remembers of the known keys is what Redis has, whatever happened meanwhile."""
+"""A process's memory of the known keys equals what Redis has, whatever changes meanwhile."""
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -29,13 +29,13 @@ class Counting(Connection):
 
 
 def commit(connection: Connection, key: str, hour: int) -> None:
-    """Do what a commit does of this."""
+    """Store a key and its hour as a commit does."""
     name = PartitionNames(partition_of(key, PARTITIONS)).keys
     connection.ask(command("ZADD", name, "GT", Hour(FIRST.number + hour).digits, key))
 
 
 def expire(connection: Connection, hour: int) -> None:
-    """Do what commits do when an hour is too old."""
+    """Remove the keys of old hours as commits do."""
     oldest = Hour(FIRST.number + hour).digits
     for number in range(PARTITIONS):
         connection.ask(
@@ -56,7 +56,7 @@ STEPS = st.lists(
 def test_each_answer_is_what_redis_has_then(
     connection: Connection, rounds: list[tuple[list, str, int]]
 ) -> None:
-    """New keys, keys that come back, keys that are too old; and pages in the order of bytes."""
+    """Each answer equals what Redis has: new keys, returned keys, expired keys, and pages."""
     connection.ask(command("FLUSHALL"))
     known = KnownKeys(connection, partitions=PARTITIONS)
     truth: dict[str, int] = {}
@@ -89,7 +89,7 @@ def test_each_answer_is_what_redis_has_then(
 
 
 def test_a_page_costs_by_its_length(connection: Connection) -> None:
-    """However many keys there are; only the first looks at all of them."""
+    """After the first page a page costs at most three commands for each partition."""
     for number in range(PARTITIONS):
         keys = [key for key in map(str, range(5000)) if partition_of(key, PARTITIONS) == number]
         scores = [part for key in keys for part in (FIRST.digits, key)]
@@ -110,7 +110,7 @@ def test_a_page_costs_by_its_length(connection: Connection) -> None:
 
 
 def test_only_the_partition_that_changed_is_read_again(connection: Connection) -> None:
-    """A new key is there at once."""
+    """A new key is in the next answer, and only its partition is read again."""
     for n in range(50):
         commit(connection, f"a.{n}", 3)
     counting = Counting(connection)
@@ -127,7 +127,7 @@ def test_only_the_partition_that_changed_is_read_again(connection: Connection) -
 def test_what_was_changed_by_hand_is_seen_after_a_while(
     connection: Connection, clock: Clock
 ) -> None:
-    """One key in the place of another looks like no change."""
+    """A key that somebody puts in place of another is in the answer after AGE_MAX_S."""
     commit(connection, "a.0", 3)
     known = KnownKeys(connection, partitions=1, monotonic=clock)
     partition = PartitionNames(0).keys
@@ -145,7 +145,7 @@ def test_what_was_changed_by_hand_is_seen_after_a_while(
 def test_a_partition_of_many_keys_is_read_in_pieces(
     connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Others have their turn between two of them."""
+    """A partition of many keys is read in several pieces."""
     monkeypatch.setattr(known_keys, "KEYS_PER_REPLY", 100)
     for n in range(1000):
         commit(connection, f"a.{n}", 3)

@@ -1,4 +1,4 @@
-"""``metrics:layout``: written once, checked by all."""
+"""``metrics:layout`` is written once and checked by all."""
 
 import pytest
 
@@ -21,12 +21,12 @@ class Way:
         self.to = to
 
     def __getattr__(self, name: str) -> object:
-        """Return what there is on the way."""
+        """Return an attribute of the connection on the way."""
         return getattr(self.to, name)
 
 
 def test_the_first_process_writes_the_layout_down(connection: Connection) -> None:
-    """What the numbers in Redis were made with."""
+    """The first process writes partitions, accuracy and schema version into the layout."""
     Layout(connection, partitions=16).ensure()
 
     assert hash_of(connection, "metrics:layout") == {
@@ -37,7 +37,7 @@ def test_the_first_process_writes_the_layout_down(connection: Connection) -> Non
 
 
 def test_a_process_that_differs_is_refused_and_told_in_what(connection: Connection) -> None:
-    """And what is written stays as it is."""
+    """A process of another layout is refused with the difference, and changes nothing."""
     Layout(connection, partitions=16).ensure()
     Layout(connection, partitions=16).ensure()
 
@@ -49,7 +49,7 @@ def test_a_process_that_differs_is_refused_and_told_in_what(connection: Connecti
 
 
 def test_numbers_of_another_version_are_refused(connection: Connection) -> None:
-    """An older program must not add to what a newer one has made."""
+    """A process is refused if the schema version in Redis is another."""
     connection.ask(command("HSET", "metrics:layout", "schema_version", "2"))
 
     with pytest.raises(LayoutError, match="schema_version is 1 here and 2 in Redis"):
@@ -57,7 +57,7 @@ def test_numbers_of_another_version_are_refused(connection: Connection) -> None:
 
 
 def test_while_redis_is_away_nothing_is_agreed(connection: Connection) -> None:
-    """It is asked again at the next call."""
+    """While Redis is away the check raises an error, and the next call checks again."""
     way = Way(NOBODY)
     layout = Layout(way, partitions=16)
 
@@ -70,7 +70,7 @@ def test_while_redis_is_away_nothing_is_agreed(connection: Connection) -> None:
 
 
 def test_a_redis_that_was_emptied_gets_its_layout_again(connection: Connection) -> None:
-    """While a process runs, from time to time."""
+    """A running process writes the layout again into a Redis that was emptied."""
     now = [0.0]
     layout = Layout(connection, partitions=16, monotonic=lambda: now[0])
     layout.ensure()
@@ -83,7 +83,7 @@ def test_a_redis_that_was_emptied_gets_its_layout_again(connection: Connection) 
 
 
 def test_who_has_agreed_goes_on_while_the_layout_is_away(connection: Connection) -> None:
-    """In a cluster it may be only its node that is."""
+    """A process that has checked the layout goes on while Redis is away."""
     now = [0.0]
     way = Way(connection)
     layout = Layout(way, partitions=16, monotonic=lambda: now[0])
@@ -95,7 +95,7 @@ def test_who_has_agreed_goes_on_while_the_layout_is_away(connection: Connection)
 
 
 def test_a_foreign_key_in_its_place_is_a_layout_that_differs(connection: Connection) -> None:
-    """One line says so, and the process does not start."""
+    """A foreign key in place of the layout raises LayoutError."""
     connection.ask(command("SET", "metrics:layout", "by hand"))
 
     with pytest.raises(LayoutError, match="metrics:layout is not a hash of ours"):
@@ -103,7 +103,7 @@ def test_a_foreign_key_in_its_place_is_a_layout_that_differs(connection: Connect
 
 
 def test_a_layout_of_strange_bytes_differs(connection: Connection) -> None:
-    """It is told as far as it can be read."""
+    """A layout with bytes that are no text raises LayoutError and is shown as far as possible."""
     connection.ask(command("HSET", "metrics:layout", "partitions", b"\xff"))
 
     with pytest.raises(LayoutError, match="partitions is 16 here and \ufffd in Redis"):
@@ -111,7 +111,7 @@ def test_a_layout_of_strange_bytes_differs(connection: Connection) -> None:
 
 
 def test_a_redis_that_evicts_is_not_trusted_until_it_does_not(connection: Connection) -> None:
-    """It would throw away messages that were answered 202; without a limit it never does."""
+    """A Redis that can evict keys is refused, unless it has no memory limit."""
     layout = Layout(connection, partitions=16)
     connection.ask(command("CONFIG", "SET", "maxmemory-policy", "volatile-ttl"))
     try:
@@ -127,7 +127,7 @@ def test_a_redis_that_evicts_is_not_trusted_until_it_does_not(connection: Connec
 
 
 def test_a_layout_that_a_failover_takes_back_is_written_again(connection: Connection) -> None:
-    """What was written just before it may be gone; nothing is agreed then."""
+    """A layout that Redis loses right after the write raises an error, and is written again."""
 
     class Forgetful(Connection):
         """Loses the layout once, right after it was written."""

@@ -1,4 +1,4 @@
-"""Many key-hours at once: the same as merging them one by one."""
+"""Merging many key-hours at once gives the same as merging them one by one."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -33,7 +33,7 @@ def flat(fields: dict[str, object]) -> list[bytes]:
 
 @given(st.lists(VALUES, min_size=1, max_size=8))
 def test_it_is_the_same_as_merging_one_by_one(groups: list[list[float]]) -> None:
-    """But for the rounding of the sum."""
+    """Many hashes merge to the same aggregate as one by one, but for the rounding of the sum."""
     plain = reduce(Aggregate.merged_with, map(Aggregate.of, groups))
 
     found = merged([reply_of(values) for values in groups])
@@ -44,7 +44,7 @@ def test_it_is_the_same_as_merging_one_by_one(groups: list[list[float]]) -> None
 
 
 def test_what_has_no_messages_adds_none() -> None:
-    """A key-hour that is not there, or of which all was dropped."""
+    """A key-hour that is missing, or of which all was dropped, adds no message."""
     found = merged([[], reply_of([1, 2], dropped=3), reply_of([], dropped=4), reply_of([5]), []])
 
     assert found == replace(Aggregate.of([1, 2, 5]), dropped=7)
@@ -53,7 +53,7 @@ def test_what_has_no_messages_adds_none() -> None:
 
 
 def test_keys_are_counted_that_have_messages() -> None:
-    """Not those of which all was dropped."""
+    """A key counts as one with messages only if not all of them were dropped."""
     merger = Merger()
 
     merger.add([reply_of([1]), [], reply_of([], dropped=4)])
@@ -63,7 +63,7 @@ def test_keys_are_counted_that_have_messages() -> None:
 
 
 def test_a_sum_that_exceeds_the_largest_double_stays_there() -> None:
-    """As that of one key-hour does."""
+    """A merged sum stops at the largest double."""
     found = merged([reply_of([1.7e308])] * 2)
 
     assert found.sum == 1.7976931348623157e308
@@ -89,7 +89,7 @@ def test_a_sum_that_exceeds_the_largest_double_stays_there() -> None:
     ],
 )
 def test_a_hash_that_is_not_ours_is_no_answer(change: dict[str, str]) -> None:
-    """Wherever it stands among others."""
+    """One unsound hash among sound ones raises an error."""
     unsound = flat(SOUND | change)
 
     assert merged([flat(SOUND)] * 2).count == 2
@@ -100,7 +100,7 @@ def test_a_hash_that_is_not_ours_is_no_answer(change: dict[str, str]) -> None:
 
 @pytest.mark.parametrize("name", SOUND)
 def test_a_hash_that_lacks_a_field_is_no_answer(name: str) -> None:
-    """Even if another has it."""
+    """A hash that lacks a field raises an error, even if another hash has it."""
     partial = flat({key: value for key, value in SOUND.items() if key != name})
 
     with pytest.raises(StorageUnsoundError):

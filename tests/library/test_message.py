@@ -1,4 +1,4 @@
-"""What a message may be."""
+"""A message has a key, a value, and possibly a timestamp and a sample rate."""
 
 import math
 
@@ -20,7 +20,7 @@ TIMES = AcceptedTimes.around(NOW, retention_days=30)
 
 @pytest.mark.parametrize("key", ["a", "9", "checkout.web-1", "A_b:c.d-e", "x" * 128])
 def test_a_key_is_made_of_letters_digits_and_four_marks(key: str) -> None:
-    """Up to 128 of them, beginning with a letter or digit."""
+    """A key is a letter or digit and up to 127 more letters, digits, dots, dashes, `_` or `:`."""
     assert check_key(key) == key
 
 
@@ -28,7 +28,7 @@ def test_a_key_is_made_of_letters_digits_and_four_marks(key: str) -> None:
     "key", ["", "x" * 129, ".a", "-a", "a b", "a/b", "a*", "ä", "a{1}", "a\n", "a\x00", 5, None]
 )
 def test_what_is_no_key_is_refused(key: object) -> None:
-    """The error says what a key is, and shows what came."""
+    """What is no key raises an error that says what a key is and shows the input."""
     with pytest.raises(InvalidMessageError, match="key must be 1 to 128 characters") as caught:
         check_key(key)
 
@@ -37,7 +37,7 @@ def test_what_is_no_key_is_refused(key: object) -> None:
 
 @pytest.mark.parametrize("value", [0, 0.0, 5e-324, 1, 123.4, 1.7976931348623157e308, 10**300])
 def test_a_value_is_a_finite_number_from_0(value: float) -> None:
-    """Whatever its size."""
+    """A value can be any finite number from 0."""
     assert check_value(value) == float(value)
 
 
@@ -57,7 +57,7 @@ def test_a_value_is_a_finite_number_from_0(value: float) -> None:
     ],
 )
 def test_what_is_no_value_is_refused_and_told_why(value: object, rule: str) -> None:
-    """The error names the rule that it breaks."""
+    """What is no value raises an error that names the broken rule."""
     with pytest.raises(InvalidMessageError) as caught:
         check_value(value)
 
@@ -68,13 +68,13 @@ def test_what_is_no_value_is_refused_and_told_why(value: object, rule: str) -> N
     ("text", "value"), [("5", 5.0), ("123.4", 123.4), (".5", 0.5), ("1e3", 1000.0), ("+2", 2.0)]
 )
 def test_a_line_carries_a_decimal_number(text: str, value: float) -> None:
-    """As curl and StatsD clients write it."""
+    """A line's value is a decimal number, as curl and StatsD clients write it."""
     assert parse_value(text) == value
 
 
 @pytest.mark.parametrize("text", ["", "1_000", "٥", "0x10", "1,5", "five", "nan", "-inf", "1e999"])
 def test_a_line_with_anything_else_is_refused(text: str) -> None:
-    """Python would read some of these."""
+    """A line's value that is no plain decimal number is refused, even if Python reads it."""
     with pytest.raises(InvalidMessageError, match="value must be"):
         parse_value(text)
 
@@ -83,13 +83,13 @@ def test_a_line_with_anything_else_is_refused(text: str) -> None:
     ("rate", "weight"), [("1", 1), ("0.1", 10), ("0.5", 2), ("0.3", 3), ("0.000001", 1_000_000)]
 )
 def test_a_sampled_message_stands_for_one_over_its_rate(rate: str, weight: int) -> None:
-    """Rounded, since a count is whole."""
+    """A sampled message stands for one over its rate messages, rounded to a whole number."""
     assert parse_weight(rate) == weight
 
 
 @pytest.mark.parametrize("rate", ["0", "-1", "1.1", "", "x", "nan", "1e-9"])
 def test_what_is_no_sample_rate_is_refused(rate: str) -> None:
-    """Nothing stands for no message, or for more than a million."""
+    """A sample rate that is not 0.000001 to 1 is refused."""
     with pytest.raises(InvalidMessageError, match=r"sample rate must be 0\.000001 to 1"):
         parse_weight(rate)
 
@@ -107,7 +107,7 @@ def test_what_is_no_sample_rate_is_refused(rate: str) -> None:
     ],
 )
 def test_a_timestamp_is_unix_seconds_or_rfc_3339(timestamp: object) -> None:
-    """With an offset, which makes it the same moment everywhere."""
+    """A timestamp is Unix seconds, or RFC 3339 with an offset."""
     assert TIMES.check(timestamp) == NOW
 
 
@@ -116,13 +116,13 @@ def test_a_timestamp_is_unix_seconds_or_rfc_3339(timestamp: object) -> None:
     ["2026-11-23T14:00:00", "2026-11-23", "2026-W48-1T14:00:00Z", "now", "1795442400", True, {}],
 )
 def test_what_is_no_timestamp_is_refused(timestamp: object) -> None:
-    """A local time could be any hour."""
+    """What is no timestamp is refused, also a local time without an offset."""
     with pytest.raises(InvalidMessageError, match="timestamp must be Unix seconds"):
         TIMES.check(timestamp)
 
 
 def test_timestamps_reach_from_the_retention_to_five_minutes_ahead() -> None:
-    """Neither into hours that expire at once, nor into hours to come."""
+    """A timestamp must be within the retention and at most five minutes ahead."""
     assert TIMES.check(NOW + 300) == NOW + 300
     assert TIMES.check(NOW - 30 * 86400) == NOW - 30 * 86400
     for timestamp in (NOW + 301, NOW - 30 * 86400 - 1, NOW * 1000, math.nan, 10**400, -math.inf):

@@ -1,4 +1,4 @@
-"""Settings: read once, every problem named."""
+"""Settings are read once, and every problem is named."""
 
 import re
 
@@ -15,7 +15,7 @@ REDIS = {"REDIS_URL": "redis://localhost:6379"}
 
 
 def test_the_defaults_are_those_of_the_design() -> None:
-    """Only where Redis is must be said."""
+    """Every setting but REDIS_URL has a default."""
     settings = Settings.from_env(REDIS)
 
     assert settings == Settings(
@@ -56,13 +56,13 @@ def test_the_defaults_are_those_of_the_design() -> None:
 def test_a_bad_value_names_its_variable_and_what_is_allowed(
     name: str, text: str, rule: str
 ) -> None:
-    """No default is taken in silence."""
+    """A bad value raises an error that names its variable and what is allowed."""
     with pytest.raises(SettingsError, match=re.escape(f"{name} must be {rule}")):
         Settings.from_env({**REDIS, name: text})
 
 
 def test_all_problems_are_told_at_once() -> None:
-    """One start shows everything that must be mended."""
+    """One error names all settings that are wrong."""
     with pytest.raises(SettingsError) as caught:
         Settings.from_env({"PORT": "x", "METRICS_PARTITIONS": "y"})
 
@@ -71,7 +71,7 @@ def test_all_problems_are_told_at_once() -> None:
 
 
 def test_a_bad_url_is_not_shown() -> None:
-    """It may hold a password."""
+    """An error about REDIS_URL does not show a password in it."""
     with pytest.raises(SettingsError, match="REDIS_URL must begin with one of redis://") as caught:
         Settings.from_env({"REDIS_URL": "http://user:hunter2@host"})
 
@@ -79,7 +79,7 @@ def test_a_bad_url_is_not_shown() -> None:
 
 
 def test_tokens_are_for_all_keys_or_for_a_prefix() -> None:
-    """Comma-separated; a token may end in ``=`` as base64 does."""
+    """A token is for all keys or for a prefix, and can end in ``=`` as base64 does."""
     settings = Settings.from_env(
         {**REDIS, "METRICS_WRITE_TOKENS": "all-of-it, checkout.*=c2VjcmV0== ,*=every"}
     )
@@ -93,14 +93,14 @@ def test_tokens_are_for_all_keys_or_for_a_prefix() -> None:
 
 
 def test_a_token_with_a_misplaced_star_is_refused() -> None:
-    """It was meant to be a prefix."""
+    """An entry of tokens that is only a prefix is refused."""
     with pytest.raises(SettingsError, match=r"METRICS_READ_TOKENS: an entry must be token or"):
         Settings.from_env({**REDIS, "METRICS_READ_TOKENS": "checkout.*"})
 
 
 @pytest.mark.parametrize("text", [",", " ", " , ,", "\t"])
 def test_tokens_that_are_set_to_nothing_are_refused(text: str) -> None:
-    """A variable that was put together from empty ones must not open the port to all."""
+    """A variable for tokens that is set and has no token in it is refused."""
     with pytest.raises(SettingsError, match="METRICS_WRITE_TOKENS is set and has no token in it"):
         Settings.from_env({**REDIS, "METRICS_WRITE_TOKENS": text})
 
@@ -125,7 +125,7 @@ def test_tokens_that_are_set_to_nothing_are_refused(text: str) -> None:
     ],
 )
 def test_an_entry_that_is_no_token_is_refused_and_not_shown(entry: str) -> None:
-    """A forgotten star would make a token for a prefix one for all keys."""
+    """An entry that is no token is refused, and the error does not show it."""
     for text in (entry, f"good,{entry}", f"{entry},good"):
         with pytest.raises(SettingsError, match="METRICS_WRITE_TOKENS: an entry must") as caught:
             Settings.from_env({**REDIS, "METRICS_WRITE_TOKENS": text})
@@ -138,7 +138,7 @@ ENTRIES = st.text(st.sampled_from("shop.-_:*= ,ab1\u00e9\t/"), max_size=20)
 
 @given(text=ENTRIES)
 def test_whatever_tokens_are_set_to_nobody_may_write_more_than_is_said(text: str) -> None:
-    """Empty: open. Else at least one token, and one for all keys only where it stands alone."""
+    """Each entry gives one token for what it names, and only an empty variable gives none."""
     try:
         tokens = Settings.from_env({**REDIS, "METRICS_WRITE_TOKENS": text}).write_tokens
     except SettingsError:
@@ -188,7 +188,7 @@ TEXTS = st.text(st.characters(max_codepoint=0x17F), max_size=30) | st.sampled_fr
 def test_settings_are_good_or_refused_with_the_name_of_each_bad_one(
     variables: dict[str, str],
 ) -> None:
-    """Whatever they are set to; a way to Redis can be made of each URL that is not refused."""
+    """Settings can be used, or are refused with the name of a bad one, whatever is set."""
     refusal = ""
     try:
         settings = Settings.from_env({**REDIS, **variables})
@@ -211,7 +211,7 @@ def test_settings_are_good_or_refused_with_the_name_of_each_bad_one(
     ],
 )
 def test_a_host_is_an_address_or_a_name(text: str, host: str) -> None:
-    """An IPv6 address with its brackets, or without."""
+    """METRICS_HOST is a name or an address; an IPv6 address can have brackets."""
     assert Settings.from_env({**REDIS, "METRICS_HOST": text}).host == host
 
 
@@ -228,7 +228,7 @@ def test_a_host_is_an_address_or_a_name(text: str, host: str) -> None:
     ],
 )
 def test_what_is_no_host_or_origin_is_named(name: str, text: str) -> None:
-    """It would never match, or not be listened at."""
+    """A wrong host or origin raises an error that shows its variable and the text."""
     with pytest.raises(SettingsError, match=re.escape(name)) as caught:
         Settings.from_env({**REDIS, name: text})
 

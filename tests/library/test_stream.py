@@ -1,4 +1,4 @@
-"""Appending: each batch at most once, its mark and its entries in one step."""
+"""Appending: each batch counts at most once, with its fingerprint and its entries in one step."""
 
 import pytest
 
@@ -20,12 +20,12 @@ OTHER = IdempotencyKey("batch-2", "digest-2")
 
 
 def registration_of(idempotency_key: IdempotencyKey) -> Reservation:
-    """Return what a collector sends first of a batch with an idempotency key."""
+    """Return the reservation that a collector sends first for an idempotency key."""
     return Reservation(idempotency_key, 1.0, partitions=16, window_s=900)
 
 
 def appender_of(connection: Connection) -> Appender:
-    """Return what sends to Redis together what came together."""
+    """Return an appender that sends together what came together."""
     return Appender(
         connection, ensure_layout=lambda: None, backlog_limit_entries=1000, window_s=900
     )
@@ -40,7 +40,7 @@ def entries_in(connection: Connection, stream: str = STREAM) -> list[list[str]]:
 
 
 def test_an_entry_is_legible(connection: Connection) -> None:
-    """redis-cli shows hour, key and values as text."""
+    """An entry shows hour, key and values as text."""
     assert append(connection, batch([123.4, 98.1])) == [None]
 
     assert entries_in(connection) == [[f"{HOUR}:checkout.web-1", "123.4,98.1"]]
@@ -52,7 +52,7 @@ def test_an_entry_is_legible(connection: Connection) -> None:
 
 
 def test_batches_that_are_appended_together_share_an_entry(connection: Connection) -> None:
-    """So the busier a collector is, the fewer entries there are for each message."""
+    """Batches that are appended together share an entry."""
     outcomes = append(connection, batch([1.0]), batch([2.0]), batch([3.0], key="other"))
 
     assert outcomes == [None, None, None]
@@ -61,7 +61,7 @@ def test_batches_that_are_appended_together_share_an_entry(connection: Connectio
 
 
 def test_a_batch_may_touch_several_partitions(connection: Connection) -> None:
-    """Each has its stream, its mark and its audit."""
+    """A batch of several partitions has its entries, fingerprint and audit in each of them."""
     both = Batch({0: batch().columns[0], 3: batch([2.0, 3.0]).columns[0]}, MARK)
 
     assert append(connection, both) == [None]
@@ -74,7 +74,7 @@ def test_a_batch_may_touch_several_partitions(connection: Connection) -> None:
 
 
 def test_a_large_batch_becomes_several_entries(connection: Connection) -> None:
-    """All of them in the same step."""
+    """A large batch becomes several entries, with every value in order."""
     text = ",".join(["123.4"] * 20_000)
 
     assert append(connection, Batch({0: [Column(f"{HOUR}:a", text, 20_000)]}, MARK)) == [None]
@@ -89,7 +89,7 @@ def test_a_large_batch_becomes_several_entries(connection: Connection) -> None:
 
 @pytest.mark.parametrize("together", [True, False])
 def test_a_batch_with_a_mark_is_appended_once(connection: Connection, together: bool) -> None:
-    """In one group or one after the other, all are answered alike."""
+    """A batch with an idempotency key is appended once, in one group or in two."""
     again = batch(idempotency_key=MARK)
 
     if together:
@@ -103,7 +103,7 @@ def test_a_batch_with_a_mark_is_appended_once(connection: Connection, together: 
 
 
 def test_a_mark_lives_as_long_as_the_dedupe_window(connection: Connection) -> None:
-    """Counted from the last time the batch came."""
+    """A batch that comes again makes its fingerprint live for the dedupe window again."""
     append(connection, batch(idempotency_key=MARK))
     connection.ask(command("EXPIRE", PartitionNames(0).seen("batch-1"), 5))
 
@@ -113,7 +113,7 @@ def test_a_mark_lives_as_long_as_the_dedupe_window(connection: Connection) -> No
 
 
 def test_a_mark_of_another_body_is_a_conflict(connection: Connection) -> None:
-    """And nothing of the second is appended."""
+    """Another body under a used idempotency key is a conflict and is not appended."""
     append(connection, batch(idempotency_key=MARK))
 
     (error,) = append(
@@ -125,7 +125,7 @@ def test_a_mark_of_another_body_is_a_conflict(connection: Connection) -> None:
 
 
 def test_a_full_backlog_takes_nothing_more_and_trims_nothing(connection: Connection) -> None:
-    """But what it has counted already is still answered as before."""
+    """A full backlog takes no new batch, and still answers one that is stored as before."""
     assert append(connection, batch(idempotency_key=MARK), limit=1) == [None]
 
     full, known = append(
@@ -144,7 +144,7 @@ def test_a_full_backlog_takes_nothing_more_and_trims_nothing(connection: Connect
 
 
 def test_part_of_a_batch_in_a_full_partition_leaves_it_unknown(connection: Connection) -> None:
-    """Sent again under its mark once there is room, the rest counts, once in all."""
+    """A batch of which one partition is full is unknown; sent again, each part counts once."""
     append(connection, batch(partition=3))
     both = Batch({0: batch().columns[0], 3: batch().columns[0]}, MARK)
 
@@ -158,7 +158,7 @@ def test_part_of_a_batch_in_a_full_partition_leaves_it_unknown(connection: Conne
 
 
 def test_out_of_memory_appends_nothing_and_leaves_no_mark(connection: Connection) -> None:
-    """Even where another batch of the group was there already."""
+    """A Redis without memory appends nothing and keeps no fingerprint of a new batch."""
     append(connection, batch(idempotency_key=MARK))
     connection.ask(command("CONFIG", "SET", "maxmemory", 1))
 
@@ -178,7 +178,7 @@ def test_out_of_memory_appends_nothing_and_leaves_no_mark(connection: Connection
 
 @pytest.mark.parametrize("name", [STREAM, PartitionNames(0).audit, PartitionNames(0).backlog])
 def test_a_foreign_key_in_our_place_changes_nothing(connection: Connection, name: str) -> None:
-    """What is not sound is found before anything is written."""
+    """A foreign key in place of one that an append needs stops it before any write."""
     connection.ask(command("SET", name, "by hand"))
 
     (error,) = append(connection, batch(idempotency_key=MARK))
@@ -189,7 +189,7 @@ def test_a_foreign_key_in_our_place_changes_nothing(connection: Connection, name
 
 
 def test_an_audit_that_has_no_numbers_changes_nothing(connection: Connection) -> None:
-    """A script is not rolled back, so it looks first."""
+    """An audit with a count that is no number stops an append before any write."""
     connection.ask(command("HSET", PartitionNames(0).audit, "accepted", "many"))
 
     (error,) = append(connection, batch(idempotency_key=MARK))
@@ -200,13 +200,13 @@ def test_an_audit_that_has_no_numbers_changes_nothing(connection: Connection) ->
 
 
 def reserve(connection: Connection, idempotency_key: IdempotencyKey, arrival: float) -> object:
-    """Register a batch as a collector does."""
+    """Reserve an idempotency key as a collector does."""
     reservation = Reservation(idempotency_key, arrival, partitions=16, window_s=900)
     return reservation.read_replies(connection.execute(reservation.calls))
 
 
 def test_the_first_arrival_under_an_idempotency_key_is_remembered(connection: Connection) -> None:
-    """A repetition belongs to the hour of the first, whenever it comes."""
+    """A reservation returns the first arrival under its idempotency key."""
     assert reserve(connection, MARK, 1795442399.5) == 1795442399.5
     assert reserve(connection, MARK, 1795442400.5) == 1795442399.5
 
@@ -214,7 +214,7 @@ def test_the_first_arrival_under_an_idempotency_key_is_remembered(connection: Co
 def test_another_body_under_an_idempotency_key_is_found_before_it_is_appended(
     connection: Connection,
 ) -> None:
-    """Whichever partitions its messages are in."""
+    """A reservation for another body under a used idempotency key is a conflict."""
     reserve(connection, MARK, 1.0)
 
     assert isinstance(
@@ -223,7 +223,7 @@ def test_another_body_under_an_idempotency_key_is_found_before_it_is_appended(
 
 
 def test_a_registration_counts_nothing_as_stored(connection: Connection) -> None:
-    """What was registered and never appended is appended when it comes again."""
+    """A batch that was only reserved is appended when it comes."""
     reserve(connection, MARK, 1.0)
 
     assert append(connection, batch(idempotency_key=MARK)) == [None]
@@ -231,7 +231,7 @@ def test_a_registration_counts_nothing_as_stored(connection: Connection) -> None
 
 
 def test_an_audit_near_overflow_changes_nothing(connection: Connection) -> None:
-    """An increment that fails after the append would leave it half done."""
+    """An audit whose count would overflow stops an append before any write."""
     connection.ask(command("HSET", PartitionNames(0).audit, "appended", "9" * 19))
 
     (error,) = append(connection, batch())
@@ -241,7 +241,7 @@ def test_an_audit_near_overflow_changes_nothing(connection: Connection) -> None:
 
 
 def test_part_of_a_batch_in_an_unsound_partition_leaves_it_unknown(connection: Connection) -> None:
-    """The other part is stored."""
+    """A batch of which one partition is unsound is an error with `stored: unknown`."""
     connection.ask(command("SET", PartitionNames(3).audit, "by hand"))
 
     (error,) = append(connection, Batch({0: batch().columns[0], 3: batch().columns[0]}))
@@ -251,7 +251,7 @@ def test_part_of_a_batch_in_an_unsound_partition_leaves_it_unknown(connection: C
 
 
 def test_a_registration_is_refreshed_by_repetitions(connection: Connection) -> None:
-    """Marks are, and must not outlive it."""
+    """A reservation lives for the dedupe window again after each repetition."""
     reserve(connection, MARK, 1.0)
     home_partition = PartitionNames(partition_of("batch-1", 16)).batch("batch-1")
     connection.ask(command("EXPIRE", home_partition, 5))
@@ -265,7 +265,7 @@ def test_a_registration_is_refreshed_by_repetitions(connection: Connection) -> N
 def test_a_registration_that_somebody_made_by_hand_stops_its_own_request_alone(
     connection: Connection, text: str
 ) -> None:
-    """The 503 names it; others that are sent together with it go on."""
+    """An unsound reservation fails its own request with its name, and no other one."""
     home_partition = PartitionNames(partition_of("batch-1", 16)).batch("batch-1")
     connection.ask(command("SET", home_partition, text))
     outcomes = appender_of(connection).send(
@@ -278,7 +278,7 @@ def test_a_registration_that_somebody_made_by_hand_stops_its_own_request_alone(
 
 
 def test_a_registration_of_a_wrong_type_is_named(connection: Connection) -> None:
-    """Redis itself names no key."""
+    """An error about a reservation of a wrong type names its key."""
     home_partition = PartitionNames(partition_of("batch-1", 16)).batch("batch-1")
     connection.ask(command("HSET", home_partition, "a", "b"))
     outcomes = appender_of(connection).send([registration_of(MARK), batch()])
@@ -289,7 +289,7 @@ def test_a_registration_of_a_wrong_type_is_named(connection: Connection) -> None
 
 
 def test_a_mark_of_a_wrong_type_stops_its_own_batch_alone(connection: Connection) -> None:
-    """Others of the same call are appended, and the answer names the key."""
+    """A fingerprint of a wrong type fails its own batch with its name, and no other one."""
     name = PartitionNames(0).seen("batch-1")
     connection.ask(command("HSET", name, "a", "b"))
 
@@ -304,7 +304,7 @@ def test_a_mark_of_a_wrong_type_stops_its_own_batch_alone(connection: Connection
 
 
 def test_a_mark_of_an_earlier_version_is_one(connection: Connection) -> None:
-    """It holds the digest itself: 16 bytes in hexadecimal digits."""
+    """A digest that an earlier version stored as text is known as a fingerprint."""
     connection.ask(command("SET", PartitionNames(0).seen("batch-1"), "0123456789abcdef" * 2))
 
     assert append(connection, batch(idempotency_key=MARK)) == [None]
@@ -312,7 +312,7 @@ def test_a_mark_of_an_earlier_version_is_one(connection: Connection) -> None:
 
 
 def test_a_mark_is_kept_as_a_number(connection: Connection) -> None:
-    """Of 7 bytes: Redis then needs no memory for a text."""
+    """A fingerprint is stored as a number below 2**56."""
     append(connection, batch(idempotency_key=IdempotencyKey("batch-1", "f" * 32)))
 
     kept = connection.ask(command("GET", PartitionNames(0).seen("batch-1")))
@@ -326,7 +326,7 @@ def ids_in(connection: Connection) -> list[tuple[int, int]]:
 
 
 def test_an_id_never_comes_again(connection: Connection) -> None:
-    """What was lost in a failover may be held by a worker that commits it under its old id."""
+    """The ids of entries never come again, even after their stream was deleted."""
     lost = set()
     for _ in range(50):
         append(connection, batch())
@@ -338,7 +338,7 @@ def test_an_id_never_comes_again(connection: Connection) -> None:
 
 @pytest.mark.parametrize("ahead_ms", [0, 3_600_000])
 def test_ids_grow_whatever_the_clock_of_redis_does(connection: Connection, ahead_ms: int) -> None:
-    """Also in one millisecond, and after a master whose clock was ahead."""
+    """Ids of entries grow, also within a millisecond and behind a clock that was ahead."""
     seconds, microseconds = connection.ask(command("TIME"))
     newest = int(seconds) * 1000 + int(microseconds) // 1000 + ahead_ms
     connection.ask(command("XADD", STREAM, f"{newest}-{2**48}", "by", "hand"))

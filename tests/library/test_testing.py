@@ -7,7 +7,7 @@ from metrics.testing import Recorder
 
 
 def test_it_shows_what_was_recorded() -> None:
-    """In order, and by key."""
+    """A recorder shows its messages in order, and its values by key."""
     recorder = Recorder()
     recorder.record("a", 1)
     recorder.record("b", 2.5)
@@ -24,7 +24,7 @@ def test_it_shows_what_was_recorded() -> None:
 
 
 def test_it_is_a_client() -> None:
-    """Whatever an app does with one works, and nothing is sent."""
+    """A recorder is a client: timer, flush and close work on it."""
     with Recorder(key="app") as recorder:
         with recorder.timer():
             pass
@@ -37,7 +37,7 @@ def test_it_is_a_client() -> None:
 
 @pytest.mark.parametrize(("key", "value"), [("a b", 1.0), ("a", -1.0), ("a", "1")])
 def test_what_a_client_refuses_it_refuses(key: str, value: float) -> None:
-    """So that an app's tests find it."""
+    """A recorder refuses a wrong key or value as a client does."""
     recorder = Recorder()
 
     with pytest.raises(ValueError, match="must be"):

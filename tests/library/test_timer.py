@@ -27,7 +27,7 @@ def the_value(recorder: Recorder, key: str = "app") -> float:
 
 
 def test_a_block_is_recorded_in_milliseconds(recorder: Recorder) -> None:
-    """Under the key of the client, if none is given."""
+    """A timed block is recorded in milliseconds, under the client's key by default."""
     with recorder.timer():
         time.sleep(PAUSE_S)
 
@@ -35,7 +35,7 @@ def test_a_block_is_recorded_in_milliseconds(recorder: Recorder) -> None:
 
 
 def test_a_block_may_have_a_key_of_its_own(recorder: Recorder) -> None:
-    """One client serves many keys."""
+    """A timed block can have a key of its own."""
     with recorder.timer("db.web-1"):
         pass
 
@@ -43,7 +43,7 @@ def test_a_block_may_have_a_key_of_its_own(recorder: Recorder) -> None:
 
 
 def test_what_ends_with_an_exception_is_recorded_too(recorder: Recorder) -> None:
-    """And the exception goes on its way."""
+    """A timed block that raises is recorded, and its exception is passed on."""
     with pytest.raises(KeyError), recorder.timer():
         raise KeyError
 
@@ -51,7 +51,7 @@ def test_what_ends_with_an_exception_is_recorded_too(recorder: Recorder) -> None
 
 
 def test_a_function_is_recorded_at_each_call(recorder: Recorder) -> None:
-    """It keeps its name, its arguments and what it returns."""
+    """A timed function is recorded at each call and keeps its name, arguments and result."""
 
     @recorder.timer()
     def doubled(number: int) -> int:
@@ -66,7 +66,7 @@ def test_a_function_is_recorded_at_each_call(recorder: Recorder) -> None:
 
 
 def test_a_coroutine_is_recorded_until_it_has_returned(recorder: Recorder) -> None:
-    """Not until it was made; many may run at a time."""
+    """A timed coroutine is recorded until it has returned, also when several run at a time."""
 
     @recorder.timer()
     async def wait(pause_s: float) -> float:
@@ -83,7 +83,7 @@ def test_a_coroutine_is_recorded_until_it_has_returned(recorder: Recorder) -> No
 
 
 def test_a_coroutine_that_is_cancelled_or_fails_is_recorded(recorder: Recorder) -> None:
-    """It took its time."""
+    """A timed coroutine that fails or is cancelled is recorded."""
 
     @recorder.timer()
     async def fail() -> None:
@@ -106,7 +106,7 @@ def test_a_coroutine_that_is_cancelled_or_fails_is_recorded(recorder: Recorder) 
 
 
 def test_a_coroutine_behind_a_partial_is_one(recorder: Recorder) -> None:
-    """As the standard library has it."""
+    """A coroutine function behind functools.partial is timed until it has returned."""
 
     async def wait(pause_s: float) -> None:
         await asyncio.sleep(pause_s)
@@ -119,7 +119,7 @@ def test_a_coroutine_behind_a_partial_is_one(recorder: Recorder) -> None:
 
 
 def test_one_decorator_serves_many_threads(recorder: Recorder) -> None:
-    """Each call is timed by itself."""
+    """Each call of a timed function in many threads is timed by itself."""
 
     @recorder.timer()
     def wait(pause_s: float) -> None:
@@ -137,7 +137,7 @@ def test_one_decorator_serves_many_threads(recorder: Recorder) -> None:
 
 
 def test_a_generator_is_refused(recorder: Recorder) -> None:
-    """Calling it does nothing yet: a timer around that would tell nonsense."""
+    """A timer around a generator function raises TypeError."""
 
     def numbers() -> Iterator[int]:
         yield 1
@@ -151,7 +151,7 @@ def test_a_generator_is_refused(recorder: Recorder) -> None:
 
 
 def test_a_timer_without_a_key_is_an_error_at_once() -> None:
-    """Not when the request is over."""
+    """A timer without a key, or with a wrong one, raises an error when it is made."""
     client = Client(enabled=False, environ={})
 
     with pytest.raises(ValueError, match="a timer needs a key: pass one, or key= to the client"):

@@ -1,4 +1,4 @@
-"""Which node gets a call: any node tells it, MOVED and ASK correct it."""
+"""Calls go to the node of their key: any node gives the map, and MOVED and ASK correct it."""
 
 from collections.abc import Sequence
 from typing import Any, Self
@@ -53,7 +53,7 @@ class FakeNode(Node):
 
     @property
     def is_healthy(self) -> bool:
-        """Whether the test has not let it fail."""
+        """Return whether the test has not let it fail."""
         return not self.failing
 
     def sibling(self, address: Address) -> "FakeNode":
@@ -75,7 +75,7 @@ class FakeNode(Node):
 
 
 class FakeExchange:
-    """Answers from what the test has written down."""
+    """Answers what the test has written down."""
 
     def __init__(self, node: FakeNode, commands: Sequence[Command]) -> None:
         self._node = node
@@ -122,7 +122,7 @@ class Cluster:
 
 @pytest.fixture
 def cluster(clock: Clock) -> Cluster:
-    """A cluster that was not asked yet."""
+    """Return a cluster that was not asked yet."""
     return Cluster(clock)
 
 
@@ -130,7 +130,7 @@ READ = command("XLEN", KEY)
 
 
 def test_a_single_redis_gets_everything(clock: Clock) -> None:
-    """It says that it is no cluster, once."""
+    """A Redis that is no cluster gets every call, and is asked once what it is."""
     node = FakeNode(1, {})
     node.slots = ALONE
     connection = Connection(Topology(node, monotonic=clock))
@@ -143,7 +143,7 @@ def test_a_single_redis_gets_everything(clock: Clock) -> None:
 
 
 def test_a_redis_that_is_away_is_asked_again_what_it_is(clock: Clock, cluster: Cluster) -> None:
-    """Until it answers; it gets what is sent meanwhile."""
+    """A Redis that was away is asked again what it is, and calls go to the right node then."""
     cluster.first.failing = True
     with pytest.raises(StorageUnavailableError):
         cluster.connection.ask(READ)
@@ -156,7 +156,7 @@ def test_a_redis_that_is_away_is_asked_again_what_it_is(clock: Clock, cluster: C
 def test_each_call_goes_to_the_node_of_its_key_and_replies_keep_their_order(
     cluster: Cluster,
 ) -> None:
-    """Whichever node has the keys."""
+    """Each call goes to the node of its key, and the replies have the order of the calls."""
     other = next(f"k{i}" for i in range(10_000) if key_slot(f"k{i}".encode()) < 100)
     keys = [KEY, other, "metrics:{7}:audit"]
 
@@ -169,7 +169,7 @@ def test_each_call_goes_to_the_node_of_its_key_and_replies_keep_their_order(
 def test_a_slot_that_nobody_has_is_unavailable_and_asked_for_again(
     clock: Clock, cluster: Cluster
 ) -> None:
-    """Nothing was sent, so nothing is stored."""
+    """A call for a slot without a node is not stored, and the map is asked for again."""
     cluster.tell({cluster.first: (0, 99)})
 
     (error,) = cluster.connection.execute([READ])
@@ -183,7 +183,7 @@ def test_a_slot_that_nobody_has_is_unavailable_and_asked_for_again(
 
 
 def test_a_call_follows_moved_and_the_next_goes_there_at_once(cluster: Cluster) -> None:
-    """Even to a node that was added later."""
+    """A call follows MOVED, even to a new node, and the next call goes there at once."""
     cluster.third.answers = [MovedError(f"{SLOT} :4")]
 
     assert cluster.connection.ask(READ) == "node:4"
@@ -193,7 +193,7 @@ def test_a_call_follows_moved_and_the_next_goes_there_at_once(cluster: Cluster) 
 
 
 def test_moved_lets_the_map_be_asked_for_again(clock: Clock, cluster: Cluster) -> None:
-    """Other slots have probably moved, too."""
+    """After a MOVED the map is asked for again."""
     cluster.connection.ask(READ)
     cluster.third.answers = [MovedError(f"{SLOT} :4")]
     cluster.connection.ask(READ)
@@ -204,7 +204,7 @@ def test_moved_lets_the_map_be_asked_for_again(clock: Clock, cluster: Cluster) -
 
 
 def test_a_call_follows_ask_with_asking_and_for_this_time_only(cluster: Cluster) -> None:
-    """The slot is still the other's."""
+    """A call follows ASK with ASKING, and the next call goes to the slot's owner."""
     cluster.third.answers = [AskError(f"{SLOT} :2")]
 
     assert cluster.connection.ask(READ) == "node:2"
@@ -216,7 +216,7 @@ def test_a_call_follows_ask_with_asking_and_for_this_time_only(cluster: Cluster)
 def test_a_call_whose_keys_are_just_being_moved_is_tried_again_for_a_while(
     cluster: Cluster,
 ) -> None:
-    """Then it was certainly not done."""
+    """A call is tried again after TRYAGAIN, at most ATTEMPTS_MAX times, and is not stored then."""
     cluster.third.answers = [TryAgainError("TRYAGAIN")] * 2
     assert cluster.connection.ask(READ) == "node:3"
 
@@ -229,7 +229,7 @@ def test_a_call_whose_keys_are_just_being_moved_is_tried_again_for_a_while(
 
 
 def test_nodes_that_send_a_call_to_each_other_do_not_keep_it_for_ever(cluster: Cluster) -> None:
-    """It was certainly not done."""
+    """A call that two nodes send to each other ends as an error with `stored: no`."""
     cluster.third.answers = [MovedError(f"{SLOT} :2")] * 100
     cluster.second.answers = [MovedError(f"{SLOT} :3")] * 100
 
@@ -240,7 +240,7 @@ def test_nodes_that_send_a_call_to_each_other_do_not_keep_it_for_ever(cluster: C
 
 
 def test_a_script_that_a_node_does_not_know_is_loaded_there(cluster: Cluster) -> None:
-    """Where it was sent by ASK, too: ASKING stands right before the call."""
+    """A script is loaded on the node that lacks it, and ASKING is sent right before its call."""
     script = Script("return 1", "sha")
     cluster.third.answers = [AskError(f"{SLOT} :2")]
     cluster.second.answers = [NoScriptError("NOSCRIPT")]
@@ -254,7 +254,7 @@ def test_a_script_that_a_node_does_not_know_is_loaded_there(cluster: Cluster) ->
 def test_a_cluster_that_is_down_did_nothing_and_is_asked_again(
     clock: Clock, cluster: Cluster
 ) -> None:
-    """Somebody else may have the slot by now."""
+    """A call to a cluster that is down is not stored, and the map is asked for again."""
     cluster.third.answers = [ClusterDownError("CLUSTERDOWN Hash slot not served")]
 
     (error,) = cluster.connection.execute([READ])
@@ -267,7 +267,7 @@ def test_a_cluster_that_is_down_did_nothing_and_is_asked_again(
 
 
 def test_the_others_answer_while_one_node_is_away(clock: Clock, cluster: Cluster) -> None:
-    """And the map is asked of them, until somebody has the slots of that node."""
+    """While one node is away the others answer, and give the map with the slots' new owner."""
     other = next(f"k{i}" for i in range(10_000) if key_slot(f"k{i}".encode()) < 100)
     cluster.connection.ask(READ)
     cluster.third.failing = True
@@ -282,7 +282,7 @@ def test_the_others_answer_while_one_node_is_away(clock: Clock, cluster: Cluster
 
 
 def test_the_node_that_was_named_at_first_may_go(clock: Clock, cluster: Cluster) -> None:
-    """Any other node tells the map as well."""
+    """Any node gives the map if the first one is away."""
     cluster.connection.ask(READ)
     cluster.first.failing = True
     cluster.tell({cluster.second: (0, SLOTS - 1)})
@@ -292,7 +292,7 @@ def test_the_node_that_was_named_at_first_may_go(clock: Clock, cluster: Cluster)
 
 
 def test_between_two_questions_some_time_passes(clock: Clock, cluster: Cluster) -> None:
-    """However many calls there are while a node is away."""
+    """While a node is away the map is asked for at most once in REFRESH_PAUSE_S."""
     cluster.connection.ask(READ)
     cluster.third.failing = True
     before = cluster.first.asked
@@ -304,7 +304,7 @@ def test_between_two_questions_some_time_passes(clock: Clock, cluster: Cluster) 
 
 
 def test_a_call_without_a_key_goes_to_a_node_that_is_well(cluster: Cluster) -> None:
-    """So that a probe says whether any part of Redis is reached."""
+    """A call without a key goes to a healthy node."""
     cluster.connection.ask(READ)
     cluster.first.failing = True
 
@@ -312,7 +312,7 @@ def test_a_call_without_a_key_goes_to_a_node_that_is_well(cluster: Cluster) -> N
 
 
 def test_replicas_are_waited_for_once_on_each_node(cluster: Cluster) -> None:
-    """On the connection of the writes, after the last of them."""
+    """WAIT is sent once to each node, after the last of its writes."""
     keys = [f"metrics:{{{i}}}:stream" for i in range(16)]
     cluster.tell({cluster.first: (0, 8000), cluster.second: (8001, SLOTS - 1)})
     for node in (cluster.first, cluster.second):
@@ -328,7 +328,7 @@ def test_replicas_are_waited_for_once_on_each_node(cluster: Cluster) -> None:
 
 
 def test_too_few_replicas_of_one_node_leave_only_its_writes_unknown(cluster: Cluster) -> None:
-    """The others are stored."""
+    """Too few replicas of one node make only its own writes unknown."""
     cluster.tell({cluster.first: (0, SLOT - 1), cluster.second: (SLOT, SLOTS - 1)})
     other = next(f"k{i}" for i in range(10_000) if key_slot(f"k{i}".encode()) < SLOT)
     cluster.first.answers = ["OK", 1]

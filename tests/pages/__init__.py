@@ -1,1 +1,1 @@
-"""What the pages say is true."""
+"""These tests check that the pages are true."""

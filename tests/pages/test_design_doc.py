@@ -1,4 +1,4 @@
-"""What the design, the decisions and the pages for contributors say is there."""
+"""The design, the decisions and the pages for contributors name only what is there."""
 
 import ast
 import importlib.util
@@ -19,7 +19,7 @@ HEADINGS = ["Context", "Decision", "Consequences", "To undo it"]
 
 
 def label(page: Path) -> str:
-    """Return how to call a page."""
+    """Return the name of a page."""
     return str(page.relative_to(DOCS))
 
 
@@ -38,13 +38,13 @@ def functions_in(name: str) -> set[str]:
 
 @pytest.mark.parametrize("page", PAGES, ids=label)
 def test_every_test_that_is_named_is_there(page: Path) -> None:
-    """Each row of a table is one that somebody can run."""
+    """Every test that a page names is there."""
     for file, name in re.findall(r"(tests/\w+\.py)::(\w+)", page.read_text("utf-8")):
         assert name in functions_in(file), f"{file}::{name}"
 
 
 def test_each_step_and_each_requirement_has_its_test() -> None:
-    """But the last step, which is no risk, none is only said."""
+    """Each step and each requirement of the design names its test."""
     tables = DESIGN[DESIGN.index("## The life") : DESIGN.index("## What else")]
     rows = [row for row in tables.splitlines() if row.startswith("| ") and "---" not in row]
     tested = [row for row in rows if "::test_" in row]
@@ -57,7 +57,7 @@ def test_each_step_and_each_requirement_has_its_test() -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=label)
 def test_every_file_that_is_named_is_there(page: Path) -> None:
-    """A newcomer follows them."""
+    """Every file and folder that a page names is there."""
     text = page.read_text("utf-8")
     for name in re.findall(r"(?<![\w/.])((?:ops|src|api|workers|docs|tests)/[\w./-]*\w/?)", text):
         assert (ROOT / name).exists(), name
@@ -65,7 +65,7 @@ def test_every_file_that_is_named_is_there(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=label)
 def test_every_command_that_is_named_is_there(page: Path) -> None:
-    """With ``python -m``; and every option of it is one that its program knows."""
+    """Every ``python -m`` command of a page is there, and its program has the named options."""
     text = page.read_text("utf-8")
     for module, rest in re.findall(r"python -m (ops[\w.]*)([^`\n#]*)", text):
         spec = importlib.util.find_spec(module)
@@ -80,7 +80,7 @@ def test_every_command_that_is_named_is_there(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=label)
 def test_every_link_leads_somewhere(page: Path) -> None:
-    """To a file beside it, and to a heading where it names one."""
+    """Every link of a page leads to a file, and to a heading where it names one."""
     for target in re.findall(r"\]\(([^)]+)\)", page.read_text("utf-8")):
         if not target.startswith("https://"):
             name, _, anchor = target.partition("#")
@@ -91,7 +91,7 @@ def test_every_link_leads_somewhere(page: Path) -> None:
 
 @pytest.mark.parametrize("page", DECISIONS, ids=label)
 def test_a_decision_says_why_and_how_to_undo_it(page: Path) -> None:
-    """Under the same headings, on one short page; its number is the one of its file."""
+    """A decision has the fixed headings, its file's number and at most 40 lines."""
     text = page.read_text("utf-8")
 
     assert re.findall(r"^## (.*)$", text, re.MULTILINE) == HEADINGS
@@ -100,7 +100,7 @@ def test_a_decision_says_why_and_how_to_undo_it(page: Path) -> None:
 
 
 def test_every_decision_is_in_the_list() -> None:
-    """Under its title, in the order of the numbers, without a gap."""
+    """The list has every decision under its title, in order and without a gap."""
     text = (DOCS / "decisions" / "README.md").read_text("utf-8")
     titles = [page.read_text("utf-8").splitlines()[0].removeprefix("# ") for page in DECISIONS]
     names = [page.name for page in DECISIONS]

@@ -1,4 +1,4 @@
-"""What README and the reference say is true: settings, names in Redis, files."""
+"""README and the reference are right about settings, names in Redis and files."""
 
 import re
 from pathlib import Path
@@ -21,7 +21,7 @@ def variables_in(path: Path) -> set[str]:
 
 @pytest.mark.parametrize("path", ["src/metrics/settings.py", "ops/local/run.py"])
 def test_every_setting_is_documented(path: str) -> None:
-    """In the table of settings."""
+    """Every environment variable that the code reads is on the page of settings."""
     variables = variables_in(ROOT / path)
 
     assert variables
@@ -30,7 +30,7 @@ def test_every_setting_is_documented(path: str) -> None:
 
 
 def test_every_name_in_redis_is_documented() -> None:
-    """As redis-cli shows it."""
+    """Every name in Redis is on the page about Redis."""
     partition = PartitionNames(7)
     names = [
         *(partition.stream, partition.keys, partition.backlog, partition.dead, partition.audit),
@@ -43,16 +43,16 @@ def test_every_name_in_redis_is_documented() -> None:
 
 
 def test_every_file_that_is_named_is_there() -> None:
-    """A newcomer follows them."""
+    """Every file that README names is there."""
     for name in re.findall(r"`?((?:ops|src|api|workers|docs)/[\w./-]*)", README):
         assert (ROOT / name).exists(), name
 
 
 def test_readme_is_short() -> None:
-    """For a user in a hurry; the reference has pages of its own."""
+    """README has at most 180 lines."""
     assert len(README.splitlines()) <= 180
 
 
 def test_figures_of_speed_stand_on_one_page() -> None:
-    """README links to it."""
+    """README has no figures of speed."""
     assert not re.search(r"\d[\d,.]* *(million )?(messages|requests)/s", README)

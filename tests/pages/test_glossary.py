@@ -37,14 +37,14 @@ ALL = "\n".join(CODE.values()).lower().replace("_", " ")
 
 
 def test_it_is_one_page() -> None:
-    """With a line for each word."""
+    """The glossary has between 20 and 40 words, each once."""
     assert 20 < len(WORDS) < 40
     assert len(set(WORDS)) == len(WORDS)
 
 
 @pytest.mark.parametrize("word", WORDS)
 def test_a_word_of_the_glossary_is_used_in_code(word: str) -> None:
-    """Written apart, joined by an underscore or in capitals."""
+    """Every word of the glossary is used in the product's code."""
     joined = word.replace("-", " ").replace(" ", "[ -]?")
 
     assert re.search(rf"\b{joined}", ALL) or re.search(rf"{joined}", ALL), word
@@ -52,7 +52,7 @@ def test_a_word_of_the_glossary_is_used_in_code(word: str) -> None:
 
 @pytest.mark.parametrize("word", RETIRED)
 def test_a_word_that_was_given_up_is_nowhere(word: str) -> None:
-    """In no name, no comment and no text of the product."""
+    """A word that was given up is in no line of the product's code."""
     found = [
         f"{path.relative_to(ROOT)}: {line.strip()}"
         for path, text in CODE.items()
@@ -65,7 +65,7 @@ def test_a_word_that_was_given_up_is_nowhere(word: str) -> None:
 
 
 def test_readme_has_the_words_that_people_search_for() -> None:
-    """In its head."""
+    """The head of README has the words that people search for."""
     head = (ROOT / "README.md").read_text("utf-8").partition("## Run it")[0].lower()
 
     for word in ("exactly-once", "deduplication window", "dead letter", "backpressure"):

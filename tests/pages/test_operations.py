@@ -1,4 +1,4 @@
-"""What docs/operations.md and the alerts name is there."""
+"""docs/operations.md and the alerts name only what is there."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -40,7 +40,7 @@ def labels_of(connection: Connection) -> Iterator[tuple[str, set[str]]]:
 
 
 def test_every_series_of_the_alerts_exists(connection: Connection) -> None:
-    """With the labels that the rules ask for, and those that Prometheus adds."""
+    """Every series of an alert exists, with the labels that the alert needs."""
     series: Mapping[str, set[str]] = dict(labels_of(connection))
 
     for rule in rules():
@@ -54,27 +54,27 @@ def test_every_series_of_the_alerts_exists(connection: Connection) -> None:
 
 
 def test_every_alert_leads_to_a_place_in_the_runbook() -> None:
-    """And no other is named."""
+    """The page lists exactly the alerts that there are."""
     table = PAGE[PAGE.index("## Alerts") : PAGE.index("## Runbook")]
 
     assert set(re.findall(r"`(Metrics\w+)`", table)) == {rule["alert"] for rule in rules()}
 
 
 def test_every_alert_says_how_bad_it_is_and_what_it_is() -> None:
-    """As whoever gets it reads nothing else."""
+    """Every alert has a severity and a summary that is a sentence."""
     for rule in rules():
         assert rule["labels"]["severity"] in ("page", "ticket")
         assert rule["annotations"]["summary"].endswith(".")
 
 
 def places_in(text: str) -> set[str]:
-    """Return where a link may lead to in a page, as GitHub names its headings."""
+    """Return the anchors of a page, as GitHub names its headings."""
     headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
     return {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in headings}
 
 
 def test_every_place_and_file_that_the_page_names_is_there() -> None:
-    """Whoever is on call follows them."""
+    """Every place and file that the page names is there."""
     for path, place in re.findall(r"\]\(([^)#]*)#?([^)]*)\)", PAGE):
         target = ROOT / "docs" / (path or "operations.md")
         assert target.exists(), path
@@ -84,7 +84,7 @@ def test_every_place_and_file_that_the_page_names_is_there() -> None:
 
 
 def test_the_page_counts_the_connections_that_there_may_be() -> None:
-    """Of those processes that say it in a constant."""
+    """The page has the numbers of connections that the code allows."""
     counts = f"collector {SENDERS + 1}, query service {query.CONNECTIONS_MAX}, worker 2"
 
     assert counts in PAGE

@@ -1,4 +1,4 @@
-"""What README and the page of the client show of Python runs as it is pasted."""
+"""The Python on README and on the page of the client runs as it is pasted."""
 
 import inspect
 import re
@@ -17,7 +17,7 @@ CLIENT, MIDDLEWARE, TESTING = BLOCK.findall(PAGE)
 
 
 def run(block: str) -> None:
-    """Run a block of README as a program of its own."""
+    """Run a block of a page as a program of its own."""
     exec(compile(block, "a page", "exec"), {"__name__": "__main__"})  # noqa: S102
 
 
@@ -25,7 +25,7 @@ def run(block: str) -> None:
 def test_the_client_delivers_what_the_page_records(
     block: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """With the two variables that it sets, of which the test has its own."""
+    """The client of a page's block delivers what the block records."""
     with fake_collector() as collector:
         monkeypatch.setenv("METRICS_COLLECTORS", collector.url)
         monkeypatch.setenv("METRICS_KEY", "checkout.web-1")
@@ -40,7 +40,7 @@ def test_the_client_delivers_what_the_page_records(
 
 
 def test_the_middleware_is_wrapped_as_in_the_apps_that_are_tested() -> None:
-    """Each line of the page is one of an app that the tests run under a real server."""
+    """Each line about middleware on the page is a line of an app that the tests run."""
     imports, *lines = (line.partition("#") for line in MIDDLEWARE.splitlines() if line)
     run(imports[0])
 
@@ -52,12 +52,12 @@ def test_the_middleware_is_wrapped_as_in_the_apps_that_are_tested() -> None:
 
 
 def test_the_recorder_remembers_as_readme_shows() -> None:
-    """The block checks it itself."""
+    """The page's block about testing runs, and its own checks pass."""
     run(TESTING)
 
 
 def test_every_parameter_of_the_client_is_on_the_page() -> None:
-    """With its default, or the variable that it comes from."""
+    """Every parameter of the client is on the page, with its default or its variable."""
     table = [line for line in PAGE.splitlines() if line.startswith("| `")]
     parameters = inspect.signature(Client).parameters
 

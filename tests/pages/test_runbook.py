@@ -1,4 +1,4 @@
-"""Every command of the runbook, on what the processes really leave in Redis, well and broken."""
+"""Every command of the runbook runs on what the processes leave in Redis, well and broken."""
 
 import json
 import time
@@ -28,7 +28,7 @@ NODE_DOWN = "node-down"
 
 @pytest.fixture
 def changeable(connection: Connection) -> Iterator[Connection]:
-    """The way to an empty Redis, whose settings are what they were when it is over."""
+    """Yield a connection to an empty Redis, whose settings are restored afterwards."""
     yield connection
     for name, value in (
         ("maxmemory-policy", "noeviction"),
@@ -57,46 +57,46 @@ def work(connection: Connection, rounds: int = 3) -> None:
 
 
 def be_well(connection: Connection) -> None:
-    """Three messages of the key, all of them counted."""
+    """Let three messages of the key be counted."""
     collect(connection, [KEY, 98.1], [KEY, 104.2], [KEY, 87])
     work(connection)
 
 
 def lack_a_worker(connection: Connection) -> None:
-    """Two messages more, which nobody reads."""
+    """Append two messages more, which nobody reads."""
     be_well(connection)
     collect(connection, [KEY, 1], [KEY, 2])
 
 
 def hold_entries(connection: Connection) -> None:
-    """A worker has read and does not commit."""
+    """Let a worker read and not commit."""
     lack_a_worker(connection)
     stuck = Backlog(connection, consumer="web-1-8200", retention_days=30)
     assert stuck.read({NAMES.number: NEW}, 10)[NAMES.number]
 
 
 def miss_the_key(connection: Connection) -> None:
-    """Only other keys have messages."""
+    """Let only another key have messages."""
     collect(connection, ["checkout.web-2", 1])
     work(connection)
 
 
 def report_losses(connection: Connection) -> None:
-    """The sender had to drop some."""
+    """Let the sender report dropped messages."""
     be_well(connection)
     collect(connection, {"key": KEY, "dropped": 17})
     work(connection)
 
 
 def evict(connection: Connection) -> None:
-    """Somebody uses Redis as a cache, too."""
+    """Let Redis evict keys as a cache does."""
     be_well(connection)
     connection.ask(command("CONFIG", "SET", "maxmemory", 1 << 30))
     connection.ask(command("CONFIG", "SET", "maxmemory-policy", "allkeys-lru"))
 
 
 def dead_letter(connection: Connection) -> None:
-    """An entry that no worker can read."""
+    """Let an entry that no worker can read become a dead letter."""
     be_well(connection)
     column = Column(f"{time.strftime('%Y-%m-%dT%H', time.gmtime())}:{KEY}", "strange", 1)
     assert append(connection, Batch({NAMES.number: [column]}, None)) == [None]
@@ -104,25 +104,25 @@ def dead_letter(connection: Connection) -> None:
 
 
 def repeat(connection: Connection) -> None:
-    """Requests with an Idempotency-Key."""
+    """Let a batch with an Idempotency-Key be counted."""
     be_well(connection)
     collect(connection, [KEY, 1], Idempotency_Key="web-1/4711")
     work(connection)
 
 
 def be_wide(connection: Connection) -> None:
-    """Values from nanoseconds to hours."""
+    """Let values from nanoseconds to hours be counted."""
     collect(connection, {"key": KEY, "values": [1e-6 * 1.02**i for i in range(1200)]})
     work(connection)
 
 
 def differ(connection: Connection) -> None:
-    """The numbers are of another layout."""
+    """Write another layout to Redis."""
     Layout(connection, partitions=32).ensure()
 
 
 def delete(connection: Connection) -> None:
-    """Somebody has emptied the stream by hand."""
+    """Empty the stream by hand."""
     lack_a_worker(connection)
     connection.ask(command("XTRIM", NAMES.stream, "MAXLEN", 0))
     work(connection)
@@ -144,7 +144,7 @@ STATES: Mapping[str, Callable[[Connection], None]] = {
 
 
 def assert_it_shows(state: str, found: list[Step], redis_cli: str) -> None:
-    """Check what each command prints that the page shows for a state."""
+    """Check that each command prints what the page shows for a state."""
     shown = [step for step in found if state in step.shown]
     assert shown
     for step in shown:
@@ -157,7 +157,7 @@ def assert_it_shows(state: str, found: list[Step], redis_cli: str) -> None:
 def test_the_commands_print_what_the_page_shows(
     changeable: Connection, redis_server: EmbeddedRedis, state: str
 ) -> None:
-    """In each state that it tells of, at a terminal."""
+    """In each state the commands of the page print what the page shows."""
     STATES[state](changeable)
 
     assert_it_shows(state, [step for step in steps() if not step.on_cluster], redis_server.cli)
@@ -167,7 +167,7 @@ def test_the_commands_print_what_the_page_shows(
 def test_an_audit_that_was_written_off_balances(
     changeable: Connection, redis_server: EmbeddedRedis
 ) -> None:
-    """As the last commands of the page do it."""
+    """The last commands of the page make an unbalanced audit balance."""
     delete(changeable)
     with pytest.raises(AssertionError):
         assert_audit_balances(changeable, NAMES.number)
@@ -180,7 +180,7 @@ def test_an_audit_that_was_written_off_balances(
 
 @pytest.mark.parametrize("server", [find_server()], ids=["newest"])
 def test_the_commands_for_a_cluster_print_what_the_page_shows(redis_cluster: RedisCluster) -> None:
-    """With all nodes up, and without a replica."""
+    """The commands for a cluster print what the page shows, with and without a replica."""
     found = [step for step in steps() if step.on_cluster]
     master = redis_cluster.master_of(0)
     replica = redis_cluster.replica_of(master)
@@ -196,7 +196,7 @@ def test_the_commands_for_a_cluster_print_what_the_page_shows(redis_cluster: Red
 
 
 def test_every_command_is_shown_in_states_that_there_are() -> None:
-    """A state nobody makes would never be looked at."""
+    """The page shows exactly the states that these tests make."""
     states = {state for step in steps() for state in step.shown}
 
     assert states == {*STATES, NODE_DOWN}
@@ -204,7 +204,7 @@ def test_every_command_is_shown_in_states_that_there_are() -> None:
 
 
 def test_every_command_for_redis_is_marked_to_be_run() -> None:
-    """Those that are not would reach other machines, or end Redis."""
+    """Every redis-cli line of the runbook is in a block that the tests run, or a `command`."""
     for block in PAGE[PAGE.index("## Runbook") :].split("```sh\n")[1:]:
         assert "redis-cli" not in block.partition("```")[0] or "command redis-cli" in block
 
@@ -224,5 +224,5 @@ def test_every_command_for_redis_is_marked_to_be_run() -> None:
 def test_what_is_printed_must_have_the_shape_that_is_shown(
     shown: str, printed: str, expected: bool
 ) -> None:
-    """Only what stands in <> may differ."""
+    """Printed text fits what the page shows if it differs only in ``<...>`` and ``...``."""
     assert fits(shown, printed) is expected

@@ -1,1 +1,1 @@
-"""The processes as they are started, stopped, deployed and broken."""
+"""These tests start, stop, deploy and break the processes."""

@@ -1,4 +1,4 @@
-"""What is told of Redis over HTTP: that it is away; where it is, and why, is in the log."""
+"""Answers say only that Redis is away; its address and the reason are in the log."""
 
 import logging
 import socket
@@ -67,7 +67,7 @@ def answering(reply: bytes) -> Iterator[int]:
 def test_no_answer_tells_where_redis_is_or_what_it_said(
     scheme: str, reply: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """On any route of any process; the log has it, once a minute."""
+    """No answer of any process shows Redis' address, password or words; the log stays short."""
     with answering(reply) as port:
         url = f"{scheme}://user:hunter2@127.0.0.1:{port}"
         connection = Connection.open(url, timeout_s=0.3, connections_max=4)
@@ -93,7 +93,7 @@ def test_no_answer_tells_where_redis_is_or_what_it_said(
 
 
 def worker_answer(connection: Connection) -> str:
-    """Return what a worker with this way to Redis answers about its being ready."""
+    """Return the text with which a worker on this connection answers `/readyz`."""
     server = HealthServer(
         "127.0.0.1",
         0,
@@ -109,7 +109,7 @@ def worker_answer(connection: Connection) -> str:
 
 
 def test_the_log_says_each_kind_once_a_minute(caplog: pytest.LogCaptureFixture) -> None:
-    """Whoever asks cannot fill the disk."""
+    """A throttled log writes each kind of line at most once a minute."""
     from api.throttled_log import ThrottledLog
     from tests.conftest import Clock
 
@@ -126,7 +126,7 @@ def test_the_log_says_each_kind_once_a_minute(caplog: pytest.LogCaptureFixture) 
 
 
 def test_an_error_of_several_partitions_tells_no_more_than_one() -> None:
-    """What may be told goes along when errors become one."""
+    """An error of several partitions keeps the public text of the error that it is made from."""
     from metrics.errors import PartlyStoredError
 
     error = StorageUnavailableError("Redis is away: at 10.0.0.1", public="Redis is away")

@@ -1,4 +1,4 @@
-"""Backups taken and restored as docs/operations.md says."""
+"""Backups are taken and restored as docs/operations.md says."""
 
 import shutil
 import subprocess
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.usefixtures("early_in_the_hour")
 
 @pytest.fixture
 def old(server: Path, tmp_path: Path) -> Iterator[EmbeddedRedis]:
-    """A Redis with three messages in an hour, and two in the backlog."""
+    """Yield a Redis with three messages in an hour, and two in the backlog."""
     # Else 7.0 waits five seconds for more who may want a snapshot.
     with running(server, tmp_path / "old", "--repl-diskless-sync-delay", "0") as redis:
         with way_to(redis) as connection:
@@ -30,7 +30,7 @@ def old(server: Path, tmp_path: Path) -> Iterator[EmbeddedRedis]:
 
 @contextmanager
 def running(server: Path, folder: Path, *options: str) -> Iterator[EmbeddedRedis]:
-    """Run a Redis on what is in a folder."""
+    """Run a Redis on the files of a folder."""
     folder.mkdir(exist_ok=True)
     redis = EmbeddedRedis(server, port=free_port(), folder=folder, options=options).start()
     try:
@@ -50,7 +50,7 @@ def way_to(redis: EmbeddedRedis) -> Iterator[Connection]:
 
 
 def assert_nothing_is_missing(redis: EmbeddedRedis) -> None:
-    """Check that a worker goes on where the copy was taken, and that the audit agree."""
+    """Check that a worker goes on where the copy was taken, and that the audit balances."""
     with way_to(redis) as connection:
         assert connection.ask(command("XLEN", NAMES.stream)) == 1
         work(connection)
@@ -59,7 +59,7 @@ def assert_nothing_is_missing(redis: EmbeddedRedis) -> None:
 
 
 def test_a_copy_of_the_folder_has_it_all(old: EmbeddedRedis, server: Path, tmp_path: Path) -> None:
-    """Taken while Redis runs, with no rewrite of its file under way."""
+    """A copy of the data folder, taken while Redis runs, has all data."""
     assert old.client().info("persistence")["aof_rewrite_in_progress"] == 0
     shutil.copytree(tmp_path / "old", tmp_path / "new")
 
@@ -70,7 +70,7 @@ def test_a_copy_of_the_folder_has_it_all(old: EmbeddedRedis, server: Path, tmp_p
 def test_a_snapshot_is_restored_as_the_page_says(
     old: EmbeddedRedis, server: Path, tmp_path: Path
 ) -> None:
-    """Without an append-only file at first; that is then made from it."""
+    """A snapshot is restored without an append-only file, which is made from it then."""
     (tmp_path / "new").mkdir()
     command_line = f"{old.cli} --rdb {tmp_path / 'new' / 'dump.rdb'}"
     subprocess.run(["/bin/sh", "-c", command_line], check=True, capture_output=True)

@@ -1,4 +1,4 @@
-"""The processes on a real Redis Cluster: nodes that die, hang, hand over and are added."""
+"""The processes run on a Redis Cluster whose nodes die, hang, hand over and are added."""
 
 import json
 import signal
@@ -28,20 +28,20 @@ Start = Callable[..., list[Service]]
 
 @pytest.fixture(params=[max(SERVERS)], ids=lambda version: f"redis-{version[0]}.{version[1]}")
 def server(request: pytest.FixtureRequest) -> Path:
-    """The newest Redis: what differs between the versions is tested without processes."""
+    """Return the newest Redis: what differs between the versions is tested without processes."""
     return SERVERS[request.param]
 
 
 @pytest.fixture
 def cluster(redis_cluster: RedisCluster) -> Iterator[RedisCluster]:
-    """The cluster of the session, which is made good again after each test."""
+    """Yield the cluster of the session, and make it good again after each test."""
     yield redis_cluster
     heal(redis_cluster)
 
 
 @pytest.fixture
 def redis(cluster: RedisCluster) -> Iterator[Connection]:
-    """A look at the cluster past the processes."""
+    """Yield a connection to the cluster past the processes."""
     connection = Connection.open(cluster.url, timeout_s=2, connections_max=2)
     yield connection
     connection.close()
@@ -49,7 +49,7 @@ def redis(cluster: RedisCluster) -> Iterator[Connection]:
 
 @pytest.fixture
 def start(tmp_path: Path, cluster: RedisCluster) -> Iterator[Start]:
-    """Starts processes by their names in the Procfile, and leaves none of them."""
+    """Yield a function that starts processes by their names in the Procfile, and end them."""
     services: list[Service] = []
 
     def start(*names: str, **environ: str) -> list[Service]:
@@ -71,7 +71,7 @@ def path_of(key: str, stat: str = "count") -> str:
 
 
 def test_any_node_leads_to_all_partitions(cluster: RedisCluster) -> None:
-    """They are spread over the masters, and a replica will do to be told so."""
+    """Any node leads to all partitions, which are spread over all masters."""
     for node in cluster.nodes:
         connection = Connection.open(node.url, timeout_s=2, connections_max=2)
         Layout(connection, partitions=PARTITIONS).ensure()
@@ -88,7 +88,7 @@ def test_any_node_leads_to_all_partitions(cluster: RedisCluster) -> None:
 def test_the_whole_path_works_on_a_cluster_without_being_told(
     start: Start, redis: Connection
 ) -> None:
-    """From POST to GET, for keys of all nodes, and the audit balances."""
+    """On a cluster every message of 50 keys is counted and answered, and the audit balances."""
     collector, query, worker = start("collector", "query", "worker")
     for service in (collector, query, worker):
         assert service.get("/readyz").status == 200
@@ -107,7 +107,7 @@ def test_the_whole_path_works_on_a_cluster_without_being_told(
 def test_a_node_that_is_away_concerns_its_own_partitions_only(
     start: Start, cluster: RedisCluster, redis: Connection
 ) -> None:
-    """Others are taken, folded and answered; its own count once when it is back."""
+    """A node that is away fails only its own partitions, and its messages count once later."""
     collector, query, _ = start("collector", "query", "worker")
     (gone, lost), (_, kept), *_ = keys_by_master(cluster).items()
     both = json.dumps([[lost, 1], [kept, 2], [kept, -1]])
@@ -140,7 +140,7 @@ def test_a_node_that_is_away_concerns_its_own_partitions_only(
 
 
 def test_a_node_that_hangs_holds_up_nobody_else(start: Start, cluster: RedisCluster) -> None:
-    """Neither the requests, nor the worker, nor the queries of other partitions."""
+    """A node that hangs holds up neither posts nor queries of other partitions."""
     collector, query, _ = start("collector", "query", "worker")
     (hung, lost), (_, kept), *_ = keys_by_master(cluster).items()
     assert collector.post(json.dumps([[lost, 1], [kept, 1]])).status == 202
@@ -164,7 +164,7 @@ def test_a_node_that_hangs_holds_up_nobody_else(start: Start, cluster: RedisClus
 def test_a_failover_loses_and_doubles_nothing(
     start: Start, cluster: RedisCluster, redis: Connection, how: str
 ) -> None:
-    """With METRICS_WAIT_REPLICAS=1, of what was answered 202."""
+    """With METRICS_WAIT_REPLICAS=1 each message answered with 202 counts once after a failover."""
     collector, _ = start("collector", "worker", METRICS_WAIT_REPLICAS="1")
     with Load(collector) as load:
         load.wait_for(300)
@@ -185,7 +185,7 @@ def test_a_failover_loses_and_doubles_nothing(
 def test_slots_that_move_under_load_to_a_new_node_lose_and_double_nothing(
     tmp_path: Path, server: Path
 ) -> None:
-    """The processes find the node by themselves."""
+    """Slots that move to a new node under load lose and double no message."""
     cluster = RedisCluster(server, ports=node_ports(6), folder=tmp_path).start()
     redis = Connection.open(cluster.url, timeout_s=2, connections_max=2)
     services = [Service(name, cluster.url, tmp_path / name) for name in ("collector", "worker")]
@@ -211,7 +211,7 @@ def test_slots_that_move_under_load_to_a_new_node_lose_and_double_nothing(
 def test_a_slot_that_is_half_moved_is_unavailable_and_then_counts_once(
     start: Start, cluster: RedisCluster, redis: Connection
 ) -> None:
-    """Its keys are on two nodes, and a script needs all of them on one."""
+    """A post to a half-moved slot gets a 503 with `stored: no`, and counts once afterwards."""
     collector, query, _ = start("collector", "query", "worker")
     key = "app.web-0"
     assert collector.post(json.dumps([key, 1])).status == 202
@@ -236,7 +236,7 @@ def test_a_slot_that_is_half_moved_is_unavailable_and_then_counts_once(
 def test_without_enough_replicas_it_is_503_and_counts_once_when_sent_again(
     start: Start, cluster: RedisCluster, redis: Connection
 ) -> None:
-    """For the partitions of that node; those of the others are confirmed."""
+    """A post without enough replicas gets a 503, and counts once when it is sent again."""
     collector, _ = start("collector", "worker", METRICS_WAIT_REPLICAS="1")
     (master, unconfirmed), (_, confirmed), *_ = keys_by_master(cluster).items()
     replica = cluster.replica_of(master)
@@ -255,7 +255,7 @@ def test_without_enough_replicas_it_is_503_and_counts_once_when_sent_again(
 
 
 def test_more_replicas_than_there_are_is_never_202(start: Start) -> None:
-    """WAIT answers with the number that it reached, which is compared."""
+    """A post that asks for more replicas than there are gets a 503 with `stored: unknown`."""
     (collector,) = start("collector", METRICS_WAIT_REPLICAS="2")
 
     answer = collector.post('["a",1]')
@@ -267,7 +267,7 @@ def test_more_replicas_than_there_are_is_never_202(start: Start) -> None:
 def test_a_cluster_that_is_killed_whole_comes_back_with_all_that_was_answered(
     start: Start, cluster: RedisCluster, redis: Connection
 ) -> None:
-    """From its append-only files."""
+    """After a kill of the whole cluster each message that was answered 202 counts once."""
     for node in cluster.nodes:
         # With everysec a kill may lose what was written while the disk was busy.
         node.ask("CONFIG", "SET", "appendfsync", "always")
@@ -286,7 +286,7 @@ def test_a_cluster_that_is_killed_whole_comes_back_with_all_that_was_answered(
 def test_a_replica_that_lags_takes_with_it_only_what_nobody_waited_for(
     start: Start, cluster: RedisCluster, redis: Connection, replicas: str, status: int
 ) -> None:
-    """Without WAIT what was answered 202 may be missing; nothing counts twice either way."""
+    """A lagging replica that takes over loses only messages that waited for no replica."""
     collector, _ = start("collector", "worker", METRICS_WAIT_REPLICAS=replicas)
     assert collector.post('["a",1]').status == 202
     wait_until(lambda: audits_of_all(redis)["applied"] == 1)

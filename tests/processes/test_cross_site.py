@@ -1,4 +1,4 @@
-"""Requests for pages of other sites: refused by every process, in every form that is a write."""
+"""Requests for pages of other sites are refused by every process, in every form of a write."""
 
 import contextlib
 import http.client
@@ -44,7 +44,7 @@ def rules(host: str = "127.0.0.1", hosts: str = "", origins: str = "") -> CrossS
     "host", ["localhost", "localhost:8000", "LocalHost:1", "127.0.0.1:8000", "[::1]:8000", "[::1]"]
 )
 def test_the_names_of_this_machine_are_known_where_only_it_reaches_the_port(host: str) -> None:
-    """With any port: a proxy or a tunnel may have another."""
+    """A process at a loopback address accepts the names of this machine, with any port."""
     assert rules().refusal("GET", host, None, None) is None
     assert rules(host="::1").refusal("GET", host, None, None) is None
     assert rules(host="localhost").refusal("POST", host, None, None) is None
@@ -67,7 +67,7 @@ def test_the_names_of_this_machine_are_known_where_only_it_reaches_the_port(host
     ],
 )
 def test_any_other_name_is_not(host: str) -> None:
-    """A page under such a name, which resolves to this machine, must not read here."""
+    """A process at a loopback address refuses any other name with a 421."""
     refusal = rules().refusal("GET", host, None, None)
 
     assert refusal is not None
@@ -76,7 +76,7 @@ def test_any_other_name_is_not(host: str) -> None:
 
 
 def test_where_others_reach_the_port_names_are_known_if_they_are_told() -> None:
-    """A process cannot know how it is called."""
+    """At a public address any name is accepted, unless METRICS_ALLOWED_HOSTS lists some."""
     assert rules(host="0.0.0.0").refusal("GET", "collector-1:8000", None, None) is None  # noqa: S104
     told = rules(host="::", hosts="metrics.example,[2001:db8::1]")
     assert told.refusal("GET", "Metrics.Example:8000", None, None) is None
@@ -105,7 +105,7 @@ def test_where_others_reach_the_port_names_are_known_if_they_are_told() -> None:
 def test_pages_of_this_service_may_write_and_others_not(
     host: str, origin: str | None, fetch_site: str | None, is_refused: bool
 ) -> None:
-    """A page cannot choose these headers."""
+    """A page of this service may write; one of another origin gets a 403."""
     refusal = rules().refusal("POST", host, origin, fetch_site)
 
     assert (refusal is not None) == is_refused
@@ -114,7 +114,7 @@ def test_pages_of_this_service_may_write_and_others_not(
 
 
 def test_allowed_origins_may_write() -> None:
-    """Those that a setting names; or all of them."""
+    """Pages of the origins in METRICS_ALLOWED_ORIGINS, or of all with `*`, may write."""
     some = rules(origins="https://dash.example, http://localhost:3000")
 
     assert some.refusal("POST", "localhost", "https://dash.example", "cross-site") is None
@@ -145,7 +145,7 @@ def app_of(connection: Connection, **environ: str) -> FastPath:
 def test_the_collector_asks_before_it_takes_anything(
     connection: Connection, headers: dict[str, str], status: int, kind: str
 ) -> None:
-    """On its direct way and on Falcon's: what needs no preflight comes as text/plain."""
+    """The collector checks host and origin on its fast path and on Falcon's."""
     body = BODY if kind == "application/json" else b"a,1.5"
     answer = ask(app_of(connection), body, CONTENT_TYPE=kind, **headers)
 
@@ -156,7 +156,7 @@ def test_the_collector_asks_before_it_takes_anything(
 
 
 def test_a_page_that_may_write_gets_what_its_browser_asks_for(connection: Connection) -> None:
-    """A preflight, and the header that lets it read the answer."""
+    """A page that may write gets its preflight's answer and the header to read the result."""
     app = app_of(connection, METRICS_ALLOWED_ORIGINS="https://dash.example")
     asking = {"HTTP_HOST": "localhost", "HTTP_ORIGIN": "https://dash.example"}
     preflight = ask(
@@ -177,7 +177,7 @@ def test_a_page_that_may_write_gets_what_its_browser_asks_for(connection: Connec
 
 
 def test_the_query_service_knows_its_names(connection: Connection) -> None:
-    """Every route of it."""
+    """Every route of the query service refuses a foreign name with a 421."""
     app = query.create_app(connection, Settings.from_env(LOCAL))
     for path in ("/healthz", "/readyz", "/metrics", "/audit", "/keys", "/a/median/2026-11-23/1"):
         assert ask(app, b"", "GET", path, HTTP_HOST="evil.example").status.startswith("421")
@@ -185,7 +185,7 @@ def test_the_query_service_knows_its_names(connection: Connection) -> None:
 
 
 def test_the_worker_knows_its_names() -> None:
-    """Its counts are nobody's business."""
+    """A worker refuses a foreign name with a 421."""
     server = HealthServer("127.0.0.1", 0, check=lambda: None, counters=Counters())
     server.start()
     try:
@@ -216,7 +216,7 @@ def has_ipv6() -> bool:
 def on_ipv6(
     request: pytest.FixtureRequest, own_redis: EmbeddedRedis, tmp_path: Path
 ) -> Iterator[tuple[str, dict[str, Service]]]:
-    """All processes at an IPv6 address."""
+    """Yield all processes at an IPv6 address."""
     if not has_ipv6():
         pytest.skip("no IPv6 here")
     services = {
@@ -231,7 +231,7 @@ def on_ipv6(
 
 
 def test_all_processes_listen_at_ipv6(on_ipv6: tuple[str, dict[str, Service]]) -> None:
-    """At ``::`` they take IPv4 as well; everywhere they know by name only what they are told."""
+    """Every process listens at an IPv6 address, and at ``::`` for IPv4 as well."""
     from metrics import Client
     from ops.local.waiting import wait_until
 

@@ -1,4 +1,4 @@
-"""What lies in the data folder is for its user alone."""
+"""The data folder is for its user alone."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.every_server
 
 
 def test_a_password_is_drawn_once_and_kept(tmp_path: Path) -> None:
-    """No two folders have the same, and no log shows it by chance."""
+    """A password is drawn once for each folder, kept for its user alone, and not in repr()."""
     password = Password.kept_in(tmp_path)
 
     assert len(password.text) == 64
@@ -28,7 +28,7 @@ def test_a_password_is_drawn_once_and_kept(tmp_path: Path) -> None:
 
 
 def test_a_password_file_without_content_or_open_to_others_is_made_good(tmp_path: Path) -> None:
-    """A power cut may leave it empty; an empty password would be none."""
+    """An empty password file gets a password, and one open to others is closed to them."""
     (tmp_path / FILE).write_text("\n", "utf-8")
     assert Password.kept_in(tmp_path).text
     (tmp_path / FILE).write_text("of my own\n", "utf-8")
@@ -39,7 +39,7 @@ def test_a_password_file_without_content_or_open_to_others_is_made_good(tmp_path
 
 
 def test_a_password_that_cannot_be_read_is_one_clear_line(tmp_path: Path) -> None:
-    """It names the file."""
+    """A password file that cannot be read is an error that names the file."""
     (tmp_path / FILE).mkdir()
 
     with pytest.raises(SettingsError, match=rf"^METRICS_DATA_DIR: .*{FILE} cannot be used: "):
@@ -49,7 +49,7 @@ def test_a_password_that_cannot_be_read_is_one_clear_line(tmp_path: Path) -> Non
 def test_any_password_is_told_alike_to_server_client_and_shell(
     server: Path, tmp_path: Path
 ) -> None:
-    """Whatever somebody writes into the file, in a folder of any name."""
+    """Any password in a folder of any name works for the server, the client and the shell."""
     folder = tmp_path / "it's [a] b"
     folder.mkdir()
     (folder / FILE).write_text("p\\a\"s's #$%@:/ wörd\n", "utf-8")
@@ -66,7 +66,7 @@ def test_any_password_is_told_alike_to_server_client_and_shell(
 def test_a_folder_of_another_user_is_used_and_said_to_be(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Such as a volume that is shared by a group."""
+    """A data folder of another user is used, and a line on stderr says so."""
 
     def refuse(*_: object) -> None:
         raise PermissionError

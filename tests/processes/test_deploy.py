@@ -1,4 +1,4 @@
-"""What Heroku, systemd and Docker are given agrees with the Procfile, and names what there is."""
+"""The files for Heroku, systemd and Docker match the Procfile, and name only what is there."""
 
 import json
 import re
@@ -26,12 +26,12 @@ def words_of(line: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def manifest() -> dict[str, Any]:
-    """What app.json says."""
+    """Return the content of app.json."""
     return json.loads((ROOT / "app.json").read_text("utf-8"))
 
 
 def test_app_json_has_what_heroku_allows(manifest: dict[str, Any]) -> None:
-    """Each field in its form.
+    """Each field of app.json has a form that Heroku allows.
 
     Source:
         https://devcenter.heroku.com/articles/app-json-schema
@@ -54,7 +54,7 @@ def test_app_json_has_what_heroku_allows(manifest: dict[str, Any]) -> None:
 
 
 def test_app_json_names_what_there_is(manifest: dict[str, Any]) -> None:
-    """The Procfile, its processes, and settings that the page of settings knows."""
+    """app.json names a Procfile, its processes and only settings that docs/settings.md has."""
     lines = (ROOT / manifest["env"]["PROCFILE"]["value"]).read_text("utf-8").splitlines()
 
     assert manifest["formation"].keys() == {line.partition(":")[0] for line in lines}
@@ -64,7 +64,7 @@ def test_app_json_names_what_there_is(manifest: dict[str, Any]) -> None:
 
 
 def test_heroku_installs_what_the_processes_need() -> None:
-    """The Python buildpack reads this file, as there is no lock file beside pyproject.toml."""
+    """requirements.txt installs the server extra with the pinned versions."""
     text = (ROOT / "requirements.txt").read_text("utf-8")
     lines = [line for line in text.splitlines() if not line.startswith("#")]
 
@@ -73,7 +73,7 @@ def test_heroku_installs_what_the_processes_need() -> None:
 
 @pytest.mark.parametrize("name", procfile())
 def test_a_unit_starts_its_line_of_the_procfile(name: str) -> None:
-    """From the folder that it is cloned into, at the port that it is named after."""
+    """A systemd unit starts its line of the Procfile at the port that it is named after."""
     unit = settings_of(UNITS[name])
 
     assert unit["ExecStart"] == "/opt/metrics/.venv/bin/" + " ".join(words_of(procfile()[name]))
@@ -83,7 +83,7 @@ def test_a_unit_starts_its_line_of_the_procfile(name: str) -> None:
 
 @pytest.mark.parametrize("name", procfile())
 def test_a_unit_lets_its_process_end_and_starts_it_again(name: str) -> None:
-    """Unless its settings cannot be used: 4 from a service, 2 from a worker."""
+    """A unit gives its process time to stop and restarts it, except for wrong settings."""
     unit = settings_of(UNITS[name])
 
     assert unit["KillSignal"] == "SIGTERM"
@@ -93,7 +93,7 @@ def test_a_unit_lets_its_process_end_and_starts_it_again(name: str) -> None:
 
 
 def test_units_differ_in_what_they_start_only() -> None:
-    """One is hardened as the other."""
+    """The units differ only in their description and in what they start."""
     first, *others = (settings_of(path) for path in UNITS.values())
 
     for other in others:
@@ -102,7 +102,7 @@ def test_units_differ_in_what_they_start_only() -> None:
 
 
 def settings_of(unit: Path) -> dict[str, str]:
-    """Return the settings of a unit; none of ours stands there twice."""
+    """Return the settings of a unit, of which no name is there twice."""
     lines = re.findall(r"^(\w+)=(.*)$", unit.read_text("utf-8"), re.MULTILINE)
     assert len(dict(lines)) == len(lines)
     return dict(lines)
@@ -110,12 +110,12 @@ def settings_of(unit: Path) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def composed() -> dict[str, Any]:
-    """What compose.yaml says."""
+    """Return the content of compose.yaml."""
     return yaml.safe_load(COMPOSE.read_text("utf-8"))
 
 
 def test_compose_runs_the_lines_of_the_procfile(composed: dict[str, Any]) -> None:
-    """Each with the settings that the page of settings knows, and time to end."""
+    """Compose runs each line of the Procfile with documented settings and enough time to stop."""
     for name, line in procfile().items():
         service = composed["services"][name]
         assert service["command"] == words_of(line)
@@ -127,7 +127,7 @@ def test_compose_runs_the_lines_of_the_procfile(composed: dict[str, Any]) -> Non
 
 
 def test_what_compose_refers_to_is_there(composed: dict[str, Any]) -> None:
-    """Services, networks, volumes, and files."""
+    """Every service, network, volume and file that compose.yaml refers to is there."""
     services = composed["services"]
     for service in services.values():
         assert service["image"]
@@ -143,7 +143,7 @@ def test_what_compose_refers_to_is_there(composed: dict[str, Any]) -> None:
 
 
 def test_compose_makes_a_cluster_of_all_its_nodes(composed: dict[str, Any]) -> None:
-    """Six of them, with our settings, each at an address of its own under one name."""
+    """Compose makes a cluster of six nodes, each with an address and the shipped settings."""
     nodes = {name: it for name, it in composed["services"].items() if name.startswith("node-")}
     networks = [node["networks"]["nodes"] for node in nodes.values()]
     addresses = {network["ipv4_address"] for network in networks}
@@ -160,7 +160,7 @@ def test_compose_makes_a_cluster_of_all_its_nodes(composed: dict[str, Any]) -> N
 
 
 def test_the_image_has_what_the_processes_need() -> None:
-    """Every folder and file that is copied into it is there."""
+    """Every file that the Dockerfile copies is there."""
     lines = (ROOT / "ops" / "deploy" / "Dockerfile").read_text("utf-8").splitlines()
     copied = [word for line in lines if line.startswith("COPY ") for word in line.split()[1:-1]]
 

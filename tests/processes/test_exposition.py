@@ -1,4 +1,4 @@
-"""``GET /metrics``: Prometheus text, of both services and of the worker."""
+"""``GET /metrics`` gives Prometheus text, from both services and from the worker."""
 
 import http.client
 import logging
@@ -50,7 +50,7 @@ def scrape(client: falcon.testing.TestClient) -> dict[str, float]:
 
 
 def test_the_audit_is_series_of_each_partition(connection: Connection) -> None:
-    """Under names that say what is counted."""
+    """The query service exposes the audit as series of each partition."""
     add(connection, VALUES)
     commit(connection)
     append(connection, batch([1.0, 2.0], partition=2))
@@ -75,7 +75,7 @@ def test_the_audit_is_series_of_each_partition(connection: Connection) -> None:
 
 
 def test_an_audit_that_does_not_balance_is_a_zero(connection: Connection) -> None:
-    """To alert on."""
+    """The series of an audit that does not balance is 0."""
     lose_an_entry(connection, 5)
 
     samples = scrape(client_of(connection))
@@ -84,7 +84,7 @@ def test_an_audit_that_does_not_balance_is_a_zero(connection: Connection) -> Non
 
 
 def test_partitions_that_cannot_be_read_have_no_series(connection: Connection) -> None:
-    """They are counted, as nothing that looks like their numbers."""
+    """A partition that cannot be read has no series and is counted as unreadable."""
     connection.ask(command("HSET", PartitionNames(5).audit, "dead", "many"))
 
     samples = scrape(client_of(Without(connection, PartitionNames(3).stream)))
@@ -95,7 +95,7 @@ def test_partitions_that_cannot_be_read_have_no_series(connection: Connection) -
 
 
 def test_without_redis_a_service_still_says_what_it_answered() -> None:
-    """So that its 503s can be seen."""
+    """Without Redis the query service still exposes how many requests it answered."""
     nobody = Connection.open(f"redis://127.0.0.1:{free_port()}", timeout_s=0.3, connections_max=1)
     client = client_of(nobody)
     client.simulate_get(f"/{KEY}/max/2026-11-23/14")
@@ -107,14 +107,14 @@ def test_without_redis_a_service_still_says_what_it_answered() -> None:
 
 
 def test_the_audit_of_another_number_of_partitions_fails_the_scrape(connection: Connection) -> None:
-    """They would lack some."""
+    """With another number of partitions in Redis the scrape gives a 503."""
     connection.ask(command("HSET", LAYOUT, "partitions", 32))
 
     assert_is_problem(client_of(connection).simulate_get("/metrics"), 503)
 
 
 def test_queries_are_counted_by_status(connection: Connection) -> None:
-    """Probes, scrapes and paths that lead nowhere are not."""
+    """Queries are counted by status; probes, scrapes and unknown paths are not counted."""
     add(connection, VALUES)
     commit(connection)
     client = client_of(connection)
@@ -138,7 +138,7 @@ def test_queries_are_counted_by_status(connection: Connection) -> None:
 
 
 def test_no_token_is_asked_for_and_no_key_told(connection: Connection) -> None:
-    """As of /healthz."""
+    """`/metrics` needs no token, and shows no key and no token."""
     add(connection, VALUES)
     commit(connection)
     client = client_of(connection, METRICS_READ_TOKENS="secret")
@@ -152,7 +152,7 @@ def test_no_token_is_asked_for_and_no_key_told(connection: Connection) -> None:
 
 
 def test_messages_are_counted_by_what_became_of_them(connection: Connection) -> None:
-    """Those of requests that were refused as a whole too, and of those that are partly stored."""
+    """A collector counts accepted, rejected and dropped messages, also of refused requests."""
     partly = PartlyAway(connection, [partition_of("away", 16)])
     collector = test_collector.client_of(partly)
     before = scrape(collector)
@@ -182,13 +182,13 @@ def test_messages_are_counted_by_what_became_of_them(connection: Connection) -> 
 
 @pytest.fixture
 def counters() -> Counters:
-    """What a worker has done: nothing yet."""
+    """Return the counters of a worker that has done nothing yet."""
     return Counters()
 
 
 @pytest.fixture
 def health(counters: Counters) -> Iterator[HealthServer]:
-    """A worker's answers over HTTP."""
+    """Yield a worker's HTTP server."""
     server = HealthServer("127.0.0.1", 0, check=lambda: None, counters=counters)
     server.start()
     yield server
@@ -207,7 +207,7 @@ def get(server: HealthServer, path: str) -> tuple[int, str, str]:
 
 
 def test_a_worker_tells_what_it_did(health: HealthServer, counters: Counters) -> None:
-    """From 0, over HTTP."""
+    """A worker exposes its counters, which begin at 0."""
     before = samples_in(get(health, "/metrics")[2])
     counters.committed(entries=3, messages=100)
     counters.committed(entries=1, messages=50)
@@ -231,7 +231,7 @@ def test_a_worker_tells_what_it_did(health: HealthServer, counters: Counters) ->
 
 
 def test_a_worker_still_answers_its_probes(health: HealthServer) -> None:
-    """And says what it has where it has nothing."""
+    """A worker answers its probes, and a problem that names its paths for any other path."""
     assert get(health, "/healthz") == (200, "application/json", '{"status": "ok"}')
     assert get(health, "/readyz") == (200, "application/json", '{"status": "ok"}')
     status, content_type, text = get(health, "/audit")
@@ -242,7 +242,7 @@ def test_a_worker_still_answers_its_probes(health: HealthServer) -> None:
 def test_a_probe_that_hangs_up_is_not_worth_a_line(
     health: HealthServer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Load balancers reset their connections all day."""
+    """A probe that resets its connection leaves no line above DEBUG in the log."""
     caplog.set_level(logging.DEBUG, logger="workers.health")
     with socket.create_connection(("127.0.0.1", health.server_port), timeout=60) as probe:
         probe.sendall(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n")

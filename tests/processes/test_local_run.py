@@ -1,4 +1,4 @@
-"""What ops/run sets up by itself."""
+"""Settings that ops/run makes by itself."""
 
 import pytest
 
@@ -9,7 +9,7 @@ from ops.local import run as launch
 def test_a_service_has_a_process_for_each_core(
     monkeypatch: pytest.MonkeyPatch, cores: int | None, processes: int
 ) -> None:
-    """Up to four: then one Redis has enough to do."""
+    """ops/run gives a service a process for each core, up to four."""
     monkeypatch.setattr(launch.os, "cpu_count", lambda: cores)
 
     assert launch.web_concurrency() == processes

@@ -1,4 +1,4 @@
-"""``ops/run`` on a system that lacks what only Linux has, as macOS does."""
+"""``ops/run`` works on a system that lacks what only Linux has, as macOS does."""
 
 import ctypes
 import sys
@@ -56,7 +56,7 @@ builtins.open = open_elsewhere
 
 @pytest.fixture
 def run(tmp_path: Path) -> Iterator[Run]:
-    """Everything, as ``ops/run`` starts it once it has made its environment."""
+    """Yield all processes, as ``ops/run`` starts them once it has made its environment."""
     (tmp_path / "lacking").mkdir()
     (tmp_path / "lacking" / "sitecustomize.py").write_text(NOT_LINUX, "utf-8")
     installed_in(tmp_path)
@@ -70,7 +70,7 @@ def run(tmp_path: Path) -> Iterator[Run]:
 
 
 def test_it_needs_nothing_that_only_linux_has(run: Run) -> None:
-    """All its processes, from the start to the end."""
+    """ops/run starts, takes a message and stops without anything that only Linux has."""
     run.wait_until_ready()
 
     assert curl(f"localhost:{run.port}/messages", "-d", "a,1") == '{"accepted":1,"rejected":0}'
@@ -81,7 +81,7 @@ def test_it_needs_nothing_that_only_linux_has(run: Run) -> None:
 def test_only_linux_is_asked_to_end_a_child_with_its_parent(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Elsewhere there is no prctl, and what was started ends when ops/run is told to."""
+    """Only on Linux a child asks the system to end it with its parent."""
 
     def no_library(_: object) -> None:
         raise AssertionError

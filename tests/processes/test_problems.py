@@ -1,4 +1,4 @@
-"""Errors as HTTP answers: what nobody foresaw."""
+"""Unexpected exceptions are answered as problems."""
 
 import logging
 
@@ -13,12 +13,12 @@ class Broken:
     """A resource with a fault."""
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, name: str) -> None:
-        """Fail."""
+        """Raise an error always."""
         raise KeyError(name)
 
 
 def test_a_fault_of_ours_is_logged_once_a_minute(caplog: pytest.LogCaptureFixture) -> None:
-    """With its traceback; whoever asks again fills no log, and learns nothing of it."""
+    """An unexpected exception gives a 500 each time, and is logged once with its traceback."""
     app = falcon.App()
     add_problems(app)
     app.add_route("/broken/{name}", Broken())

@@ -1,4 +1,4 @@
-"""The Procfile's processes, with Redis stopped, stalled, filled and killed under them."""
+"""The Procfile's processes run while Redis is stopped, stalled, filled and killed."""
 
 import http.client
 import json
@@ -29,7 +29,7 @@ KILLED_AFTER_S = 5.0
 
 @pytest.fixture
 def launch(tmp_path: Path, own_redis: EmbeddedRedis) -> Iterator[Start]:
-    """Prepares processes by their names in the Procfile, and leaves none of them."""
+    """Yield a function that prepares processes by their names in the Procfile, and end them."""
     services: list[Service] = []
 
     def launch(name: str, redis_url: str | None = None, **environ: str) -> Service:
@@ -44,13 +44,13 @@ def launch(tmp_path: Path, own_redis: EmbeddedRedis) -> Iterator[Start]:
 
 @pytest.fixture
 def start(launch: Start) -> Start:
-    """Starts processes, and waits until they answer."""
+    """Return a function that starts a process and waits until it answers."""
     return lambda *arguments, **environ: launch(*arguments, **environ).start()
 
 
 @pytest.fixture
 def redis(own_redis: EmbeddedRedis) -> Iterator[Connection]:
-    """A look at Redis past the processes."""
+    """Yield a connection to Redis past the processes."""
     connection = Connection.open(own_redis.url, timeout_s=5, connections_max=2)
     yield connection
     connection.close()
@@ -74,7 +74,7 @@ def counted(redis: Connection, key: str) -> int:
 
 
 def test_every_line_of_the_procfile_starts_and_stops(start: Start) -> None:
-    """With PORT and REDIS_URL only; SIGTERM ends it at once, and well."""
+    """Every line of the Procfile becomes ready, answers problems and ends by SIGTERM in time."""
     for name in procfile():
         service = start(name)
         assert service.get("/readyz").json == {"status": "ok"}
@@ -85,14 +85,14 @@ def test_every_line_of_the_procfile_starts_and_stops(start: Start) -> None:
 
 
 def seconds_to_stop(service: Service) -> float:
-    """Return how long a process takes to end by SIGTERM, and well."""
+    """Return the seconds that a process takes to end by SIGTERM with status 0."""
     begun = monotonic()
     assert service.stop() == 0
     return monotonic() - begun
 
 
 def test_the_procfile_names_the_processes_in_the_order_of_their_ports() -> None:
-    """Honcho gives the first PORT, the others 100 more each."""
+    """The Procfile lists collector, query and worker, in the order of their ports."""
     assert list(procfile()) == ["collector", "query", "worker"]
 
 
@@ -100,7 +100,7 @@ def test_the_procfile_names_the_processes_in_the_order_of_their_ports() -> None:
 def test_a_process_of_another_layout_refuses_to_start(
     launch: Start, redis: Connection, name: str
 ) -> None:
-    """One line says what differs."""
+    """A process of another layout does not start, and logs what differs without a traceback."""
     redis.ask(command("HSET", "metrics:layout", "partitions", "32"))
     service = launch(name).launch()
 
@@ -113,7 +113,7 @@ def test_a_process_of_another_layout_refuses_to_start(
 
 @pytest.mark.parametrize("name", procfile())
 def test_a_bad_setting_is_one_clear_line(launch: Start, name: str) -> None:
-    """It names the variable and what is allowed."""
+    """A process with a bad setting ends with a line that names the variable and its range."""
     service = launch(name, METRICS_PARTITIONS="many").launch()
 
     assert service.wait() in (2, 4)
@@ -123,7 +123,7 @@ def test_a_bad_setting_is_one_clear_line(launch: Start, name: str) -> None:
 
 
 def test_a_message_is_visible_within_a_second_of_its_202(start: Start) -> None:
-    """From POST to GET, while nothing is overloaded."""
+    """A message is in the query's answer within a second of its 202."""
     collector, query, worker = (start(name) for name in procfile())
     assert worker.get("/readyz").status == 200
     keys = (f"fresh-{number}" for number in count())
@@ -162,7 +162,7 @@ def assert_unavailable_within_3_seconds(collector: Service) -> int:
 def test_a_redis_that_is_away_stalls_or_refuses_is_503_until_it_is_back(
     start: Start, own_redis: EmbeddedRedis
 ) -> None:
-    """Within 3 seconds; afterwards it goes on by itself, with all that Redis has kept."""
+    """While Redis is down, stalled or full, a post gets a 503 within 3 seconds, and a 202 later."""
     collector, query, _ = (start(name) for name in procfile())
     messages = 0
 
@@ -201,7 +201,7 @@ def test_a_redis_that_is_away_stalls_or_refuses_is_503_until_it_is_back(
 
 
 def test_processes_start_while_redis_is_away(start: Start, own_redis: EmbeddedRedis) -> None:
-    """In any order; they wait for it."""
+    """Processes start without Redis, are not ready, and work once it is there."""
     own_redis.stop()
     collector, query, worker = (start(name) for name in procfile())
     for service in (collector, query, worker):
@@ -214,7 +214,7 @@ def test_processes_start_while_redis_is_away(start: Start, own_redis: EmbeddedRe
 
 
 def test_a_killed_worker_loses_and_doubles_nothing(start: Start, redis: Connection) -> None:
-    """At any moment: between read and commit, or in the midst of it."""
+    """Every message counts once although a worker is killed four times under load."""
     collector = start("collector")
     worker = start("worker", METRICS_CLAIM_SECONDS="1")
     with Load(collector) as load:
@@ -227,7 +227,7 @@ def test_a_killed_worker_loses_and_doubles_nothing(start: Start, redis: Connecti
 
 
 def test_a_worker_that_stalls_past_the_claim_is_refused(start: Start, redis: Connection) -> None:
-    """Another has taken over what it holds."""
+    """Every message counts once although another worker has claimed a stalled one's entries."""
     collector = start("collector")
     stalled = start("worker", METRICS_CLAIM_SECONDS="0.5")
     with Load(collector) as load:
@@ -245,7 +245,7 @@ def test_a_worker_that_stalls_past_the_claim_is_refused(start: Start, redis: Con
 def test_a_worker_that_is_asked_to_stop_finishes_its_commit(
     start: Start, redis: Connection
 ) -> None:
-    """Nothing is left pending for it."""
+    """A worker that is stopped ends with status 0 and leaves no entry pending."""
     collector = start("collector")
     worker = start("worker")
     with Load(collector) as load:
@@ -262,7 +262,7 @@ def test_a_worker_that_is_asked_to_stop_finishes_its_commit(
 
 
 def test_a_worker_that_is_asked_twice_stops_as_well(start: Start) -> None:
-    """The second signal does not cut off what the first asked it to finish."""
+    """A worker that gets SIGTERM twice ends with status 0."""
     for _ in range(3):
         worker = start("worker")
         worker.send(signal.SIGTERM)
@@ -273,7 +273,7 @@ def test_a_worker_that_is_asked_twice_stops_as_well(start: Start) -> None:
 def test_a_killed_or_restarted_collector_loses_and_doubles_nothing(
     start: Start, launch: Start, redis: Connection
 ) -> None:
-    """What it had not answered is sent again under the same Idempotency-Key."""
+    """Every message counts once although the collector is killed and restarted under load."""
     collector = start("collector")
     start("worker")
     with Load(collector) as load:
@@ -287,7 +287,7 @@ def test_a_killed_or_restarted_collector_loses_and_doubles_nothing(
 
 
 def test_a_collector_that_is_asked_to_stop_answers_what_it_has(start: Start) -> None:
-    """Connections that only lie idle do not hold it up."""
+    """Idle connections do not keep a collector from stopping within 3 seconds."""
     collector = start("collector")
 
     def seconds_to_stop_with_idle_connections() -> float:
@@ -310,7 +310,7 @@ def collector_connection(collector: Service) -> http.client.HTTPConnection:
 
 
 def test_all_processes_together_need_few_connections(start: Start, redis: Connection) -> None:
-    """A hosted Redis may allow 20 in all."""
+    """All processes together need at most 16 connections to Redis under load."""
     collector, query, _ = (start(name) for name in procfile())
     most = 0
     with Load(collector, clients=24) as load:
@@ -324,7 +324,7 @@ def test_all_processes_together_need_few_connections(start: Start, redis: Connec
 
 
 def test_a_service_without_a_redis_url_says_so(launch: Start) -> None:
-    """It does not guess."""
+    """A worker without REDIS_URL says so and exits with status 2."""
     service = launch("worker", REDIS_URL="").launch()
 
     assert service.wait() == 2
@@ -332,7 +332,7 @@ def test_a_service_without_a_redis_url_says_so(launch: Start) -> None:
 
 
 def test_a_worker_whose_port_is_taken_says_so(start: Start, launch: Start) -> None:
-    """And ends."""
+    """A worker whose port is taken says so in its log and exits with status 2."""
     first = start("worker")
     service = launch("worker", PORT=str(first.port)).launch()
 

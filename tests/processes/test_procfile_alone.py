@@ -1,4 +1,4 @@
-"""The Procfile's lines as a platform starts and stops them: with next to no environment."""
+"""The Procfile's lines run as a platform starts them: with next to no environment."""
 
 import http.client
 import os
@@ -39,14 +39,14 @@ class Alone(Service):
 
     @property
     def is_listening(self) -> bool:
-        """Whether it takes connections."""
+        """Return whether it takes connections."""
         with socket.socket() as probe:
             return probe.connect_ex(("127.0.0.1", self.port)) == 0
 
 
 @pytest.fixture
 def alone(own_redis: EmbeddedRedis, tmp_path: Path) -> Iterator[dict[str, Alone]]:
-    """Each line of the Procfile, started at the same time."""
+    """Yield each line of the Procfile, started at the same time."""
     services = {name: Alone(name, own_redis.url, tmp_path / f"{name}.log") for name in procfile()}
     for service in services.values():
         service.launch()
@@ -56,7 +56,7 @@ def alone(own_redis: EmbeddedRedis, tmp_path: Path) -> Iterator[dict[str, Alone]
 
 
 def test_each_line_runs_alone_and_ends_well(alone: dict[str, Alone]) -> None:
-    """SIGTERM goes to gunicorn and its workers together, twice, and cuts no request off."""
+    """Each line runs with PATH, PORT and REDIS_URL alone, and two SIGTERMs cut no request off."""
     for service in alone.values():
         wait_until(service.is_alive)
         assert service.get("/readyz").status == 200
@@ -88,7 +88,7 @@ def heroku_lines() -> dict[str, str]:
 
 
 def test_heroku_runs_the_lines_of_the_procfile() -> None:
-    """Under the name that is reached there, with what its Redis needs."""
+    """Heroku's Procfiles run the lines of the Procfile under the names that Heroku uses."""
     lines = {name: f"exec {PREFIX.fullmatch(line)[2]}" for name, line in heroku_lines().items()}
 
     assert lines == {
@@ -108,7 +108,7 @@ def test_heroku_runs_the_lines_of_the_procfile() -> None:
 def test_heroku_lines_take_a_certificate_that_nobody_signed(
     options: dict[str, str], url: str
 ) -> None:
-    """Until a variable says what else is to be added to the URL."""
+    """Heroku's lines switch off certificate checks, unless REDIS_URL_OPTIONS says otherwise."""
     for line in heroku_lines().values():
         told = subprocess.run(
             ["/bin/sh", "-c", f"exec {PREFIX.fullmatch(line)[1]} printenv REDIS_URL"],

@@ -1,6 +1,6 @@
-"""The Redis Cluster that we start: six nodes from one command, and what can be done to them.
+"""ops/cluster starts six nodes with one command, and they can be killed, moved and added.
 
-Where time is dear, on the newest Redis only.
+Where time is dear, the tests run on the newest Redis only.
 """
 
 import re
@@ -35,7 +35,7 @@ SLOT = key_slot(KEY.encode())
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisCluster]:
-    """A cluster of this file's own, as ops/cluster has it; its nodes are killed and moved about."""
+    """Yield a cluster for this file alone, as ops/cluster has it."""
     folder = tmp_path_factory.mktemp("own")
     ports = node_ports(NODES)
     password = Password.kept_in(folder)
@@ -47,7 +47,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisCluster]:
 
 @pytest.fixture
 def well(cluster: RedisCluster) -> Iterator[RedisCluster]:
-    """The same, with nothing wrong before and after."""
+    """Yield the cluster with nothing wrong before and after the test."""
     cluster.wait_until_healthy()
     yield cluster
     cluster.wait_until_healthy()
@@ -59,7 +59,7 @@ def slots_of(cluster: RedisCluster) -> list[int]:
 
 
 def test_masters_share_the_slots_and_each_has_a_replica(redis_cluster: RedisCluster) -> None:
-    """As each of them sees it; what is written to one is on the other."""
+    """Three masters share all slots, and what is written to one is on its replica."""
     assert slots_of(redis_cluster) == list(range(SLOTS))
     masters = {at: slots for at, slots in redis_cluster.masters().items() if slots}
     replicas = set()
@@ -76,7 +76,7 @@ def test_masters_share_the_slots_and_each_has_a_replica(redis_cluster: RedisClus
 def test_it_is_not_healthy_before_all_nodes_know_who_is_a_master(
     well: RedisCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each knows of itself first; the others hear it a moment later."""
+    """A cluster is not healthy until every node knows which nodes are masters."""
     node, replica = well.nodes[0], well.replica_of(well.master_of(0))
     heard = node.members()
     late = {replica.address: replace(heard[replica.address], is_master=True, master_id="-")}
@@ -89,7 +89,7 @@ def test_it_is_not_healthy_before_all_nodes_know_who_is_a_master(
 
 
 def test_a_failover_makes_the_replica_the_master(well: RedisCluster) -> None:
-    """With all that the master had, and the master is its replica."""
+    """After a failover the replica is the master with its data, and the master is its replica."""
     master = well.master_of(KEY)
     master.ask("SET", KEY, "kept")
 
@@ -103,7 +103,7 @@ def test_a_failover_makes_the_replica_the_master(well: RedisCluster) -> None:
 
 
 def test_a_master_that_is_killed_is_replaced_and_comes_back_as_replica(well: RedisCluster) -> None:
-    """Healthy means that somebody has its slots."""
+    """A killed master is replaced by its replica, and comes back as the replica."""
     master = well.master_of(KEY)
     heir = well.replica_of(master)
     master.ask("SET", KEY, "1")
@@ -125,7 +125,7 @@ def test_a_master_that_is_killed_is_replaced_and_comes_back_as_replica(well: Red
 
 
 def test_a_node_that_is_paused_answers_nothing_until_it_goes_on(well: RedisCluster) -> None:
-    """Its connections stay open."""
+    """A paused node is stopped and not up until it is resumed."""
     replica = well.replica_of(well.master_of(KEY))
 
     replica.pause()
@@ -137,7 +137,7 @@ def test_a_node_that_is_paused_answers_nothing_until_it_goes_on(well: RedisClust
 
 
 def test_a_slot_moves_with_its_keys_and_can_be_held_half_moved(well: RedisCluster) -> None:
-    """Until all are there the old master has the slot, and sends for the keys that it gave."""
+    """A slot moves with its keys, and belongs to the old master until all have moved."""
     source = well.master_of(SLOT)
     target = next(well.node_at(at) for at in well.masters() if at != source.address)
     source.ask("FLUSHALL")
@@ -161,7 +161,7 @@ def test_a_slot_moves_with_its_keys_and_can_be_held_half_moved(well: RedisCluste
 
 
 def test_a_node_that_is_added_is_a_master_that_can_take_slots(well: RedisCluster) -> None:
-    """All others know it; at first it has none."""
+    """An added node is a master without slots, and can take one."""
     added = well.add_node()
 
     assert well.masters()[added.address] == ()
@@ -177,7 +177,7 @@ def test_a_node_that_is_added_is_a_master_that_can_take_slots(well: RedisCluster
 
 
 def test_a_cluster_that_was_left_half_made_is_made_whole(tmp_path: Path) -> None:
-    """What is done of it is not done again."""
+    """A cluster that was left half made is completed, and keeps what was done."""
     cluster = RedisCluster(NEWEST, ports=node_ports(NODES), folder=tmp_path)
     first = cluster.nodes[0].start()
     first.ask("CLUSTER ADDSLOTS", *range(SLOTS // 3))
@@ -208,7 +208,7 @@ class Launched:
 
     @property
     def output(self) -> str:
-        """What it has printed so far."""
+        """Return what it has printed so far."""
         return self._log.read_text("utf-8")
 
     def wait_until_ready(self) -> str:
@@ -235,7 +235,7 @@ def free_base_port() -> int:
 
 @pytest.fixture
 def launch(tmp_path: Path) -> Iterator[Callable[..., Launched]]:
-    """Start it as somebody does in a terminal, and leave nothing of it."""
+    """Yield a function that starts ops/cluster as in a terminal, and leave nothing of it."""
     all_launched = []
 
     def launch(*arguments: str, **where: int | str) -> Launched:
@@ -251,7 +251,7 @@ def launch(tmp_path: Path) -> Iterator[Callable[..., Launched]]:
 def test_one_command_starts_it_and_ctrl_c_leaves_no_process(
     launch: Callable[..., Launched], tmp_path: Path
 ) -> None:
-    """What it prints works as pasted. A second start, on other ports, finds what was written."""
+    """One command starts a cluster for its user alone, Ctrl-C ends all of it, and data stays."""
     first = launch()
     welcome = first.wait_until_ready()
     (redis_cli,) = re.findall(r"^  (.* -c) cluster nodes$", welcome, re.MULTILINE)
@@ -283,7 +283,7 @@ def test_one_command_starts_it_and_ctrl_c_leaves_no_process(
 def test_one_that_is_killed_leaves_no_process(
     launch: Callable[..., Launched], tmp_path: Path
 ) -> None:
-    """At any moment; here while it starts."""
+    """A killed ops/cluster leaves no process, even while it starts."""
     launched = launch()
     wait_until(lambda: len(processes_in(tmp_path)) == NODES)
 
@@ -293,7 +293,7 @@ def test_one_that_is_killed_leaves_no_process(
 
 
 def test_a_busy_port_is_one_clear_line(launch: Callable[..., Launched]) -> None:
-    """That of the bus, too."""
+    """A busy port, also of the cluster bus, is one line that names it, and status 2."""
     port = free_base_port()
     with socket.create_server(("127.0.0.1", port + 2 + BUS_OFFSET)):
         launched = launch(port=port)
@@ -317,7 +317,7 @@ def test_a_busy_port_is_one_clear_line(launch: Callable[..., Launched]) -> None:
 def test_what_cannot_be_done_is_one_clear_line(
     launch: Callable[..., Launched], arguments: tuple[str, ...], port: str, said: str
 ) -> None:
-    """With status 2."""
+    """A wrong port or argument of ops/cluster is one line on its output and status 2."""
     launched = launch(*arguments, port=port)
 
     assert launched.end() == 2
@@ -328,7 +328,7 @@ def test_what_cannot_be_done_is_one_clear_line(
 def test_a_folder_that_cannot_be_written_is_one_clear_line(
     launch: Callable[..., Launched], tmp_path: Path
 ) -> None:
-    """It names the folder and its variable."""
+    """A folder that cannot be written is a line that names METRICS_DATA_DIR, and status 2."""
     (tmp_path / "data").write_text("in the way", "utf-8")
     launched = launch()
 

@@ -1,4 +1,4 @@
-"""The redis-servers that we start: with our settings, and surely ours."""
+"""The redis-servers of the project start with the shipped settings, and are surely its own."""
 
 from pathlib import Path
 
@@ -25,7 +25,7 @@ def settings_in(*files: Path) -> dict[str, str]:
 def test_each_setting_that_we_ship_holds(
     server: Path, files: tuple[Path, ...], tmp_path: Path
 ) -> None:
-    """Wherever the files lie: Redis 7.0 would take a path with [ in it for a pattern."""
+    """Each shipped setting holds in the server, wherever the files are."""
     folder = tmp_path / "[a] b"
     folder.mkdir()
     copies = [folder / file.name for file in files]
@@ -45,7 +45,7 @@ def test_each_setting_that_we_ship_holds(
 
 
 def test_an_option_wins_over_the_settings_that_we_ship(tmp_path: Path) -> None:
-    """So that a test has a Redis as it likes."""
+    """An option of a server wins over the shipped settings."""
     redis = EmbeddedRedis(
         SERVERS[max(SERVERS)],
         port=free_port(),
@@ -62,7 +62,7 @@ def test_an_option_wins_over_the_settings_that_we_ship(tmp_path: Path) -> None:
 def test_a_server_that_has_the_port_already_is_not_taken_for_ours(
     redis_server: EmbeddedRedis, tmp_path: Path
 ) -> None:
-    """It answers, but it holds other numbers."""
+    """A server does not start where another one listens on its port."""
     redis = EmbeddedRedis(SERVERS[max(SERVERS)], port=redis_server.port, folder=tmp_path)
 
     with pytest.raises(SettingsError, match=r"did not start; .* says: .*Failed listening on port"):
@@ -73,7 +73,7 @@ def test_a_server_that_has_the_port_already_is_not_taken_for_ours(
 def test_processes_that_choose_ports_choose_none_of_each_others(
     shares: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nor one that stands a hundred or ten thousand from it, as ops/run and a node's bus have."""
+    """Processes that share ports choose disjoint ones, also 100 or 10,000 further on."""
     ports = range(10_000, 32_768)
     chosen: list[int] = []
     for number in range(shares):

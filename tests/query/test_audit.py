@@ -1,4 +1,4 @@
-"""``GET /audit`` over HTTP, with a real Redis behind it."""
+"""``GET /audit`` over HTTP, with a real Redis."""
 
 import logging
 
@@ -25,7 +25,7 @@ def lose_an_entry(connection: Connection, partition: int) -> None:
 
 
 def test_the_audits_of_all_partitions_and_what_they_add_up_to(connection: Connection) -> None:
-    """With the names that they have in Redis."""
+    """`/audit` shows the audit of each partition and their total, under the names in Redis."""
     add(connection, VALUES)
     commit(connection)
     append(connection, batch([1.0, 2.0], partition=2), batch(partition=3))
@@ -58,7 +58,7 @@ def test_the_audits_of_all_partitions_and_what_they_add_up_to(connection: Connec
 
 
 def test_the_audit_may_not_be_cached(connection: Connection) -> None:
-    """They change with every message."""
+    """`/audit` has `Cache-Control: no-store` and no ETag."""
     result = client_of(connection).simulate_get("/audit")
 
     assert result.headers["Cache-Control"] == "no-store"
@@ -68,7 +68,7 @@ def test_the_audit_may_not_be_cached(connection: Connection) -> None:
 def test_an_audit_that_does_not_balance_is_an_answer_and_an_error_in_the_log(
     connection: Connection, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Both name the partition."""
+    """An audit that does not balance gives a 200 and a logged error, both with the partition."""
     lose_an_entry(connection, 5)
 
     result = client_of(connection).simulate_get("/audit")
@@ -87,7 +87,7 @@ def test_an_audit_that_does_not_balance_is_an_answer_and_an_error_in_the_log(
 def test_with_a_partition_away_the_others_are_shown_and_the_total_is_unknown(
     connection: Connection,
 ) -> None:
-    """A sum of the others would look right."""
+    """With one partition away `/audit` shows the others and no total."""
     append(connection, batch(partition=2), batch(partition=3))
     partly = Without(connection, PartitionNames(3).stream)
 
@@ -102,7 +102,7 @@ def test_with_a_partition_away_the_others_are_shown_and_the_total_is_unknown(
 
 
 def test_one_partition_that_does_not_balance_is_enough_to_know(connection: Connection) -> None:
-    """Whatever those have that are away."""
+    """`/audit` does not balance if one partition does not, even while another one is away."""
     lose_an_entry(connection, 5)
 
     result = client_of(Without(connection, PartitionNames(3).stream)).simulate_get("/audit")
@@ -113,7 +113,7 @@ def test_one_partition_that_does_not_balance_is_enough_to_know(connection: Conne
 def test_an_unsound_audit_is_shown_with_the_others(
     connection: Connection, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """And logged, since nobody but a person can do something about them."""
+    """An unsound audit is shown as an error beside the others, and logged."""
     connection.ask(command("HSET", PartitionNames(3).audit, "dead", "many"))
 
     result = client_of(connection).simulate_get("/audit")
@@ -127,14 +127,14 @@ def test_an_unsound_audit_is_shown_with_the_others(
 def test_partitions_are_shown_while_the_node_with_the_layout_is_away(
     connection: Connection,
 ) -> None:
-    """It need not be one of theirs."""
+    """`/audit` shows the partitions while the layout is away."""
     result = client_of(Without(connection, LAYOUT)).simulate_get("/audit")
 
     assert (result.status_code, result.json["balance"]) == (200, True)
 
 
 def test_without_redis_there_is_no_audit() -> None:
-    """503, and when to come again."""
+    """Without Redis `/audit` gives a 503 with Retry-After."""
     nobody = Connection.open(f"redis://127.0.0.1:{free_port()}", timeout_s=0.3, connections_max=1)
 
     result = client_of(nobody).simulate_get("/audit")
@@ -145,14 +145,14 @@ def test_without_redis_there_is_no_audit() -> None:
 
 
 def test_the_audit_of_another_number_of_partitions_is_not_shown(connection: Connection) -> None:
-    """They would lack some."""
+    """With another number of partitions in Redis `/audit` gives a 503."""
     connection.ask(command("HSET", LAYOUT, "partitions", 32))
 
     assert_is_problem(client_of(connection).simulate_get("/audit"), 503)
 
 
 def test_the_audit_is_for_who_may_read_all_keys(connection: Connection) -> None:
-    """401 without a token, 403 for one that covers some keys."""
+    """`/audit` needs a token for all keys, else the answer is 401, or 403 with one for a prefix."""
     client = client_of(connection, METRICS_READ_TOKENS="checkout.*=teller,auditor")
 
     def ask(token: str) -> dict[str, str]:
@@ -164,7 +164,7 @@ def test_the_audit_is_for_who_may_read_all_keys(connection: Connection) -> None:
 
 
 def test_head_answers_without_a_body(connection: Connection) -> None:
-    """For curl -I."""
+    """HEAD of `/audit` gives a 200 without a body."""
     result = client_of(connection).simulate_head("/audit")
 
     assert (result.status_code, result.content) == (200, b"")

@@ -1,4 +1,4 @@
-"""A statistic of each hour of a day, with a real Redis."""
+"""The query service answers a statistic of each hour of a day, with a real Redis."""
 
 import falcon.testing
 import pytest
@@ -26,7 +26,7 @@ def ask(
 
 
 def test_a_day_is_an_array_of_24_hours(connection: Connection) -> None:
-    """With null where there is nothing, and nothing of the days beside it."""
+    """A day is an array of its 24 hours, with null where there is nothing."""
     fill(connection, {KEY: [1.0, 2.0]}, f"{DAY}T00")
     fill(connection, {KEY: [7.0]}, f"{DAY}T23")
     fill(connection, {KEY: [99.0]}, "2026-11-22T23")
@@ -48,7 +48,7 @@ def test_a_day_is_an_array_of_24_hours(connection: Connection) -> None:
 
 
 def test_each_hour_is_what_it_is_alone(connection: Connection) -> None:
-    """Number, count, what was dropped, and whether it is complete."""
+    """Each hour of a day equals the answer for that hour alone."""
     for hour in range(0, 24, 5):
         fill(connection, {KEY: [float(i + 1) for i in range(hour + 1)]}, f"{DAY}T{hour:02}")
     name = PartitionNames(PARTITION).hour(f"{DAY}T05:{KEY}")
@@ -63,7 +63,7 @@ def test_each_hour_is_what_it_is_alone(connection: Connection) -> None:
 
 
 def test_a_day_without_messages_is_an_answer(connection: Connection) -> None:
-    """An array of nulls; it may change, so it is not kept."""
+    """A day without messages gives a 200 with 24 nulls, and may not be cached."""
     result = ask(connection, now=AFTER_DAY - 1)
 
     assert (result.status_code, result.json["hours"]) == (200, [None] * 24)
@@ -71,7 +71,7 @@ def test_a_day_without_messages_is_an_answer(connection: Connection) -> None:
 
 
 def test_an_hour_of_which_all_was_dropped_says_so(connection: Connection) -> None:
-    """It has no number, but it is not nothing."""
+    """An hour of which all was dropped has no value, a count of 0 and the number dropped."""
     name = PartitionNames(PARTITION).hour(f"{DAY}T05:{KEY}")
     connection.ask(command("HINCRBY", name, "dropped", 17))
 
@@ -83,7 +83,7 @@ def test_an_hour_of_which_all_was_dropped_says_so(connection: Connection) -> Non
 def test_an_hour_is_complete_by_itself_and_a_day_once_all_hours_are(
     connection: Connection,
 ) -> None:
-    """The day may then be cached: an hour without messages must be over, too."""
+    """Each hour is complete by itself, and a day may be cached once all its hours are."""
     fill(connection, {KEY: [1.0]}, f"{DAY}T03")
     fill(connection, {KEY: [1.0]}, f"{DAY}T04")
     noon = ask(connection, now=float(Hour.parse(f"{DAY}T03").end))
@@ -99,7 +99,7 @@ def test_an_hour_is_complete_by_itself_and_a_day_once_all_hours_are(
 
 
 def test_the_day_of_a_prefix(connection: Connection) -> None:
-    """Each hour of all its keys together."""
+    """A day of a prefix has in each hour the statistic of all its keys together."""
     fill(connection, {"checkout.a": [1.0], "checkout.b": [2.0]}, f"{DAY}T03")
     fill(connection, {"checkout.b": [5.0], "other": [9.0]}, f"{DAY}T04")
 
@@ -115,7 +115,7 @@ def test_the_day_of_a_prefix(connection: Connection) -> None:
 def test_the_day_of_too_many_keys_is_a_bad_request(
     connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each hour of a key counts, up to the newest in which it had messages."""
+    """A day that touches more key-hours than the limit gives a 400 with their number."""
     monkeypatch.setattr(store, "KEY_HOURS_MAX", 24)
     keys = fleet(13)
     fill(connection, {key: [1.0] for key in keys[:12]}, f"{DAY}T01")
@@ -139,12 +139,12 @@ def test_the_day_of_too_many_keys_is_a_bad_request(
 def test_what_cannot_be_asked_is_a_bad_request(
     connection: Connection, path: str, detail: str
 ) -> None:
-    """Naming the part that is wrong."""
+    """A wrong part of a day's path gives a 400 that names it."""
     assert assert_is_problem(ask(connection, path), 400)["detail"].startswith(detail)
 
 
 def test_a_token_must_cover_the_key(connection: Connection) -> None:
-    """As it must for an hour."""
+    """A day needs a token that covers its key: without one the answer is 401, with another 403."""
     client = client_of(connection, METRICS_READ_TOKENS="checkout.*=teller")
     teller = {"Authorization": "Bearer teller"}
 
@@ -154,7 +154,7 @@ def test_a_token_must_cover_the_key(connection: Connection) -> None:
 
 
 def test_who_has_the_day_already_gets_304(connection: Connection) -> None:
-    """HEAD answers without a body."""
+    """A day with its ETag gives a 304, and HEAD has no body."""
     client = client_of(connection, AFTER_DAY)
     etag = client.simulate_get(PATH.format("max")).headers["ETag"]
 
@@ -165,14 +165,14 @@ def test_who_has_the_day_already_gets_304(connection: Connection) -> None:
 
 
 def test_with_its_partition_away_it_is_503(connection: Connection) -> None:
-    """No null stands for what is not known."""
+    """A day whose partition is away gives a 503."""
     fill(connection, {KEY: [1.0]}, f"{DAY}T03")
 
     assert_is_problem(ask(PartlyAway(connection, [PARTITION])), 503)
 
 
 def test_a_day_of_a_key_takes_two_round_trips(connection: Connection) -> None:
-    """All hours go together."""
+    """A day of a key takes two round trips to Redis."""
     asked = []
 
     class Counting(Connection):

@@ -1,4 +1,4 @@
-"""``GET /keys``: the known keys, page by page, with a real Redis."""
+"""``GET /keys`` lists the known keys, page by page, with a real Redis."""
 
 import falcon.testing
 import pytest
@@ -26,7 +26,7 @@ def names_of(result: falcon.testing.Result) -> list[str]:
 def test_the_known_keys_are_listed_in_order_with_their_newest_hours(
     connection: Connection,
 ) -> None:
-    """Whatever partition they are in; a late message makes no key older."""
+    """Known keys are listed in order with their newest hours; a late message changes none."""
     fill(connection, {"checkout.b": [1.0], "Zebra": [1.0], "checkout.a": [1.0]})
     fill(connection, {"checkout.a": [1.0]}, "2026-11-24T09")
     fill(connection, {"checkout.b": [1.0]}, "2026-11-23T07")
@@ -45,12 +45,12 @@ def test_the_known_keys_are_listed_in_order_with_their_newest_hours(
 
 
 def test_without_messages_there_are_no_keys(connection: Connection) -> None:
-    """An empty page is an answer."""
+    """Without messages the list of keys is empty."""
     assert ask(connection).json == {"keys": [], "next": None}
 
 
 def test_a_prefix_leaves_out_all_other_keys(connection: Connection) -> None:
-    """The key that is the prefix itself belongs to it; a dot is a dot."""
+    """A prefix lists the keys that begin with it, also the key that equals it."""
     fill(connection, {key: [1.0] for key in ("checkout", "checkout.a", "checkout-b", "check")})
 
     assert names_of(ask(connection, prefix="checkout")) == [
@@ -64,7 +64,7 @@ def test_a_prefix_leaves_out_all_other_keys(connection: Connection) -> None:
 
 @pytest.mark.parametrize("limit", [1, 7, 10, 20, 21])
 def test_pages_hold_every_key_once(connection: Connection, limit: int) -> None:
-    """``next`` is what to send as ``after``, until it is null."""
+    """Pages hold every key once, if each ``next`` is sent as ``after`` until it is null."""
     keys = fleet(20)
     fill(connection, {key: [1.0] for key in [*keys, "other"]})
     found: list[str] = []
@@ -80,7 +80,7 @@ def test_pages_hold_every_key_once(connection: Connection, limit: int) -> None:
 
 
 def test_a_page_has_100_keys_if_nobody_says_otherwise(connection: Connection) -> None:
-    """And says that there are more."""
+    """A page without a limit has 100 keys, and ``next`` if there are more."""
     fill(connection, {key: [1.0] for key in fleet(101)})
 
     page = ask(connection)
@@ -92,7 +92,7 @@ def test_a_page_has_100_keys_if_nobody_says_otherwise(connection: Connection) ->
 def test_keys_of_more_than_one_reply_are_all_found(
     connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A partition with many keys is looked through piece by piece."""
+    """All keys of a partition are found that takes several replies of Redis."""
     monkeypatch.setattr(known_keys, "KEYS_PER_REPLY", 10)
     keys = [key for key in fleet(16000) if partition_of(key, PARTITIONS) == 0][:500]
     pairs = [part for key in keys for part in (2026112314, key)]
@@ -120,14 +120,14 @@ def test_keys_of_more_than_one_reply_are_all_found(
 def test_a_bad_parameter_is_a_bad_request_that_names_it(
     connection: Connection, query: str, detail: str
 ) -> None:
-    """With what is allowed."""
+    """A bad parameter gives a 400 that names it and what is allowed."""
     result = client_of(connection).simulate_get("/keys", query_string=query)
 
     assert assert_is_problem(result, 400)["detail"].startswith(detail)
 
 
 def test_a_token_sees_the_keys_that_it_covers(connection: Connection) -> None:
-    """And may not ask for others."""
+    """A token for prefixes lists only keys that it covers, and another prefix gets a 403."""
     fill(connection, {key: [1.0] for key in ("checkout.a", "checkout", "pay.b", "other")})
     client = client_of(connection, METRICS_READ_TOKENS="checkout.*=teller,pay.*=teller,all")
 
@@ -148,7 +148,7 @@ def test_a_token_sees_the_keys_that_it_covers(connection: Connection) -> None:
 
 @pytest.mark.parametrize("key", ["keys", "audit", "metrics", "healthz"])
 def test_a_key_may_be_named_as_a_resource_is(connection: Connection, key: str) -> None:
-    """Its statistics can be asked for."""
+    """A key with the name of a resource can be asked for its statistics."""
     fill(connection, {key: [5.0]})
     client = client_of(connection)
 
@@ -158,7 +158,7 @@ def test_a_key_may_be_named_as_a_resource_is(connection: Connection, key: str) -
 
 
 def test_who_has_the_page_already_gets_304(connection: Connection) -> None:
-    """A new key may come at any time, so no page is kept unasked; HEAD has no body."""
+    """A page with its ETag gets a 304, no page may be stored, and HEAD has no body."""
     fill(connection, {"checkout.a": [1.0]})
     client = client_of(connection)
     first = client.simulate_get("/keys")
@@ -171,7 +171,7 @@ def test_who_has_the_page_already_gets_304(connection: Connection) -> None:
 
 
 def test_with_a_partition_away_there_is_no_half_list(connection: Connection) -> None:
-    """A key that is missing would look as if it did not exist."""
+    """With one partition away the list of keys gives a 503."""
     fill(connection, {"checkout.a": [1.0]})
 
     assert_is_problem(ask(PartlyAway(connection, [3])), 503)
@@ -179,7 +179,7 @@ def test_with_a_partition_away_there_is_no_half_list(connection: Connection) -> 
 
 @pytest.mark.parametrize("score", ["7", "2026139914", "1.5", "inf"])
 def test_keys_that_are_not_ours_are_no_answer(connection: Connection, score: str) -> None:
-    """Rather none than a wrong one."""
+    """A key whose newest hour is no hour makes the list a 503."""
     connection.ask(command("ZADD", PartitionNames(0).keys, score, "checkout.a"))
 
     assert_is_problem(ask(connection), 503)

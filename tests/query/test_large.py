@@ -1,4 +1,4 @@
-"""Large questions beside small ones and beside writers: nobody waits for what others ask."""
+"""Large questions run beside small ones and writers: nobody waits for what others ask."""
 
 import json
 import statistics
@@ -58,7 +58,7 @@ class Watching(Connection):
         self.before: Callable[[str], None] = lambda _: None
 
     def execute(self, calls: list, *, replicas: int = 0) -> list:
-        """Note what comes."""
+        """Pass the calls on, and note them and the parts of their replies."""
         for call in calls:
             self.before(call.arguments[0])
         replies = super().execute(calls, replicas=replicas)
@@ -76,7 +76,7 @@ WIDE = [1.02**power for power in range(-15_000, 15_000)]
 
 
 def test_no_round_trip_asks_for_more_than_some_thousand_fields(connection: Connection) -> None:
-    """Of many hashes, or of one that is wide: Redis serves others between them."""
+    """The replies of a round trip have a bounded number of fields, for many or wide hashes."""
     narrow = {key: [1.02**power for power in range(i % 7, 200)] for i, key in enumerate(fleet(200))}
     write(connection, narrow | {"checkout.wide": WIDE})
     watching = Watching(connection)
@@ -89,7 +89,7 @@ def test_no_round_trip_asks_for_more_than_some_thousand_fields(connection: Conne
 
 
 def test_a_wide_hash_is_read_as_it_was_at_one_moment(connection: Connection) -> None:
-    """A commit between two pages lets it be read again; many of them, in one go."""
+    """A wide hash that commits change between its pages is read in one go in the end."""
     write(connection, {"checkout.wide": WIDE})
     fill(connection, {"checkout.wide": [1.0]})
     watching = Watching(connection)
@@ -109,7 +109,7 @@ def test_a_wide_hash_is_read_as_it_was_at_one_moment(connection: Connection) -> 
 def test_a_question_that_reads_too_much_is_a_bad_request(
     connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It names the limit, and what to ask instead."""
+    """A question that reads more fields than the limit gives a 400 that names it."""
     monkeypatch.setattr(store, "FIELDS_MAX", 50)
     fill(connection, {key: [1.0, 2.0] for key in fleet(10)})
 
@@ -124,7 +124,7 @@ def test_a_question_that_reads_too_much_is_a_bad_request(
 
 
 def test_a_fleet_of_1000_keys_with_full_hours_may_be_asked_for_its_day() -> None:
-    """500 buckets in each hour are a full hash."""
+    """The limits allow a day of 1000 keys with 500 buckets in each hour."""
     assert store.KEY_HOURS_MAX >= 1000 * 24
     assert store.FIELDS_MAX >= 1000 * 24 * 500
 
@@ -132,7 +132,7 @@ def test_a_fleet_of_1000_keys_with_full_hours_may_be_asked_for_its_day() -> None
 def test_only_large_questions_need_room(
     connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With none left they are told so, and small ones are answered."""
+    """Without room for large questions those get a 503, and small ones are answered."""
     write(connection, {"checkout.wide": WIDE, "checkout.small": [5.0]})
     fill(connection, {key: [1.0] for key in fleet(store.SMALL_KEY_HOURS + 1)})
     monkeypatch.setattr(query, "LARGE_AT_ONCE", 0)
@@ -150,7 +150,7 @@ def test_only_large_questions_need_room(
 
 @pytest.fixture
 def service(own_redis: EmbeddedRedis, tmp_path: Path) -> Iterator[Service]:
-    """A query service of its own process, whose Redis has a fleet."""
+    """Yield a query service in a process of its own, whose Redis has a fleet."""
     connection = Connection.open(own_redis.url, timeout_s=10, connections_max=1)
     keys = fleet(FLEET)
     for first in range(0, FLEET, 500):
@@ -172,7 +172,7 @@ def service(own_redis: EmbeddedRedis, tmp_path: Path) -> Iterator[Service]:
 def test_small_questions_keep_their_pace_beside_any_number_of_large_ones(
     service: Service,
 ) -> None:
-    """Nor is the process less ready; large ones that are too many are told when to come again."""
+    """Small questions stay faster than the large ones beside them; too many of those get a 503."""
     ended = Event()
 
     def timed(path: str) -> tuple[float, Answer]:

@@ -1,4 +1,4 @@
-"""A key that ends in ``*``: the statistics of all keys with that prefix, with a real Redis."""
+"""A key that ends in ``*`` asks for all keys with that prefix, with a real Redis."""
 
 import random
 import statistics
@@ -29,13 +29,13 @@ def ask(connection: Connection, stat: str = "count", path: str = PATH) -> falcon
 
 
 def drop(connection: Connection, key: str, count: int) -> None:
-    """Let the hash of a key say that messages were dropped."""
+    """Add dropped messages to the hash of a key."""
     name = PartitionNames(partition_of(key, PARTITIONS)).hour(f"{HOUR}:{key}")
     connection.ask(command("HINCRBY", name, "dropped", count))
 
 
 def test_it_is_the_statistic_of_all_values_together(connection: Connection) -> None:
-    """Of the keys with that prefix, and no average of averages."""
+    """A prefix's statistic is that of all values of its keys together."""
     fill(connection, {"checkout.a": [1, 2, 3], "checkout.b": [100], "checkou": [7], "other": [9]})
 
     result = ask(connection, "average")
@@ -69,7 +69,7 @@ def test_it_is_the_statistic_of_all_values_together(connection: Connection) -> N
 def test_every_percentile_is_within_1_percent(
     connection: Connection, groups: Sequence[Sequence[float]]
 ) -> None:
-    """Of the true one, however the values are spread over keys and partitions."""
+    """A prefix's percentiles are within 1 % of the true ones, however the values are spread."""
     connection.ask(command("FLUSHALL"))
     fill(connection, {f"checkout.web-{i}": values for i, values in enumerate(groups)})
     values = [value for group in groups for value in group]
@@ -87,7 +87,7 @@ def test_every_percentile_is_within_1_percent(
 def test_keys_of_more_than_one_reply_are_all_counted(
     connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The replies are cut so that each is small."""
+    """All keys of a prefix count, although their hashes take several replies."""
     monkeypatch.setattr(store, "FIELDS_PER_REPLY", 7)
     keys = fleet(50)
     fill(connection, {key: [float(i)] for i, key in enumerate(keys)})
@@ -98,7 +98,7 @@ def test_keys_of_more_than_one_reply_are_all_counted(
 
 
 def test_a_prefix_without_messages_in_the_hour_is_404(connection: Connection) -> None:
-    """Also when its keys have messages in other hours; what was dropped is said."""
+    """A prefix without messages in the hour gives a 404 that has the number dropped."""
     fill(connection, {"checkout.a": [1.0]}, hour="2026-11-23T13")
     fill(connection, {"checkout.b": [1.0]}, hour="2026-11-23T15")
 
@@ -109,7 +109,7 @@ def test_a_prefix_without_messages_in_the_hour_is_404(connection: Connection) ->
 
 
 def test_what_was_dropped_is_added_up(connection: Connection) -> None:
-    """After the count, as for one key; a key that dropped everything is none with messages."""
+    """Dropped messages of a prefix are added up, and `keys` counts only keys with messages."""
     fill(connection, {"checkout.a": [1.0], "checkout.b": [2.0]})
     fill(connection, {"checkout.c": [1.0]}, hour="2026-11-23T15")
     drop(connection, "checkout.b", 5)
@@ -122,7 +122,7 @@ def test_what_was_dropped_is_added_up(connection: Connection) -> None:
 
 
 def test_a_backlog_of_the_hour_in_any_partition_makes_it_incomplete(connection: Connection) -> None:
-    """A message in it may be of a key that nobody knows yet."""
+    """A backlog of the hour in any partition makes a prefix's answer incomplete."""
     fill(connection, {"checkout.a": [1.0]})
     number = (partition_of("checkout.a", PARTITIONS) + 1) % PARTITIONS
 
@@ -136,7 +136,7 @@ def test_a_backlog_of_the_hour_in_any_partition_makes_it_incomplete(connection: 
 
 @pytest.mark.parametrize("prefix", ["-", "a b", "a*", "a%3F", "[a]", "x" * 129])
 def test_a_prefix_that_begins_no_key_is_a_bad_request(connection: Connection, prefix: str) -> None:
-    """So nothing that Redis takes for a pattern gets there."""
+    """A prefix that can begin no key gives a 400."""
     result = client_of(connection).simulate_get(f"/{prefix}*/max/2026-11-23/14")
 
     assert assert_is_problem(result, 400)["detail"].startswith("prefix must be empty or the")
@@ -145,7 +145,7 @@ def test_a_prefix_that_begins_no_key_is_a_bad_request(connection: Connection, pr
 def test_a_question_that_touches_too_much_is_a_bad_request(
     connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It says what to ask instead; keys that are older than the hour do not count."""
+    """A prefix that touches too many key-hours gives a 400 that says what to ask instead."""
     monkeypatch.setattr(store, "KEY_HOURS_MAX", 3)
     keys = fleet(4)
     fill(connection, {key: [1.0] for key in keys[:3]})
@@ -161,7 +161,7 @@ def test_a_question_that_touches_too_much_is_a_bad_request(
 
 
 def test_a_token_must_cover_the_whole_prefix(connection: Connection) -> None:
-    """Else it would tell of other keys."""
+    """A prefix needs a token that covers all of it, else the answer is 403."""
     fill(connection, {"checkout.a": [1.0]})
     client = client_of(connection, METRICS_READ_TOKENS="checkout.*=teller")
     teller = {"Authorization": "Bearer teller"}
@@ -173,7 +173,7 @@ def test_a_token_must_cover_the_whole_prefix(connection: Connection) -> None:
 
 
 def test_it_is_cached_as_the_answer_of_one_key_is(connection: Connection) -> None:
-    """ETag, 304, Cache-Control and HEAD."""
+    """A prefix's complete answer has ETag, 304, Cache-Control and HEAD like that of a key."""
     fill(connection, {"checkout.a": [1.0]})
     client = client_of(connection)
     first = client.simulate_get(PATH.format("max"))
@@ -188,7 +188,7 @@ def test_it_is_cached_as_the_answer_of_one_key_is(connection: Connection) -> Non
 
 
 def test_with_a_partition_away_there_is_no_half_answer(connection: Connection) -> None:
-    """Though others have the keys."""
+    """A prefix gives a 503 while any partition is away."""
     fill(connection, {"checkout.a": [1.0]})
     away = (partition_of("checkout.a", PARTITIONS) + 1) % PARTITIONS
 
@@ -200,7 +200,7 @@ def test_with_a_partition_away_there_is_no_half_answer(connection: Connection) -
 
 @pytest.fixture
 def cluster_connection(redis_cluster: RedisCluster) -> Iterator[Connection]:
-    """The way to three masters."""
+    """Yield a connection to a cluster of three masters."""
     connection = Connection.open(redis_cluster.url, timeout_s=5, connections_max=2)
     yield connection
     connection.close()
@@ -209,7 +209,7 @@ def cluster_connection(redis_cluster: RedisCluster) -> Iterator[Connection]:
 def test_keys_of_all_masters_of_a_cluster_are_merged(
     cluster_connection: Connection, redis_cluster: RedisCluster
 ) -> None:
-    """Each partition is asked where it is."""
+    """A prefix's answer merges the keys of all masters of a cluster."""
     seeded = random.Random(5)
     values: Mapping[str, list[float]] = {
         key: [seeded.lognormvariate(4, 1) for _ in range(20)] for key in fleet(100)
@@ -226,7 +226,7 @@ def test_keys_of_all_masters_of_a_cluster_are_merged(
 
 
 def test_a_fleet_in_the_backlog_counts_once_it_is_committed(connection: Connection) -> None:
-    """And not before."""
+    """Messages of a prefix count once they are committed, and not before."""
     append(connection, batch([1.0], key="checkout.a", partition=partition_of("checkout.a", 16)))
     assert_is_problem(ask(connection), 404)
 

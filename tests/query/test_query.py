@@ -1,4 +1,4 @@
-"""The query's contract over HTTP, with a real Redis behind it."""
+"""The query's contract over HTTP, with a real Redis."""
 
 import falcon.testing
 import pytest
@@ -45,7 +45,7 @@ def commit(connection: Connection) -> None:
 
 @pytest.fixture
 def client(connection: Connection) -> falcon.testing.TestClient:
-    """A client that asks after an hour that is over and has four messages."""
+    """Return a client that asks after an hour that is over and has four messages."""
     add(connection, VALUES)
     commit(connection)
     return client_of(connection)
@@ -87,7 +87,7 @@ def test_a_statistic_of_a_key_in_an_hour(
 
 
 def test_an_hour_has_one_digit_or_two(connection: Connection) -> None:
-    """``7`` and ``07``."""
+    """An hour in a path has one or two digits."""
     add(connection, VALUES, hour="2026-11-23T07")
     commit(connection)
     client = client_of(connection)
@@ -111,12 +111,12 @@ def test_an_hour_has_one_digit_or_two(connection: Connection) -> None:
 def test_what_cannot_be_asked_is_a_bad_request_that_says_what_can(
     client: falcon.testing.TestClient, path: str, detail: str
 ) -> None:
-    """Naming the part that is wrong."""
+    """A wrong part of a path gives a 400 that says what is allowed there."""
     assert assert_is_problem(client.simulate_get(path), 400)["detail"].startswith(detail)
 
 
 def test_an_hour_without_messages_is_404(client: falcon.testing.TestClient) -> None:
-    """It is not zero, and it may change."""
+    """An hour without messages gives a 404 that may not be stored."""
     result = client.simulate_get(f"/{KEY}/median/2026-11-23/15")
 
     assert assert_is_problem(result, 404)["detail"] == f"no messages of {KEY} in 2026-11-23T15 UTC"
@@ -125,7 +125,7 @@ def test_an_hour_without_messages_is_404(client: falcon.testing.TestClient) -> N
 
 
 def test_an_hour_that_is_not_over_is_not_complete(connection: Connection) -> None:
-    """Up to its last second."""
+    """An hour is not complete up to its last millisecond."""
     add(connection, VALUES)
     commit(connection)
 
@@ -135,7 +135,7 @@ def test_an_hour_that_is_not_over_is_not_complete(connection: Connection) -> Non
 
 
 def test_an_hour_with_messages_in_the_backlog_is_not_complete(connection: Connection) -> None:
-    """Those of other hours do not matter, though they come without end."""
+    """Only messages of its own hour in the backlog make an hour incomplete."""
     client = client_of(connection)
     add(connection, VALUES)
     commit(connection)
@@ -151,7 +151,7 @@ def test_an_hour_with_messages_in_the_backlog_is_not_complete(connection: Connec
 
 
 def test_a_complete_hour_may_be_cached_and_another_may_not(connection: Connection) -> None:
-    """Not for long: late messages may come."""
+    """A complete hour may be cached for 60 seconds, and one that is not over may not."""
     add(connection, VALUES)
     commit(connection)
 
@@ -167,7 +167,7 @@ def test_a_complete_hour_may_be_cached_and_another_may_not(connection: Connectio
 
 
 def test_the_etag_changes_when_the_numbers_do(connection: Connection) -> None:
-    """And only then."""
+    """The ETag changes when the answer does, and only then."""
     client = client_of(connection)
     path = f"/{KEY}/max/2026-11-23/14"
     add(connection, VALUES)
@@ -182,7 +182,7 @@ def test_the_etag_changes_when_the_numbers_do(connection: Connection) -> None:
 
 
 def test_who_has_the_answer_already_gets_304(client: falcon.testing.TestClient) -> None:
-    """With the same headers and no body."""
+    """A request with the answer's ETag gets a 304 with the ETag and no body."""
     path = f"/{KEY}/max/2026-11-23/14"
     etag = client.simulate_get(path).headers["ETag"]
 
@@ -194,7 +194,7 @@ def test_who_has_the_answer_already_gets_304(client: falcon.testing.TestClient) 
 
 
 def test_head_answers_without_a_body(client: falcon.testing.TestClient) -> None:
-    """For curl -I."""
+    """HEAD of a statistic gives a 200 with an ETag and no body."""
     result = client.simulate_head(f"/{KEY}/max/2026-11-23/14")
 
     assert (result.status_code, result.content) == (200, b"")
@@ -202,7 +202,7 @@ def test_head_answers_without_a_body(client: falcon.testing.TestClient) -> None:
 
 
 def test_without_redis_it_is_503() -> None:
-    """With the time after which to try again."""
+    """Without Redis a statistic gives a 503, and the process lives and is not ready."""
     nobody = Connection.open(f"redis://127.0.0.1:{free_port()}", timeout_s=0.3, connections_max=1)
     client = client_of(nobody)
 
@@ -215,7 +215,7 @@ def test_without_redis_it_is_503() -> None:
 
 
 def test_a_wrong_type_is_no_answer_and_the_name_is_told(connection: Connection) -> None:
-    """Whoever repairs it must know where; what is not ours is no number."""
+    """A name in Redis that has a wrong type makes the answer a 503 that names it."""
     for name in (PartitionNames(PARTITION).backlog, PartitionNames(PARTITION).keys):
         connection.ask(command("FLUSHALL"))
         connection.ask(command("SET", name, "x"))
@@ -227,7 +227,7 @@ def test_a_wrong_type_is_no_answer_and_the_name_is_told(connection: Connection) 
 
 
 def test_tokens_say_who_may_read_what(connection: Connection) -> None:
-    """401 without one, 403 for a key that it does not cover."""
+    """A statistic needs a token that covers its key, else the answer is 401 or 403."""
     add(connection, VALUES)
     commit(connection)
     client = client_of(connection, METRICS_READ_TOKENS="checkout.*=teller")
@@ -239,7 +239,7 @@ def test_tokens_say_who_may_read_what(connection: Connection) -> None:
 
 
 def test_the_cost_does_not_depend_on_the_number_of_messages(connection: Connection) -> None:
-    """Two round trips of four commands, for a hash whose size is that of its histogram."""
+    """A statistic takes two round trips of four commands, however many messages there are."""
     asked = []
 
     class Counting(Connection):

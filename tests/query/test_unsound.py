@@ -1,4 +1,4 @@
-"""Hashes that somebody changed by hand: no answer has a wrong number, and each says which it is."""
+"""Hashes that somebody changed by hand give no wrong number, and the answer names them."""
 
 from collections.abc import Mapping
 from functools import reduce
@@ -61,7 +61,7 @@ TAMPERED: Mapping[str, dict[str, object]] = {
 
 @pytest.fixture
 def tampered_with(connection: Connection, request: pytest.FixtureRequest) -> Connection:
-    """Two keys of which one was changed by hand."""
+    """Return a connection to two keys of which one was changed by hand."""
     fill(connection, {KEY: VALUES, "checkout.b": VALUES})
     fields = [part for field in TAMPERED[request.param].items() for part in field]
     connection.ask(command("HSET", NAME, *fields))
@@ -70,7 +70,7 @@ def tampered_with(connection: Connection, request: pytest.FixtureRequest) -> Con
 
 @pytest.mark.parametrize("tampered_with", TAMPERED, indirect=True)
 def test_a_changed_hash_is_told_alike_however_it_is_asked(tampered_with: Connection) -> None:
-    """Alone, by day and by prefix: 500, with the key and the hour."""
+    """A changed hash gives the same 500 with key and hour, alone, by day and by prefix."""
     client = client_of(tampered_with)
     problems = [
         assert_is_problem(client.simulate_get(path), 500)
@@ -92,7 +92,7 @@ def test_a_changed_hash_is_told_alike_however_it_is_asked(tampered_with: Connect
 def test_the_log_names_the_hash_once_a_minute(
     tampered_with: Connection, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """However often it is asked for."""
+    """The log names an unsound hash once in five questions."""
     client = client_of(tampered_with)
     for _ in range(5):
         client.simulate_get("/checkout.*/count/2026-11-23/14")
@@ -102,7 +102,7 @@ def test_the_log_names_the_hash_once_a_minute(
 
 
 def test_another_type_in_the_place_of_a_hash_is_told_as_well(connection: Connection) -> None:
-    """Somebody wrote there who did not know."""
+    """Another type in place of a hash gives a 500 with key and hour."""
     fill(connection, {KEY: VALUES})
     connection.ask(command("DEL", NAME))
     connection.ask(command("SET", NAME, "x"))
@@ -114,7 +114,7 @@ def test_another_type_in_the_place_of_a_hash_is_told_as_well(connection: Connect
 
 
 def test_a_hash_larger_than_all_values_fill_is_told_and_not_read(connection: Connection) -> None:
-    """A question must not take long because of it."""
+    """A hash with more fields than a key-hour can have gives a 500 that names their number."""
     fill(connection, {KEY: VALUES})
     for first in range(0, 100_000, 10_000):
         pairs = [part for i in range(first, first + 10_000) for part in (f"f{i}", 1)]
@@ -154,7 +154,7 @@ def hash_of_batches(batches: list[list[tuple[float, int]]]) -> dict[bytes, bytes
 @given(st.lists(BATCH, min_size=1, max_size=6))
 @settings(max_examples=100, deadline=None)
 def test_what_commits_write_is_sound(batches: list[list[tuple[float, int]]]) -> None:
-    """Whatever the values, though their sums are rounded or stop at the largest double."""
+    """An aggregate of any values gives a sound hash, though sums are rounded."""
     fields = hash_of_batches(batches)
 
     found = merged_of(fields)
@@ -169,7 +169,7 @@ def test_what_commits_write_is_sound(batches: list[list[tuple[float, int]]]) -> 
 def test_what_the_script_writes_is_sound(
     connection: Connection, batches: list[list[float]]
 ) -> None:
-    """Its texts are those of Lua."""
+    """A hash that the commit script writes for any values is sound."""
     connection.ask(command("FLUSHALL"))
     for values in batches:
         fill(connection, {KEY: values})
@@ -184,7 +184,7 @@ def test_what_the_script_writes_is_sound(
 def test_a_count_that_is_off_by_one_is_found(
     batch: list[tuple[float, int]], data: st.DataObject
 ) -> None:
-    """Whichever it is, and also a field that is gone."""
+    """A count that is off by one, or a missing field, makes a hash unsound."""
     fields = hash_of_batches([batch])
     name = data.draw(st.sampled_from(sorted(fields)))
     changed = dict(fields)

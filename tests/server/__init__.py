@@ -1,1 +1,1 @@
-"""HTTP under gunicorn."""
+"""These tests are of HTTP under gunicorn."""

@@ -1,4 +1,4 @@
-"""What gunicorn does before it forks."""
+"""Settings that gunicorn applies before it forks."""
 
 import subprocess
 import sys
@@ -20,7 +20,7 @@ print(sys.argv[1] in sys.modules, len(list(Path("/proc/self/task").iterdir())))
 
 @pytest.mark.parametrize("app", ["api.collector.app", "api.query.app"])
 def test_what_its_workers_run_is_imported_before_the_fork(app: str) -> None:
-    """So they share its memory; and there is no thread, which a fork would lose."""
+    """The app is imported before gunicorn forks, and starts no thread."""
     done = subprocess.run(
         [sys.executable, "-c", START, app],
         cwd=ROOT,

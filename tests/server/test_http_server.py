@@ -1,9 +1,9 @@
-"""The HTTP server beside h11: the same bytes are the same requests, wherever TCP cuts them.
+"""The HTTP server reads the same requests from the same bytes as h11, wherever TCP cuts them.
 
-Where ours is stricter: bare LF as the end of a line, a length told twice, a Host that is none,
-white space where RFC 9112 allows it to be taken for something else, and Transfer-Encoding other
-than chunked are refused, though h11 may take them. HTTP/1.0 is kept alive where it asks for that,
-and empty lines in front of a request are read over.
+The server is stricter than h11: it refuses a bare LF as the end of a line, a repeated length, an
+invalid Host, white space that RFC 9112 allows to be read as something else, and a Transfer-Encoding
+other than chunked. It keeps an HTTP/1.0 connection alive if the client asks for that, and skips
+empty lines before a request.
 """
 
 from itertools import pairwise
@@ -35,7 +35,7 @@ a length is told as well."""
 
 @pytest.mark.parametrize("name", STREAMS)
 def test_the_same_bytes_are_the_same_requests_wherever_they_are_cut(name: str) -> None:
-    """In two at every place, and into single bytes: a key that was cut is never another key."""
+    """The same bytes are the same requests as with h11, wherever they are cut."""
     data = STREAMS[name]
     whole = ours([data])
 
@@ -47,12 +47,12 @@ def test_the_same_bytes_are_the_same_requests_wherever_they_are_cut(name: str) -
 
 
 def test_an_upgrade_is_ignored() -> None:
-    """RFC 9110, section 7.8."""
+    """An upgrade to another protocol is ignored (RFC 9110, section 7.8)."""
     assert ours([UPGRADE + POST]) == [Seen("POST", "/messages", b"a,1", ""), *ours([POST])]
 
 
 def test_an_older_client_keeps_its_connection_if_it_asks_to() -> None:
-    """RFC 9112, section 9.3."""
+    """An HTTP/1.0 client keeps its connection if it asks to (RFC 9112, section 9.3)."""
     assert [seen.target for seen in ours([KEPT + KEPT])] == ["/healthz", "/healthz"]
 
 
@@ -63,7 +63,7 @@ def post(body: bytes, path: str = "/short") -> bytes:
 
 
 def test_a_head_that_is_known_spares_the_app() -> None:
-    """The first time it is parsed and the app asked; what has no answer goes to the app, once."""
+    """A shortcut answers a request whose head is known; without an answer the app gets it once."""
     server = FakeServer([])
 
     seen = ours([post(b"1"), post(b"2"), post(b"3"), post(b"long"), post(b"long")], server)
@@ -74,7 +74,7 @@ def test_a_head_that_is_known_spares_the_app() -> None:
 
 
 def test_an_answer_of_a_shortcut_is_nothing_that_the_next_request_hears_of() -> None:
-    """Whatever that is."""
+    """A shortcut's answer does not affect the next request, whatever that is."""
     server = FakeServer([])
 
     ours([post(b"1"), post(b"2"), post(b"33"), post(b"a,1", "/messages")], server)
@@ -84,7 +84,7 @@ def test_an_answer_of_a_shortcut_is_nothing_that_the_next_request_hears_of() -> 
 
 
 def test_known_heads_are_bounded() -> None:
-    """Whoever sends ever new ones."""
+    """The number of known heads is at most 1000, even if each request has a new one."""
     server = FakeServer([])
 
     ours([post(b"", f"/{number}") for number in range(3000)], server)
@@ -104,7 +104,7 @@ PARTS = st.sampled_from(
 @settings(max_examples=300)
 @given(st.lists(PARTS, max_size=8).map(b"".join), st.lists(st.integers(1, 400), max_size=4))
 def test_whatever_is_sent_is_read_as_h11_reads_it(data: bytes, cuts: list[int]) -> None:
-    """What we take h11 takes, in the same way; what we refuse is refused wherever it is cut."""
+    """What the server takes h11 takes in the same way, wherever it is cut."""
     places = [0, *sorted({min(cut, len(data)) for cut in cuts}), len(data)]
     pieces = [data[start:end] for start, end in pairwise(places)]
 
@@ -116,7 +116,7 @@ def test_whatever_is_sent_is_read_as_h11_reads_it(data: bytes, cuts: list[int]) 
 
 @given(st.lists(st.binary(min_size=1, max_size=30), max_size=6), st.data())
 def test_chunks_are_joined_wherever_they_are_cut(chunks: list[bytes], data: st.DataObject) -> None:
-    """And what stands behind the body is left."""
+    """Chunks are joined wherever they are cut, and bytes behind the body are left."""
     body = b"".join(b"%x\r\n%b\r\n" % (len(chunk), chunk) for chunk in chunks) + b"0\r\n\r\nGET"
     cut = data.draw(st.integers(0, len(body)))
     decoder = ChunkedDecoder()
@@ -138,7 +138,7 @@ def test_chunks_are_joined_wherever_they_are_cut(chunks: list[bytes], data: st.D
     "endless", [b"1;" + b"x" * 300, b"0\r\n" + b"A: b\r\n" * 300, b"1" * 300, b"\n"]
 )
 def test_what_stands_around_chunks_is_bounded(endless: bytes) -> None:
-    """A sender could go on with it for ever."""
+    """An endless chunk extension, trailer, size or line is refused."""
     decoder = ChunkedDecoder()
 
     with pytest.raises(BadRequestError):
@@ -146,7 +146,7 @@ def test_what_stands_around_chunks_is_bounded(endless: bytes) -> None:
 
 
 def test_bodies_have_so_much_room_together() -> None:
-    """What does not fit is asked to come later; what ends makes room."""
+    """A body in pieces is not taken while the room for all bodies is full, and is afterwards."""
     server = FakeServer([])
     server.bodies = Bodies(10)
     begun, rest = POST[:-1], POST[-1:]
@@ -161,7 +161,7 @@ def test_bodies_have_so_much_room_together() -> None:
 
 @pytest.mark.parametrize("more", [-1, 0, 1])
 def test_a_limit_is_the_same_wherever_it_is_cut(more: int) -> None:
-    """Of a head, and of the line before a chunk."""
+    """The limits of a head and of a chunk's line are the same wherever the bytes are cut."""
     extension = b"x" * (LINE_BYTES_MAX - 2 + more)
     chunked = CHUNKED.replace(b"4;x=y", b"4;" + extension)
     padding = b"x" * (HEAD_BYTES_MAX - len(GET) - len("\r\nX: ") + len("\r\n\r\n") + more)

@@ -1,4 +1,4 @@
-"""HTTP as it comes over the wire: cut short, drawn out, told twice; Falcon's client never does."""
+"""HTTP as it comes over TCP: cut short, drawn out, doubled; Falcon's client never does that."""
 
 import contextlib
 import select
@@ -27,7 +27,7 @@ HEAD = "POST /messages HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/plain\r
 
 @pytest.fixture(scope="module")
 def redis_of_module(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedRedis]:
-    """A Redis for all tests here."""
+    """Yield a Redis for all tests of this module."""
     redis = EmbeddedRedis(
         find_server(), port=free_port(), folder=tmp_path_factory.mktemp("redis")
     ).start()
@@ -39,7 +39,7 @@ def redis_of_module(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Embedd
 def collector(
     redis_of_module: EmbeddedRedis, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Service]:
-    """A collector process with a small limit on bodies."""
+    """Yield a collector process with a small limit on bodies."""
     log: Path = tmp_path_factory.mktemp("collector") / "log"
     service = Service("collector", redis_of_module.url, log, METRICS_MAX_BODY_BYTES="100000")
     yield service.start()
@@ -48,7 +48,7 @@ def collector(
 
 @pytest.fixture
 def redis(redis_of_module: EmbeddedRedis) -> Iterator[Connection]:
-    """A look at an empty Redis."""
+    """Yield a connection to an empty Redis."""
     connection = Connection.open(redis_of_module.url, timeout_s=5, connections_max=1)
     connection.ask(command("FLUSHALL"))
     yield connection
@@ -95,7 +95,7 @@ def status_of(answer: bytes) -> int:
 def test_a_body_that_is_cut_short_is_not_taken_for_the_whole(
     collector: Service, redis: Connection
 ) -> None:
-    """Its lines would be half accepted."""
+    """A body that is cut short gets a 400, and nothing of it is stored."""
     answer = converse(collector, HEAD, "Content-Length: 100\r\n\r\n", "a,1\nb,2\n", end=True)
 
     assert status_of(answer) == 400
@@ -103,7 +103,7 @@ def test_a_body_that_is_cut_short_is_not_taken_for_the_whole(
 
 
 def test_a_chunked_body_is_read(collector: Service, redis: Connection) -> None:
-    """Some clients do not know the length beforehand."""
+    """A chunked body is read as a whole."""
     answer = converse(
         collector, HEAD, "Transfer-Encoding: chunked\r\n\r\n", "4\r\na,1\n\r\n3\r\nb,2\r\n0\r\n\r\n"
     )
@@ -118,7 +118,7 @@ def test_a_chunked_body_is_read(collector: Service, redis: Connection) -> None:
 def test_a_chunked_body_that_is_cut_short_is_not_taken(
     collector: Service, redis: Connection, chunks: str
 ) -> None:
-    """Nor one that is no chunked body."""
+    """A chunked body that is cut short or malformed is not accepted, and nothing is stored."""
     answer = converse(collector, HEAD, "Transfer-Encoding: chunked\r\n\r\n", chunks, end=True)
 
     assert status_of(answer) in (0, 400)
@@ -126,7 +126,7 @@ def test_a_chunked_body_that_is_cut_short_is_not_taken(
 
 
 def test_a_chunked_body_over_the_limit_is_refused(collector: Service, redis: Connection) -> None:
-    """Though nobody said how long it would be."""
+    """A chunked body over the limit gets a 413, and nothing is stored."""
     chunk = "186a1\r\n" + "a,1\n" * 25_000 + "\n\r\n"
     answer = converse(collector, HEAD, "Transfer-Encoding: chunked\r\n\r\n", chunk, "0\r\n\r\n")
 
@@ -135,7 +135,7 @@ def test_a_chunked_body_over_the_limit_is_refused(collector: Service, redis: Con
 
 
 def test_a_body_over_the_limit_is_refused_and_its_sender_reads_why(collector: Service) -> None:
-    """Whether it asks first, as curl does, or sends it all."""
+    """The sender of a body over the limit reads a 413, whether it asks first or sends it all."""
     answer = converse(collector, HEAD, "Content-Length: 3000000\r\n\r\n", "a" * 3_000_000)
     assert status_of(answer) == 413
     assert b"application/problem+json" in answer
@@ -145,7 +145,7 @@ def test_a_body_over_the_limit_is_refused_and_its_sender_reads_why(collector: Se
 
 
 def test_who_asks_whether_to_go_on_is_told_to(collector: Service) -> None:
-    """As curl does with large bodies."""
+    """A request with `Expect: 100-continue` gets a 100, and then its answer."""
     with socket.create_connection(("127.0.0.1", collector.port), timeout=60) as connection:
         connection.sendall(f"{HEAD}Expect: 100-continue\r\nContent-Length: 3\r\n\r\n".encode())
         assert status_of(read_answer(connection)) == 100
@@ -168,7 +168,7 @@ def test_who_asks_whether_to_go_on_is_told_to(collector: Service) -> None:
 def test_a_length_that_can_be_read_in_two_ways_is_refused(
     collector: Service, redis: Connection, headers: str
 ) -> None:
-    """A proxy might read it in the other way."""
+    """A request whose length is ambiguous or malformed gets a 400, and nothing is stored."""
     answer = converse(collector, HEAD, headers, "\r\n", "a,1")
 
     assert status_of(answer) == 400
@@ -177,7 +177,7 @@ def test_a_length_that_can_be_read_in_two_ways_is_refused(
 
 
 def test_what_is_no_http_is_a_bad_request(collector: Service) -> None:
-    """With a problem to read."""
+    """What is no HTTP/1 request gives a 400 or a 505."""
     for text, status in (
         ("nonsense\r\n\r\n", 400),
         ("GET / HTTP/9.9\r\n\r\n", 505),
@@ -187,7 +187,7 @@ def test_what_is_no_http_is_a_bad_request(collector: Service) -> None:
 
 
 def test_a_connection_is_kept_for_many_requests(collector: Service) -> None:
-    """After an error too, where what follows can be told from its body."""
+    """A connection is kept for many requests, also after a 400."""
     with socket.create_connection(("127.0.0.1", collector.port), timeout=60) as connection:
         for body, status in (("a,1", 202), ("a,-1", 400), ("a,2", 202), ("", 400), ("a,3", 202)):
             connection.sendall(f"{HEAD}Content-Length: {len(body)}\r\n\r\n{body}".encode())
@@ -195,7 +195,7 @@ def test_a_connection_is_kept_for_many_requests(collector: Service) -> None:
 
 
 def test_requests_that_come_at_once_are_answered_one_after_the_other(collector: Service) -> None:
-    """In their order, whatever became of each."""
+    """Requests that come at once on a connection are answered in their order."""
     requests = [f"{HEAD}Content-Length: {len(body)}\r\n\r\n{body}" for body in ("a,1", "a,-1")]
     last = f"{HEAD}Connection: close\r\nContent-Length: 3\r\n\r\na,2"
     with socket.create_connection(("127.0.0.1", collector.port), timeout=60) as connection:
@@ -220,7 +220,7 @@ def test_requests_that_come_at_once_are_answered_one_after_the_other(collector: 
 def test_a_connection_ends_when_its_client_says_so(
     collector: Service, head: str, body: str
 ) -> None:
-    """With its answer, which says so too."""
+    """A connection ends after its answer if its client asks for that, as the answer says."""
     with socket.create_connection(("127.0.0.1", collector.port), timeout=60) as connection:
         connection.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n{body}".encode())
         answer = read_answer(connection)
@@ -231,7 +231,7 @@ def test_a_connection_ends_when_its_client_says_so(
 
 
 def test_an_answer_has_a_date_and_to_head_no_body(collector: Service) -> None:
-    """RFC 9110, sections 6.6.1 and 9.3.2."""
+    """An answer has a Date, and to HEAD no body (RFC 9110, sections 6.6.1 and 9.3.2)."""
     with socket.create_connection(("127.0.0.1", collector.port), timeout=60) as connection:
         connection.sendall(b"HEAD /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
         answer = connection.recv(65536)
@@ -241,7 +241,7 @@ def test_an_answer_has_a_date_and_to_head_no_body(collector: Service) -> None:
 
 
 def test_an_older_client_keeps_its_connection_if_it_asks_to(collector: Service) -> None:
-    """As ``ab -k`` does; the answer says so."""
+    """An HTTP/1.0 client keeps its connection if it asks to, and the answer says so."""
     with socket.create_connection(("127.0.0.1", collector.port), timeout=60) as connection:
         for _ in range(2):
             connection.sendall(b"GET /healthz HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n")
@@ -261,14 +261,14 @@ def test_an_older_client_keeps_its_connection_if_it_asks_to(collector: Service) 
     ],
 )
 def test_a_request_names_one_host(collector: Service, lines: str, status: int) -> None:
-    """RFC 9112, section 3.2."""
+    """A request must name exactly one valid host (RFC 9112, section 3.2)."""
     answer = converse(collector, f"GET /healthz HTTP/1.1\r\n{lines}\r\n")
 
     assert status_of(answer) == status
 
 
 def test_after_a_final_answer_nobody_is_told_to_go_on(collector: Service) -> None:
-    """And what comes is no other request: it may be the body that was refused."""
+    """After a 413 the connection ends, and what comes on it is not read as a request."""
     with socket.create_connection(("127.0.0.1", collector.port), timeout=60) as connection:
         connection.sendall(
             f"{HEAD}Expect: 100-continue\r\nContent-Length: 3000000\r\n\r\n".encode()
@@ -280,7 +280,7 @@ def test_after_a_final_answer_nobody_is_told_to_go_on(collector: Service) -> Non
 
 @pytest.mark.parametrize("name", ["Authorization", "Content-Type", "Idempotency-Key"])
 def test_a_trailer_is_no_header(collector: Service, redis: Connection, name: str) -> None:
-    """However soon it comes (RFC 9110, section 6.5.1)."""
+    """A trailer is not taken for a header (RFC 9110, section 6.5.1)."""
     chunks = f"4\r\na,1\n\r\n0\r\n{name}: application/json\r\n\r\n"
     answer = converse(collector, HEAD, "Transfer-Encoding: chunked\r\n\r\n" + chunks)
 
@@ -295,7 +295,7 @@ def test_a_trailer_is_no_header(collector: Service, redis: Connection, name: str
 def test_a_connection_that_sends_without_end_holds_nobody_up(
     collector: Service, endless: str
 ) -> None:
-    """Others have their turn, though its data is always there."""
+    """Other requests are answered while one connection sends without end."""
     stop = threading.Event()
 
     def flood() -> None:
@@ -326,7 +326,7 @@ def test_a_connection_that_sends_without_end_holds_nobody_up(
 
 
 def test_headers_over_the_limit_are_refused(collector: Service) -> None:
-    """Before they take all memory."""
+    """Headers over the limit get a 431 with a problem."""
     answer = converse(collector, HEAD, "X: y\r\n" * 20_000)
 
     assert status_of(answer) == 431
@@ -334,7 +334,7 @@ def test_headers_over_the_limit_are_refused(collector: Service) -> None:
 
 
 def test_a_header_that_looks_like_another_is_not_taken_for_it(collector: Service) -> None:
-    """In WSGI an underscore and a hyphen look the same."""
+    """A header with an underscore is not taken for the one with a hyphen."""
     answer = converse(collector, HEAD, "Content_Encoding: br\r\nContent-Length: 3\r\n\r\na,1")
     assert status_of(answer) == 202
 
@@ -343,7 +343,7 @@ def test_a_header_that_looks_like_another_is_not_taken_for_it(collector: Service
 def test_who_wants_another_protocol_is_answered_in_this_one(
     collector: Service, upgrade: str
 ) -> None:
-    """As ``curl --http2`` does with each POST (RFC 9110, section 7.8)."""
+    """A request that asks for another protocol is answered in HTTP/1.1 (RFC 9110, section 7.8)."""
     with socket.create_connection(("127.0.0.1", collector.port), timeout=60) as connection:
         for _ in range(2):
             connection.sendall(
@@ -354,7 +354,7 @@ def test_who_wants_another_protocol_is_answered_in_this_one(
 
 
 def test_slow_clients_hold_nobody_up_and_are_sent_away(collector: Service) -> None:
-    """Headers that never end, bodies that never come, and connections that say nothing."""
+    """Clients that send slowly or nothing hold nobody up, and are cut off in time."""
     begun = monotonic()
     slow = {
         "headers": HEAD,
@@ -390,7 +390,7 @@ def test_slow_clients_hold_nobody_up_and_are_sent_away(collector: Service) -> No
 
 
 def test_a_request_that_comes_while_the_server_stops_is_not_cut_short() -> None:
-    """Its connection lay idle when the server was asked to stop, and does no more."""
+    """A request that comes on an idle connection while the server stops is answered."""
     server = Server(("127.0.0.1", 0), lambda environ, start_response: [])
     requested = Event()
     answered = []

@@ -1,4 +1,4 @@
-"""What serves the collector: several processes at one socket, or another WSGI server."""
+"""The collector runs in several processes at one socket, or under another WSGI server."""
 
 import contextlib
 import json
@@ -41,7 +41,7 @@ make_server("127.0.0.1", int(os.environ["PORT"]), get_app(), Server).serve_forev
 def collector(
     redis_server: EmbeddedRedis, connection: Connection, tmp_path: Path
 ) -> Iterator[Service]:
-    """The collector under that server; Redis is empty by then."""
+    """Yield the collector under a threaded standard-library server, with an empty Redis."""
     del connection
     service = Service("collector", redis_server.url, tmp_path / "log", command=THREADED)
     yield service.start()
@@ -60,7 +60,7 @@ def await_taken(server: worker.Server, connections: int) -> None:
 def test_processes_at_one_socket_leave_each_other_the_next_connection(
     processes: int, pause_s: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Else the one that is awake would take all that come at once. One alone does take them."""
+    """A process that shares its socket pauses after each connection; one alone does not."""
     monkeypatch.setattr(worker, "ACCEPT_PAUSE_S", pause_s)
     environ = {"wsgi.multiprocess": processes > 1}  # as gunicorn says it
     server = worker.Server(
@@ -82,7 +82,7 @@ def test_processes_at_one_socket_leave_each_other_the_next_connection(
 def test_the_collector_runs_under_any_wsgi_server(
     collector: Service, connection: Connection
 ) -> None:
-    """Each message counts once, many threads at a time, though nobody has patched anything."""
+    """Under another WSGI server, and many threads, each message counts once."""
 
     def post(number: int) -> int:
         return collector.post(json.dumps({"key": f"app-{number % 7}", "value": number})).status
@@ -97,7 +97,7 @@ def test_the_collector_runs_under_any_wsgi_server(
 def test_a_repetition_counts_once_under_any_wsgi_server(
     collector: Service, connection: Connection
 ) -> None:
-    """Another body under the same key is refused; and all is 503 while Redis is away."""
+    """Under another WSGI server a batch counts once, and a Redis that hangs gets a 503."""
 
     def post(value: int) -> int:
         body = json.dumps({"key": "app", "value": value})
@@ -112,7 +112,7 @@ def test_a_repetition_counts_once_under_any_wsgi_server(
 
 
 def test_who_does_not_read_is_sent_away(monkeypatch: pytest.MonkeyPatch) -> None:
-    """However much there is to say; the connection and what it takes are free again."""
+    """A connection whose client does not read its answer is closed."""
     monkeypatch.setattr(http_connection, "SEND_S", 0.1)
 
     def app(environ: dict, start_response: Callable[..., object]) -> list[bytes]:
@@ -197,7 +197,7 @@ def test_at_the_limit_the_address_with_most_idle_connections_makes_room() -> Non
 
 
 def test_a_connection_has_few_turns_before_the_loop_looks_at_its_sockets() -> None:
-    """Though all of its requests are there already: others could not get a word in."""
+    """A connection has at most TURNS_MAX turns in one iteration of the event loop."""
     turns: Counter[int] = Counter()
 
     def app(environ: dict, start_response: Callable[..., object]) -> list[bytes]:

@@ -1,1 +1,1 @@
-"""What several tests share: servers, apps, clients, and looks at what Redis holds."""
+"""These helpers are shared by several tests: servers, apps, clients, and looks at Redis."""

@@ -1,4 +1,4 @@
-"""What tests of the aggregator share: a worker on two partitions, and the time."""
+"""These helpers give tests of the aggregator a worker on two partitions, and the time."""
 
 from metrics.backlog import Backlog
 from metrics.connection import Connection

@@ -1,4 +1,4 @@
-"""A way to Redis on which some partitions cannot be reached, as if their node were away."""
+"""This way to Redis cannot reach some partitions, as if their node were away."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""Clients that flush soon, and values that are easily told apart."""
+"""These clients flush soon, and record values that are easy to distinguish."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

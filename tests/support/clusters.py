@@ -1,4 +1,4 @@
-"""What tests of a Redis Cluster share: breaking it, and making it good again."""
+"""These helpers break a Redis Cluster, and make it good again."""
 
 from collections.abc import Callable
 
@@ -25,7 +25,7 @@ def heal(cluster: RedisCluster) -> None:
 
 
 def slot_of(key: str) -> int:
-    """Return the slot of all that belongs to the partition of a key."""
+    """Return the slot of the partition of a key."""
     return key_slot(PartitionNames(partition_of(key, PARTITIONS)).stream.encode())
 
 
@@ -35,7 +35,7 @@ def keys_by_master(cluster: RedisCluster) -> dict[ClusterNode, str]:
 
 
 def lose_the_tail(cluster: RedisCluster, key: str, meanwhile: Callable[[], None]) -> None:
-    """Let a replica take over that got nothing of what the master took ``meanwhile``."""
+    """Let a replica take over that lacks what the master took ``meanwhile``."""
     master = cluster.master_of(slot_of(key))
     replica = cluster.replica_of(master)
     master.ask("CONFIG", "SET", "repl-timeout", 1)

@@ -1,4 +1,4 @@
-"""A collector of our own, for tests of clients: it remembers what came, and answers as told."""
+"""This fake collector, for tests of clients, remembers what came and gives set answers."""
 
 import gzip
 import json
@@ -15,7 +15,7 @@ HOUR_S = 3600
 
 @dataclass(frozen=True)
 class Request:
-    """What came with one POST.
+    """The content of one POST.
 
     Attributes:
         headers: By their names in small letters.
@@ -29,19 +29,19 @@ class Request:
 
     @property
     def key(self) -> str:
-        """Its Idempotency-Key."""
+        """Return its idempotency key."""
         return self.headers["idempotency-key"]
 
     @property
     def items(self) -> list[dict[str, Any]]:
-        """The columns and loss reports in it."""
+        """Return the columns and loss reports in it."""
         is_gzip = self.headers.get("content-encoding") == "gzip"
         content = json.loads(gzip.decompress(self.raw) if is_gzip else self.raw)
         return content if isinstance(content, list) else [content]
 
     @property
     def messages(self) -> int:
-        """How many values it has."""
+        """Return how many values it has."""
         return sum(len(item.get("values", ())) for item in self.items)
 
 
@@ -58,7 +58,7 @@ def taken(request: Request) -> Reply:
 
 
 def refusing(status: int, **members: object) -> Callable[[Request], Reply]:
-    """Return what answers with a problem."""
+    """Return a function that answers with a problem."""
     headers = {"Retry-After": str(members.pop("retry_after"))} if "retry_after" in members else {}
     return lambda _: (status, headers, json.dumps(members).encode())
 
@@ -85,7 +85,7 @@ class FakeCollector:
 
     @property
     def url(self) -> str:
-        """As a client is told."""
+        """Return its URL, as a client needs it."""
         return f"http://127.0.0.1:{self.port}"
 
     def values(self, key: str) -> list[float]:
@@ -129,7 +129,7 @@ class FakeCollector:
 def fake_collector(
     *, port: int = 0, script: Sequence[Callable[[Request], Reply]] = ()
 ) -> Iterator[FakeCollector]:
-    """Run one, on a free port if none is given."""
+    """Run a fake collector, on a free port if none is given."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -149,7 +149,7 @@ def fake_collector(
             self.wfile.write(body)
 
         def log_message(self, *_: object) -> None:
-            """Say nothing."""
+            """Log nothing."""
 
     class Server(ThreadingHTTPServer):
         daemon_threads = True
@@ -157,7 +157,7 @@ def fake_collector(
         allow_reuse_address = True
 
         def handle_error(self, *_: object) -> None:
-            """Clients that go away are no error."""
+            """Ignore clients that go away."""
 
     with Server(("127.0.0.1", port), Handler) as server:
         fake = FakeCollector(server.server_address[1], script=list(script))

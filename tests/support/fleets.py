@@ -1,4 +1,4 @@
-"""What tests of many keys share: messages of a fleet, committed as a worker does."""
+"""These helpers append messages of a fleet of keys, and commit them as a worker does."""
 
 from collections.abc import Mapping, Sequence
 

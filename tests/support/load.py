@@ -1,4 +1,4 @@
-"""Clients that repeat until they have an answer, and the audit that must agree with them."""
+"""These clients repeat until they have an answer, and the audit must match them."""
 
 import http.client
 import json
@@ -69,7 +69,7 @@ def audits_of_all(redis: Connection) -> dict[str, int]:
 
 
 def assert_everything_counts_once(redis: Connection, messages: int) -> None:
-    """Check that the backlog drains, and that the audit hold what was accepted."""
+    """Check that the backlog drains, and that the audit has what was accepted."""
     wait_until(lambda: audits_of_all(redis)["length"] == 0)
     audit = audits_of_all(redis)
     assert audit["accepted"] == audit["applied"] == messages

@@ -1,7 +1,7 @@
 """The runbook in docs/operations.md: its commands, and what they print in which state of Redis.
 
 A block that begins with ```` ```sh runbook ```` has commands. The ```` ```text ```` blocks that
-follow it show what they print; each is marked with the state that it belongs to. In what they
+follow it show what they print; each names the state that it belongs to. In what they
 show, ``<...>`` stands for what differs, and a line ``...`` for any lines.
 """
 

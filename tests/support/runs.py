@@ -1,4 +1,4 @@
-"""``ops/run``, started for real, as somebody who has just cloned the repository starts it."""
+"""These helpers start ``ops/run`` as somebody does who has just cloned the repository."""
 
 import os
 import re
@@ -35,7 +35,7 @@ def free_base_port() -> int:
 
 
 class Run:
-    """One ``ops/run``."""
+    """A run of ``ops/run``."""
 
     def __init__(self, root: Path, **more: str) -> None:
         self.port = int(more.setdefault("PORT", str(free_base_port())))
@@ -52,7 +52,7 @@ class Run:
 
     @property
     def output(self) -> str:
-        """What it has printed so far."""
+        """Return what it has printed so far."""
         return Path(self._log.name).read_text("utf-8")
 
     def wait_until_ready(self, timeout_s: float = START_TIMEOUT_S) -> str:
@@ -76,7 +76,7 @@ class Run:
         return self.output
 
     def kill(self) -> None:
-        """Leave nothing of it."""
+        """Stop the run if it has not ended, and close its log."""
         if self.process.poll() is None:
             self.stop()
         self._log.close()

@@ -1,4 +1,4 @@
-"""Apps as processes of their own: scripts in ``tests/client/apps``, each with several scenarios."""
+"""Scripts in ``tests/client/apps`` run as processes of their own, each with several scenarios."""
 
 import os
 import signal
@@ -22,7 +22,7 @@ WARNINGS = ("-W", "error", "-W", "ignore:This process:DeprecationWarning")
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How a process ended.
+    """The end of a process.
 
     Attributes:
         status: Its exit status; negative for the signal that ended it.
@@ -41,7 +41,7 @@ class Running:
     """A process that runs a scenario."""
 
     def __init__(self, script: str, arguments: tuple[str, ...], python: str) -> None:
-        """Start it. Warnings are errors in it."""
+        """Start the process, in which warnings are errors."""
         self._began = monotonic()
         self.process = subprocess.Popen(
             [python, *WARNINGS, Path(__file__).parents[1] / "client" / "apps" / script, *arguments],
@@ -77,7 +77,7 @@ class Running:
         return Ended(self.process.returncode, printed, complaints, monotonic() - self._began)
 
     def kill(self) -> None:
-        """Leave nothing of it."""
+        """End the process at once if it still runs."""
         self._end_of_patience.cancel()
         self._kill_all()
         self.process.communicate()
@@ -89,7 +89,7 @@ class Running:
 
 @contextmanager
 def running(script: str, *arguments: str, python: str = sys.executable) -> Iterator[Running]:
-    """Start a script with its arguments, and leave nothing of it."""
+    """Start a script with its arguments, and end it in any case."""
     started = Running(script, arguments, python)
     try:
         yield started
@@ -98,7 +98,7 @@ def running(script: str, *arguments: str, python: str = sys.executable) -> Itera
 
 
 def run(script: str, *arguments: str, python: str = sys.executable) -> Ended:
-    """Run a script with its arguments to its end, which must be a good one, and a silent one."""
+    """Run a script with its arguments to its end, and check that it succeeds and says nothing."""
     with running(script, *arguments, python=python) as started:
         ended = started.end()
     # Not rewritten by pytest, as this is no test: so it says itself what it found.

@@ -1,4 +1,4 @@
-"""What tests of the streams share: batches, appends, and a look at what Redis holds."""
+"""These helpers make batches, append them, and look at what Redis holds."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -39,7 +39,7 @@ def hash_of(connection: Connection, name: str) -> dict[str, str]:
 
 
 def audit_of(connection: Connection, partition: int = 0) -> dict[str, int]:
-    """Return the audit of a partition by the names of their counts; foreign if any."""
+    """Return the audit of a partition by the names of its counts; `foreign` only if not 0."""
     audit = asdict(_audit_in(connection, partition))
     del audit["partition"]
     return {name: count for name, count in audit.items() if count or name != "foreign"}

@@ -1,4 +1,4 @@
-"""Requests to WSGI apps without a server, and small apps to ask."""
+"""These helpers ask WSGI apps without a server, and make small apps to ask."""
 
 import io
 import re
@@ -49,11 +49,11 @@ class Chunks:
         self.closed = 0
 
     def __iter__(self) -> Iterator[bytes]:
-        """Give itself, as files do."""
+        """Return itself, as files do."""
         return self
 
     def __next__(self) -> bytes:
-        """Give a chunk after a second, or raise it."""
+        """Return a chunk after a second, or raise it."""
         if self._clock is not None:
             self._clock.seconds += 1
         chunk = next(self._chunks)
@@ -62,9 +62,9 @@ class Chunks:
         return chunk
 
     def close(self) -> None:
-        """Note it."""
+        """Count the call."""
         self.closed += 1
 
 
 def start(status: str, headers: list[tuple[str, str]], exc_info: object = None) -> object:
-    """Be the start_response of a server that does not care."""
+    """Accept any status and headers, as start_response."""

@@ -1,1 +1,1 @@
-"""The worker."""
+"""These tests are of the worker."""

@@ -1,4 +1,4 @@
-"""The aggregator: whatever happens to entries, groups and workers, each message counts once."""
+"""Each message counts once, whatever happens to entries, groups and workers."""
 
 import threading
 
@@ -18,7 +18,7 @@ from workers.counters import Counters
 
 
 def test_all_partitions_are_folded(connection: Connection, clock: Clock) -> None:
-    """One worker is enough for all of them."""
+    """One worker folds the entries of all partitions."""
     aggregator = aggregator_of(connection, clock)
     append(connection, batch([1.0, 2.0]), batch([3.0], partition=1))
 
@@ -31,7 +31,7 @@ def test_all_partitions_are_folded(connection: Connection, clock: Clock) -> None
 
 
 def test_a_worker_counts_what_it_does(connection: Connection, clock: Clock) -> None:
-    """Beside the audit, which count what all workers do."""
+    """A worker counts its commits, entries, messages, claims and dead letters."""
     counters = Counters()
     aggregator = Aggregator(
         Backlog(connection, consumer="worker-1", retention_days=36500),
@@ -54,7 +54,7 @@ def test_a_worker_counts_what_it_does(connection: Connection, clock: Clock) -> N
 def test_more_than_one_read_is_drained_without_a_pause(
     connection: Connection, clock: Clock
 ) -> None:
-    """A full read means that there is more."""
+    """A worker reads again without a pause after a full read."""
     for _ in range(ENTRIES_MAX + 5):
         append(connection, batch())
     aggregator = aggregator_of(connection, clock)
@@ -68,7 +68,7 @@ def test_more_than_one_read_is_drained_without_a_pause(
 def test_many_keys_in_many_entries_take_several_commits(
     connection: Connection, clock: Clock
 ) -> None:
-    """So that no script holds Redis up for long; all of them count."""
+    """Many keys in many entries are all committed, and the audit balances."""
     for _ in range(3):
         append(connection, *(batch(key=f"key-{i}") for i in range(1200)))
     drain(aggregator_of(connection, clock))
@@ -79,7 +79,7 @@ def test_many_keys_in_many_entries_take_several_commits(
 
 
 def test_a_restarted_worker_finds_what_it_had_read(connection: Connection, clock: Clock) -> None:
-    """Its name is the same, so it need not wait to claim from itself."""
+    """A worker that restarts under its name commits what it had read before."""
     append(connection, batch())
     backlog = Backlog(connection, consumer="worker-1", retention_days=30)
     backlog.create_groups([0])
@@ -91,7 +91,7 @@ def test_a_restarted_worker_finds_what_it_had_read(connection: Connection, clock
 
 
 def test_entries_of_a_dead_worker_are_taken_over(connection: Connection, clock: Clock) -> None:
-    """Once they have been idle for as long as the setting says, however many there are."""
+    """A worker claims and commits all entries of a dead worker, however many there are."""
     for _ in range(ENTRIES_MAX * 2 + 3):
         append(connection, batch())
     dead = Backlog(connection, consumer="dead", retention_days=30)
@@ -108,7 +108,7 @@ def test_entries_of_a_dead_worker_are_taken_over(connection: Connection, clock: 
 
 
 def test_a_missing_group_is_created_again(connection: Connection, clock: Clock) -> None:
-    """With all of the backlog, and nothing twice."""
+    """A deleted group is created again, and each message counts once."""
     aggregator = aggregator_of(connection, clock)
     append(connection, batch())
     drain(aggregator)
@@ -121,7 +121,7 @@ def test_a_missing_group_is_created_again(connection: Connection, clock: Clock) 
 
 
 def test_a_deleted_stream_is_begun_again(connection: Connection, clock: Clock) -> None:
-    """What was in it is lost, what comes is not."""
+    """A worker goes on with what comes after its stream was deleted."""
     aggregator = aggregator_of(connection, clock)
     drain(aggregator)
     connection.ask(command("DEL", STREAM))
@@ -144,7 +144,7 @@ POISON = {
 def test_an_entry_that_cannot_be_read_is_buried_after_a_few_deliveries(
     connection: Connection, clock: Clock, fields: list[str]
 ) -> None:
-    """With the reason; its neighbours count as if it were not there."""
+    """An unreadable entry becomes a dead letter after some deliveries; its neighbours count."""
     append(connection, batch([1.0]))
     raw = [text.encode("utf-8", "surrogateescape") for text in fields]
     poison = connection.ask(command("XADD", STREAM, "*", *raw))
@@ -176,7 +176,7 @@ def test_an_entry_that_cannot_be_read_is_buried_after_a_few_deliveries(
 def test_a_hash_that_is_not_sound_holds_up_nobody(
     connection: Connection, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Its columns die with the reason, at once; others of the same entry count."""
+    """Columns of an unsound hash become dead letters at once, and the rest of the entry counts."""
     connection.ask(command("SET", HASH, "by hand"))
     aggregator = aggregator_of(connection, clock)
     drain(aggregator)
@@ -194,7 +194,7 @@ def test_a_hash_that_is_not_sound_holds_up_nobody(
 def test_entries_that_somebody_deleted_do_not_stay_pending(
     connection: Connection, clock: Clock
 ) -> None:
-    """Redis 6.2 would give them back for ever, without their ids."""
+    """Entries that somebody deleted do not stay pending."""
     append(connection, batch())
     lost = Backlog(connection, consumer="dead", retention_days=30)
     lost.create_groups([0, 1])
@@ -211,7 +211,7 @@ def test_entries_that_somebody_deleted_do_not_stay_pending(
 
 
 def test_workers_share_the_work(connection: Connection, clock: Clock) -> None:
-    """Several of them count each message once."""
+    """Three workers together count each message once."""
     workers = [aggregator_of(connection, clock, f"worker-{i}") for i in range(3)]
     for worker in workers:
         drain(worker)
@@ -225,7 +225,7 @@ def test_workers_share_the_work(connection: Connection, clock: Clock) -> None:
 
 
 def test_a_worker_stops_when_it_is_asked_to(connection: Connection) -> None:
-    """After the step that it is in."""
+    """A worker's run() returns after stop()."""
     aggregator = aggregator_of(connection, Clock())
     thread = threading.Thread(target=aggregator.run)
     thread.start()
@@ -239,7 +239,7 @@ def test_a_worker_stops_when_it_is_asked_to(connection: Connection) -> None:
 
 
 def test_a_worker_refuses_a_redis_of_another_layout(connection: Connection, clock: Clock) -> None:
-    """It would read the wrong partitions."""
+    """A worker does not run on a Redis of another layout."""
     Layout(connection, partitions=PARTITIONS + 1).ensure()
 
     with pytest.raises(LayoutError, match="partitions is 2 here and 3 in Redis"):
@@ -250,14 +250,14 @@ def test_a_worker_refuses_a_redis_of_another_layout(connection: Connection, cloc
 def test_the_busier_a_worker_is_the_more_it_lets_come_together(
     busy_s: float, pause_s: float
 ) -> None:
-    """Within limits, so that a number is never late by much."""
+    """A worker lingers longer the busier it is, within limits."""
     assert linger_s(busy_s) == pytest.approx(pause_s)
 
 
 def test_a_worker_pauses_by_the_time_that_its_round_took(
     connection: Connection, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Reading and committing, all of it; not if there is more to read at once."""
+    """A worker pauses by the time that its round took, and not at all if there is more to read."""
     aggregator = aggregator_of(connection, clock)
     rounds = iter([(0.04, False), (2.0, True), (0.0, False)])
     pauses: list[float] = []
@@ -283,7 +283,7 @@ def test_a_worker_pauses_by_the_time_that_its_round_took(
 def test_an_audit_that_is_not_sound_dead_letters_nothing(
     connection: Connection, clock: Clock, name: str
 ) -> None:
-    """The entries are not to blame; they wait until it is mended."""
+    """Entries wait while the audit is unsound, become no dead letters, and count afterwards."""
     aggregator = aggregator_of(connection, clock, claim_s=0.0)
     append(connection, batch())
     connection.ask(command("DEL", name))
@@ -299,7 +299,7 @@ def test_an_audit_that_is_not_sound_dead_letters_nothing(
 
 
 def test_a_commit_of_very_many_buckets_is_split(connection: Connection, clock: Clock) -> None:
-    """Redis 6.2 takes a million arguments at most."""
+    """Entries with more buckets than one command can hold are all committed."""
     values = [10.0 ** (i / 20 - 300) for i in range(4_000)]
     for i in range(30):
         append(connection, batch(values, key=f"wide-{i}"))
@@ -313,7 +313,7 @@ def test_a_commit_of_very_many_buckets_is_split(connection: Connection, clock: C
 def test_a_worker_starts_and_drains_while_redis_is_out_of_memory(
     connection: Connection, clock: Clock
 ) -> None:
-    """Only workers can free what collectors need."""
+    """A new worker commits the backlog while Redis is out of memory."""
     drain(aggregator_of(connection, clock))
     append(connection, batch())
     connection.ask(command("CONFIG", "SET", "maxmemory", 1))

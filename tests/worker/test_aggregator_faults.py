@@ -1,4 +1,4 @@
-"""The aggregator while it stalls, and while Redis is cut off at any step."""
+"""The aggregator goes on after it stalls, and after Redis is cut off at any step."""
 
 import logging
 import threading
@@ -35,7 +35,7 @@ class StallingBacklog(Backlog):
 
 
 def test_a_commit_that_comes_too_late_is_refused(connection: Connection, clock: Clock) -> None:
-    """A worker that stalled past the claim finds its entries counted, and goes on."""
+    """A worker that stalled past the claim has its commit refused; each message counts once."""
     heir = aggregator_of(connection, clock, "heir", claim_s=0.0)
     counters = Counters()
     zombie = Aggregator(
@@ -58,7 +58,7 @@ def test_a_commit_that_comes_too_late_is_refused(connection: Connection, clock: 
 
 
 class Flaky:
-    """Stands in front of a connection, and loses what it is told to lose."""
+    """Stands in front of a connection, and loses what its faults name."""
 
     def __init__(self, connection: Connection, faults: Iterator[str]) -> None:
         self._connection = connection
@@ -75,14 +75,14 @@ class Flaky:
         return replies
 
     def ask(self, call: object) -> object:
-        """Pass on."""
+        """Pass a call on."""
         return self._connection.ask(call)
 
 
 def test_partitions_that_are_away_stop_no_other(
     connection: Connection, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """From the first round on; they go on as soon as they are back, with nothing lost."""
+    """A partition that is away stops no other, and goes on without loss once it is back."""
     partly = PartlyAway(connection, [0])
     aggregator = aggregator_of(partly, clock)
     append(connection, batch([1.0]), batch([2.0], partition=1))
@@ -105,7 +105,7 @@ def test_partitions_that_are_away_stop_no_other(
 def test_a_worker_says_once_which_partitions_are_away(
     connection: Connection, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """And once that they are back."""
+    """A worker logs once which partitions are away, and that it goes on."""
     partly = PartlyAway(connection, [1])
     aggregator = aggregator_of(partly, Clock())
     thread = threading.Thread(target=aggregator.run)
@@ -129,7 +129,7 @@ def test_a_worker_says_once_which_partitions_are_away(
 def test_a_fault_at_any_step_loses_and_doubles_nothing(
     connection: Connection, clock: Clock, fault: str, at: int
 ) -> None:
-    """Whether Redis did what it was asked or not."""
+    """A lost request or reply at any step loses and doubles no message."""
     flaky = Flaky(connection, iter([""] * at + [fault]))
     aggregator = aggregator_of(flaky, clock)
     for i in range(12):
@@ -149,7 +149,7 @@ def test_a_fault_at_any_step_loses_and_doubles_nothing(
 def test_a_worker_waits_for_a_redis_that_is_away(
     connection: Connection, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """And goes on where it was."""
+    """A worker logs that Redis is away, waits for it, and commits afterwards."""
     flaky = Flaky(connection, iter(["request"] * 6))
     aggregator = aggregator_of(flaky, Clock())
     append(connection, batch())

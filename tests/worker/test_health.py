@@ -1,4 +1,4 @@
-"""The worker's health port: whoever reaches it costs the worker next to nothing."""
+"""The worker's health port: whoever connects to it costs the worker next to nothing."""
 
 import contextlib
 import http.client
@@ -34,7 +34,7 @@ def serving(check: object = None) -> Iterator[HealthServer]:
 
 @pytest.fixture
 def health() -> Iterator[HealthServer]:
-    """The health port of a worker that is well."""
+    """Yield the health port of a worker that is well."""
     with serving() as server:
         yield server
 
@@ -59,7 +59,7 @@ def status_of(answer: bytes) -> int:
 
 
 def problem_of(answer: bytes) -> dict[str, object]:
-    """Return the problem that an answer tells."""
+    """Return the problem in an answer."""
     head, _, body = answer.partition(b"\r\n\r\n")
     assert b"content-type: application/problem+json" in head.lower()
     problem = json.loads(body)
@@ -89,7 +89,7 @@ def is_alive(port: int) -> bool:
 def test_every_error_is_a_problem_and_tells_no_version(
     health: HealthServer, request_: bytes, status: int
 ) -> None:
-    """Where the server of the standard library answers a page of HTML, with its version."""
+    """Every error of the health port is a problem, without the version of its server."""
     answer = ask(health.server_port, request_)
 
     assert status_of(answer) == status
@@ -99,7 +99,7 @@ def test_every_error_is_a_problem_and_tells_no_version(
 
 
 def test_a_request_may_come_in_any_pieces(health: HealthServer) -> None:
-    """Wherever TCP cuts it."""
+    """A request is answered wherever it is cut in two."""
     request = b"GET /healthz?probe=1 HTTP/1.1\r\nHost: localhost\r\n\r\n"
     for cut in range(1, len(request)):
         answer = ask(health.server_port, request[:cut], request[cut:])
@@ -108,7 +108,7 @@ def test_a_request_may_come_in_any_pieces(health: HealthServer) -> None:
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics", "/nowhere"])
 def test_head_is_get_without_a_body(health: HealthServer, path: str) -> None:
-    """As RFC 9110, 9.3.2 has it."""
+    """HEAD has the headers of GET and no body (RFC 9110, 9.3.2)."""
     get, head = (
         ask(health.server_port, f"{method} {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
         for method in ("GET", "HEAD")
@@ -123,7 +123,7 @@ def test_head_is_get_without_a_body(health: HealthServer, path: str) -> None:
 
 
 def test_checks_under_way_are_shared() -> None:
-    """However many ask whether the worker is ready, the worker's Redis is asked once at a time."""
+    """Ten probes at once share one check of Redis, and `/healthz` answers meanwhile."""
     gate = threading.Event()
     running: list[int] = []
 
@@ -147,7 +147,7 @@ def test_checks_under_way_are_shared() -> None:
 
 
 def test_half_a_request_has_a_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also one that goes on coming, byte by byte."""
+    """A request that comes byte by byte is cut off at its deadline."""
     monkeypatch.setattr(health_module, "REQUEST_S", 0.3)
     with serving() as server, dial(server.server_port) as slow:
         began = monotonic()
@@ -163,7 +163,7 @@ def test_half_a_request_has_a_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_half_requests_cost_no_threads_and_keep_nobody_out(health: HealthServer) -> None:
-    """The oldest of them goes for whoever comes."""
+    """A hundred half requests cost no threads, and the next request is answered."""
     threads = threading.active_count()
     with contextlib.ExitStack() as stack:
         for _ in range(100):
@@ -175,7 +175,7 @@ def test_half_requests_cost_no_threads_and_keep_nobody_out(health: HealthServer)
 
 @pytest.fixture
 def worker(own_redis: EmbeddedRedis, tmp_path: Path) -> Iterator[Service]:
-    """A worker that may have 64 descriptors."""
+    """Yield a worker that may have 64 descriptors."""
     service = Service("worker", own_redis.url, tmp_path / "worker.log", command=FEW_DESCRIPTORS)
     yield service.start()
     service.kill()
@@ -184,7 +184,7 @@ def worker(own_redis: EmbeddedRedis, tmp_path: Path) -> Iterator[Service]:
 def test_a_worker_without_descriptors_goes_on_when_it_has_some_again(
     worker: Service, own_redis: EmbeddedRedis
 ) -> None:
-    """Half requests by the hundred, and a Redis that hangs up on it: it waits for both to end."""
+    """A worker outlives a hundred half requests and a Redis restart with few descriptors."""
     assert worker.process is not None
     descriptors = Path(f"/proc/{worker.process.pid}/fd")
     with contextlib.ExitStack() as stack:
@@ -201,7 +201,7 @@ def test_a_worker_without_descriptors_goes_on_when_it_has_some_again(
 
 
 def test_a_worker_that_gets_no_descriptor_does_not_end(worker: Service) -> None:
-    """A soft limit of a few descriptors, taken away and given back as an administrator would."""
+    """A worker without a free descriptor does not end or spin, and answers once it has one."""
     import resource
 
     assert worker.process is not None

@@ -1,1 +1,1 @@
-"""Small apps, one for each framework, that answer the same paths."""
+"""These small apps, one for each framework, answer the same paths."""

@@ -1,4 +1,4 @@
-"""What all apps answer, whatever their framework."""
+"""These answers are those of all apps, whatever their framework."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +13,7 @@ FILE = Path(__file__)
 
 
 def streamed() -> Iterator[bytes]:
-    """Give an answer that takes its time."""
+    """Yield the chunks of an answer, with a pause before each."""
     for chunk in CHUNKS:
         sleep(PAUSE_S)
         yield chunk

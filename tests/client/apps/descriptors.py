@@ -10,7 +10,7 @@ from metrics.errors import StorageUnavailableError
 
 
 def main(url: str) -> None:
-    """Ask Redis with no descriptor left: an error each time; and with some again: an answer."""
+    """Ask Redis without a free descriptor, then with some; print the errors and the reply."""
     connection = Connection.open(url, timeout_s=1.0, connections_max=1)
     resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
     taken = []

@@ -34,7 +34,7 @@ def falling_off_the_end(url: str) -> None:
 
 
 def sys_exit(url: str) -> None:
-    """Ask for the end."""
+    """End by sys.exit()."""
     used(url)
     sys.exit(0)
 
@@ -106,7 +106,7 @@ def a_collector_that_hangs(url: str) -> None:
 
 
 def functions_of_the_exit(url: str) -> None:
-    """Record in such functions, before the client has delivered and afterwards."""
+    """Record in exit functions, before the client has delivered and afterwards."""
     clients: list[Client] = []
     atexit.register(lambda: record(clients[0], "after"))
     clients.append(Client(url, flush_seconds=60.0))

@@ -142,7 +142,7 @@ def closed(url: str) -> None:
 
 
 def behind_its_back_before_use(url: str) -> None:
-    """Fork and not tell the interpreter, as uWSGI does; before anything was recorded."""
+    """Fork without the interpreter's knowledge, as uWSGI does, before anything is recorded."""
     family(Client([url]), ctypes.PyDLL(None).fork)
 
 

@@ -20,7 +20,7 @@ def work(number: int) -> None:
 
 
 def work_and_flush(number: int) -> None:
-    """Record a value, and see it off."""
+    """Record a value, and flush."""
     client.record("jobs", number)
     assert client.flush(60)
 

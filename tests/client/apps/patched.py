@@ -62,7 +62,7 @@ def after_construction(url: str) -> None:
 
 
 def after_the_first_record(url: str) -> None:
-    """Patch when its sender runs already, as a thread."""
+    """Patch when the client's sender runs already, as a thread."""
     from metrics import Client
 
     client = Client(url, flush_seconds=0.05)
@@ -156,7 +156,7 @@ def fork_during_a_request(url: str) -> None:
 
 
 def first_record_in_a_callback(url: str) -> None:
-    """Record first where nothing may wait: in the loop itself."""
+    """Record first in a callback of the loop, where nothing may wait."""
     patch()
     import gevent
 

@@ -1,4 +1,4 @@
-"""Read by an app: at its exit a delivery may take as long as a busy machine needs for it."""
+"""Lets a delivery at an app's exit take as long as a busy machine needs for it."""
 
 from metrics.client import client
 

@@ -34,7 +34,7 @@ def record(client: Client) -> None:
 
 
 def main(url: str) -> None:
-    """Use it, fork, use it there, and leave the last delivery to the exit."""
+    """Use a client, fork, use it in the child, and leave the last delivery to the exit."""
     recorder = Recorder(key="timed")
     record(recorder)
     assert [key for key, _ in recorder.messages] == ["plain", "timed", "called", "awaited"]
