@@ -31,7 +31,7 @@ CONNECTIONS_MAX = 8
 REDIS_TIMEOUT_S = 1.0
 
 # Few, so that they leave most connections, and most of the time between two pieces, to others.
-LARGE_AT_ONCE = 2
+LARGE_AT_ONCE = 1
 LARGE_WAITING_MAX = 8
 LARGE_WAIT_S = 2.0
 
