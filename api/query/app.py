@@ -67,7 +67,13 @@ def create_app(
             wait_s=LARGE_WAIT_S,
         ),
     )
-    statistics = Statistics(store, access=access, ensure_layout=layout.ensure, now=now)
+    statistics = Statistics(
+        store,
+        access=access,
+        ensure_layout=layout.ensure,
+        lateness_s=settings.lateness_seconds,
+        now=now,
+    )
     keys = Keys(known_keys, access=access, ensure_layout=layout.ensure)
     audit_reader = AuditReader(
         connection, ensure_layout=layout.ensure, partitions=settings.partitions

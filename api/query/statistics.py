@@ -6,12 +6,13 @@ import falcon
 
 from api.access import Access
 from api.query.caching import send_json
-from api.query.statistic_query import StatisticQuery
+from api.query.statistic_query import HOURS_PER_DAY, StatisticQuery, parse_hour
+from metrics.accuracy import RELATIVE_ERROR
 from metrics.errors import NoDataError
-from metrics.hours import Hour, parse_hour_of_day
+from metrics.hours import Hour
 from metrics.store import HourResult, Store
 
-HOURS = range(24)
+HOURS = range(HOURS_PER_DAY)
 
 
 class Statistics:
@@ -21,6 +22,7 @@ class Statistics:
         store: Where the key-hours are.
         access: Who may read which keys.
         ensure_layout: Checks that Redis holds what this process expects.
+        lateness_s: How long after its end an hour is not complete yet.
         now: The clock by which an hour is over, in Unix seconds.
     """
 
@@ -30,11 +32,13 @@ class Statistics:
         *,
         access: Access,
         ensure_layout: Callable[[], None],
+        lateness_s: float,
         now: Callable[[], float],
     ) -> None:
         self._store = store
         self._access = access
         self._ensure_layout = ensure_layout
+        self._lateness_s = lateness_s
         self._now = now
 
     def on_get(
@@ -47,19 +51,19 @@ class Statistics:
             MetricsError: If there is no answer.
         """
         grant = self._access.grant(req)
-        query = StatisticQuery.parse(key, stat, date)
-        hour_of_day = parse_hour_of_day(hour)
+        now = self._now()
+        query = StatisticQuery.parse(key, stat, date, now)
+        hour_of_day = parse_hour(hour, date, now)
         query.authorize(grant)
-        ((found, is_complete),) = self._read(query, range(hour_of_day, hour_of_day + 1))
+        ((found, is_complete),) = self._read(query, range(hour_of_day, hour_of_day + 1), now)
         if not found.aggregate.count:
             raise _no_data(query, Hour.on(query.day, hour_of_day), found.aggregate.dropped)
         content = {
             "key": key,
             "stat": stat,
-            "date": date,
+            "date": str(query.day),
             "hour": hour_of_day,
-            **_numbers(query, found),
-            "complete": is_complete,
+            **_numbers(query, found, is_complete=is_complete),
         }
         send_json(req, resp, content, is_complete=is_complete, is_open=self._access.is_open)
 
@@ -75,15 +79,16 @@ class Statistics:
             MetricsError: If there is no answer.
         """
         grant = self._access.grant(req)
-        query = StatisticQuery.parse(key, stat, date)
+        now = self._now()
+        query = StatisticQuery.parse(key, stat, date, now)
         query.authorize(grant)
-        hours = self._read(query, HOURS)
+        hours = self._read(query, HOURS, now)
         content = {
             "key": key,
             "stat": stat,
-            "date": date,
+            "date": str(query.day),
             "hours": [
-                {"hour": i, **_numbers(query, found), "complete": is_complete}
+                {"hour": i, **_numbers(query, found, is_complete=is_complete)}
                 if found.aggregate.count or found.aggregate.dropped
                 else None
                 for i, (found, is_complete) in enumerate(hours)
@@ -94,26 +99,33 @@ class Statistics:
 
     on_head_day = on_get_day
 
-    def _read(self, query: StatisticQuery, hours: range) -> list[tuple[HourResult, bool]]:
-        """Return for each hour of the day what was found, and whether that is complete."""
+    def _read(
+        self, query: StatisticQuery, hours: range, now: float
+    ) -> list[tuple[HourResult, bool]]:
+        """Return for each hour of the day what was found, and whether that is complete.
+
+        The time is that before anything is read: an hour that is over then gets only messages
+        that are late.
+        """
         self._ensure_layout()
         asked = [Hour.on(query.day, hour) for hour in hours]
-        # The clock first: an hour that is over now gets only messages that are late.
-        now = self._now()
         return [
-            (found, hour.end <= now and found.is_drained)
+            (found, hour.end + self._lateness_s <= now and found.is_drained)
             for hour, found in zip(asked, self._store.read(query.key, asked), strict=True)
         ]
 
 
-def _numbers(query: StatisticQuery, found: HourResult) -> dict[str, object]:
-    """Return the number that is asked for, and what it stands on."""
-    aggregate = found.aggregate
+def _numbers(query: StatisticQuery, found: HourResult, *, is_complete: bool) -> dict[str, object]:
+    """Return what is asked for, and what it stands on."""
+    aggregate, statistic = found.aggregate, query.statistic
+    nothing = dict.fromkeys(statistic.names)
     return {
-        "value": query.statistic(aggregate) if aggregate.count else None,
+        **(statistic.members(aggregate) if aggregate.count else nothing),
         "count": aggregate.count,
         **({"dropped": aggregate.dropped} if aggregate.dropped else {}),
         **({"keys": found.keys} if query.is_of_prefix else {}),
+        "complete": is_complete,
+        **({"relative_error": RELATIVE_ERROR} if statistic.is_estimate else {}),
     }
 
 

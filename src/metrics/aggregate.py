@@ -105,6 +105,31 @@ class Aggregate:
             return lower
         return lower + (self._value_at(rank + 1) - lower) * (position - rank)
 
+    def share_at_most(self, limit: float) -> float:
+        """Return the share of the values that are at most a limit.
+
+        A bucket counts if the number that stands for it is at most the limit; so the share is
+        exact for a limit that is within 1 % of the one asked for. It is 0 below min, 1 from max
+        on, and neither in between.
+
+        Raises:
+            NoDataError: If there are no values.
+        """
+        self._require_data()
+        if limit < self.min:
+            return 0.0
+        if limit >= self.max:
+            return 1.0
+        at_most = self.histogram.count_at_most(limit)
+        return min(max(at_most, 1), self.count - 1) / self.count
+
+    def buckets(self) -> list[tuple[float, float, int]]:
+        """Return the ends of each bucket that has values, and how many; within min and max."""
+        return [
+            (max(lower, self.min), min(upper, self.max), count)
+            for lower, upper, count in self.histogram.edges()
+        ]
+
     def _require_data(self) -> None:
         if not self.count:
             raise NoDataError("there are no messages", dropped=self.dropped)

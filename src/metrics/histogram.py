@@ -153,6 +153,16 @@ class Histogram:
             counts[bucket] = counts.get(bucket, 0) + count
         return type(self)(counts)
 
+    def count_at_most(self, limit: float) -> int:
+        """Return how many values are in buckets whose number is at most a limit."""
+        return sum(count for bucket, count in self if value_of(bucket) <= limit)
+
+    def edges(self) -> Iterator[tuple[float, float, int]]:
+        """Yield the lower and the upper end of each bucket, and its count, from the lowest on."""
+        lower, upper = edges_of(np.array([bucket for bucket, _ in self], dtype=np.int64))
+        counts = [count for _, count in self]
+        yield from zip(lower.tolist(), upper.tolist(), counts, strict=True)
+
     def value_at(self, rank: int) -> float:
         """Return the value at a rank, within 1 %.
 

@@ -97,7 +97,10 @@ def parse_date(text: str) -> date:
             return date.fromisoformat(text)
         except ValueError:
             pass
-    raise InvalidQueryError(f"date must be a day written YYYY-MM-DD, got {text[:TEXT_SHOWN_MAX]!r}")
+    raise InvalidQueryError(
+        "date must be a day written YYYY-MM-DD, or today or yesterday, got "
+        f"{text[:TEXT_SHOWN_MAX]!r}"
+    )
 
 
 def parse_hour_of_day(text: str) -> int:
@@ -108,4 +111,6 @@ def parse_hour_of_day(text: str) -> int:
     """
     if _HOUR_OF_DAY.fullmatch(text) and int(text) < 24:
         return int(text)
-    raise InvalidQueryError(f"hour must be 0 to 23 (UTC), got {text[:TEXT_SHOWN_MAX]!r}")
+    raise InvalidQueryError(
+        f"hour must be 0 to 23 (UTC), or now of today, got {text[:TEXT_SHOWN_MAX]!r}"
+    )

@@ -49,6 +49,7 @@ class Settings:
     body_max_bytes: int
     connections_max: int
     claim_seconds: float
+    lateness_seconds: float
     write_tokens: tuple[Token, ...]
     read_tokens: tuple[Token, ...]
     host: str = EVERYWHERE
@@ -85,6 +86,7 @@ class Settings:
             connections_max=read.integer("METRICS_CONNECTIONS_MAX", 4000, least=1, most=1_000_000),
             # Far above what a commit takes, so that a busy worker's entries are not claimed.
             claim_seconds=read.number("METRICS_CLAIM_SECONDS", 30, least=0.1, most=86_400),
+            lateness_seconds=read.number("METRICS_LATENESS_SECONDS", 10, least=0, most=3600),
             write_tokens=read.tokens("METRICS_WRITE_TOKENS"),
             read_tokens=read.tokens("METRICS_READ_TOKENS"),
             host=read.host("METRICS_HOST", default_host),

@@ -122,10 +122,81 @@ def test_a_weight_counts_a_value_several_times() -> None:
 )
 def test_a_statistic_is_known_by_its_name(name: str, value: float) -> None:
     """A statistic is chosen by its name, and percentiles can have any decimals."""
-    assert parse_statistic(name)(Aggregate.of([10.0, 20.0, 60.0])) == pytest.approx(value, rel=0.01)
+    members = parse_statistic(name).members(Aggregate.of([10.0, 20.0, 60.0]))
+
+    assert members == {"value": pytest.approx(value, rel=0.01)}
 
 
-@pytest.mark.parametrize("name", ["mean", "p", "p101", "p-1", "p1e1", "p٥", "Median", "p99.", ""])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("under20", 0.5),
+        ("over20", 0.5),
+        ("under9.9", 0.0),
+        ("under10", 0.25),
+        ("over0", 1.0),
+        ("under60", 1.0),
+        ("over60", 0.0),
+        ("under1000000", 1.0),
+    ],
+)
+def test_a_share_is_of_the_values_up_to_a_limit_or_above_it(name: str, value: float) -> None:
+    """under<x> is the share of the values that are at most x, over<x> of all others."""
+    members = parse_statistic(name).members(Aggregate.of([10.0, 19.0, 40.0, 60.0]))
+
+    assert members == {"value": value}
+
+
+@given(st.lists(st.floats(0.001, 1e6), min_size=1, max_size=50), st.floats(0.001, 1e6))
+def test_a_share_is_exact_for_a_limit_within_1_percent(values: list[float], limit: float) -> None:
+    """The share lies between those of a limit 1 % lower and of one 1 % higher."""
+    share = Aggregate.of(values).share_at_most(limit)
+
+    lower, upper = (
+        sum(value <= bound for value in values) / len(values)
+        for bound in (limit * 0.99, limit * 1.011)
+    )
+    assert lower <= share <= upper
+
+
+def test_a_summary_has_all_numbers_at_once() -> None:
+    """A summary is what its statistics are one by one, but for the count, which answers have."""
+    aggregate = Aggregate.of([10.0, 20.0, 60.0])
+    summary = parse_statistic("summary")
+
+    found = summary.members(aggregate)
+
+    assert tuple(found) == summary.names
+    for name, value in found.items():
+        assert parse_statistic(name).members(aggregate) == {"value": value}
+
+
+def test_a_histogram_has_each_bucket_with_its_ends() -> None:
+    """Each value is within its bucket, buckets end at min and max, and their counts add up."""
+    aggregate = Aggregate.of([10.0, 10.5, 60.0])
+
+    buckets = parse_statistic("histogram").members(aggregate)["buckets"]
+
+    assert [count for _, _, count in buckets] == [1, 1, 1]
+    assert (buckets[0][0], buckets[-1][1]) == (10.0, 60.0)
+    for value, (lower, upper, _) in zip([10.0, 10.5, 60.0], buckets, strict=True):
+        assert lower <= value <= upper
+        assert upper <= lower * 1.021
+
+
+def test_what_is_exact_and_what_is_within_1_percent() -> None:
+    """Percentiles but the ends, shares, summary and histogram are estimates, all else is exact."""
+    exact = ("average", "min", "max", "count", "sum", "p0", "p100")
+    estimates = ("median", "p50", "p99.9", "under1", "over1", "summary", "histogram")
+
+    assert not any(parse_statistic(name).is_estimate for name in exact)
+    assert all(parse_statistic(name).is_estimate for name in estimates)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["mean", "p", "p101", "p-1", "p1e1", "p٥", "Median", "p99.", "", "under", "under-1", "overnan"],
+)
 def test_other_names_are_refused_with_what_is_allowed(name: str) -> None:
     """An unknown statistic is an error that lists the allowed names."""
     with pytest.raises(InvalidQueryError, match="stat must be one of average, min, max, median"):
@@ -147,6 +218,6 @@ def test_the_empty_aggregate_adds_nothing_and_drops_add_up(
 def test_nothing_has_no_statistic(statistic: str) -> None:
     """A statistic of no messages is an error that has the number of dropped messages."""
     with pytest.raises(NoDataError) as caught:
-        parse_statistic(statistic)(replace(EMPTY, dropped=3))
+        parse_statistic(statistic).members(replace(EMPTY, dropped=3))
 
     assert caught.value.dropped == 3

@@ -29,6 +29,7 @@ def test_the_defaults_are_those_of_the_design() -> None:
         body_max_bytes=8_388_608,
         connections_max=4000,
         claim_seconds=30,
+        lateness_seconds=10,
         write_tokens=(),
         read_tokens=(),
         host="0.0.0.0",  # noqa: S104

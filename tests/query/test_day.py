@@ -8,13 +8,13 @@ from metrics.connection import Connection, command
 from metrics.hours import Hour
 from metrics.keyspace import PartitionNames
 from tests.collector.test_collector import assert_is_problem
-from tests.query.test_query import KEY, PARTITION, client_of
+from tests.query.test_query import KEY, LATENESS_S, PARTITION, client_of
 from tests.support.away import PartlyAway
 from tests.support.fleets import fill, fleet
 from tests.support.streams import append, batch
 
 DAY = "2026-11-23"
-AFTER_DAY = float(Hour.parse("2026-11-23T23").end)
+AFTER_DAY = float(Hour.parse("2026-11-23T23").end + LATENESS_S)
 PATH = f"/{KEY}/{{}}/{DAY}"
 
 
@@ -86,7 +86,7 @@ def test_an_hour_is_complete_by_itself_and_a_day_once_all_hours_are(
     """Each hour is complete by itself, and a day may be cached once all its hours are."""
     fill(connection, {KEY: [1.0]}, f"{DAY}T03")
     fill(connection, {KEY: [1.0]}, f"{DAY}T04")
-    noon = ask(connection, now=float(Hour.parse(f"{DAY}T03").end))
+    noon = ask(connection, now=float(Hour.parse(f"{DAY}T03").end + LATENESS_S))
     over = ask(connection)
     append(connection, batch(key=KEY, hour=f"{DAY}T09", partition=PARTITION))
     late = ask(connection)

@@ -16,7 +16,8 @@ from tests.support.streams import HOUR, append, batch
 
 KEY = "checkout.web-1"
 PARTITION = partition_of(KEY, 16)
-AFTER = float(Hour.parse(HOUR).end)
+LATENESS_S = 10
+AFTER = float(Hour.parse(HOUR).end + LATENESS_S)
 VALUES = [10.0, 20.0, 30.0, 100.0]
 
 
@@ -72,9 +73,8 @@ def test_a_statistic_of_a_key_in_an_hour(
     """The answer says what was asked, the number, and on how many messages it stands."""
     result = client.simulate_get(f"/{KEY}/{stat}/2026-11-23/14")
 
-    assert result.status_code == 200
-    assert result.headers["Content-Type"] == "application/json"
-    assert result.json == {
+    is_estimate = stat in ("median", "p90", "p99.9")
+    expected = {
         "key": KEY,
         "stat": stat,
         "date": "2026-11-23",
@@ -82,8 +82,77 @@ def test_a_statistic_of_a_key_in_an_hour(
         "value": value,
         "count": 4,
         "complete": True,
+        **({"relative_error": 0.01} if is_estimate else {}),
     }
-    assert list(result.json) == ["key", "stat", "date", "hour", "value", "count", "complete"]
+    assert result.status_code == 200
+    assert result.headers["Content-Type"] == "application/json"
+    assert result.json == expected
+    assert list(result.json) == list(expected)
+
+
+def test_a_summary_has_all_numbers_beside_each_other(client: falcon.testing.TestClient) -> None:
+    """A summary answers with count, sum, average, min, max and percentiles at once."""
+    found = client.simulate_get(f"/{KEY}/summary/2026-11-23/14").json
+
+    numbers = ["sum", "average", "min", "max", "median", "p90", "p95", "p99", "p99.9"]
+    assert list(found) == [
+        *("key", "stat", "date", "hour", *numbers),
+        *("count", "complete", "relative_error"),
+    ]
+    assert (found["count"], found["sum"], found["min"], found["max"]) == (4, 160.0, 10.0, 100.0)
+    assert found["median"] == pytest.approx(25.0, rel=0.01)
+
+
+def test_a_histogram_has_buckets_in_the_place_of_a_value(client: falcon.testing.TestClient) -> None:
+    """A histogram answers with the ends of each bucket and its count."""
+    found = client.simulate_get(f"/{KEY}/histogram/2026-11-23/14").json
+
+    assert "value" not in found
+    assert [count for _, _, count in found["buckets"]] == [1, 1, 1, 1]
+    assert (found["buckets"][0][0], found["buckets"][-1][1]) == (10.0, 100.0)
+
+
+@pytest.mark.parametrize(("stat", "value"), [("under30", 0.75), ("over30", 0.25), ("over5", 1.0)])
+def test_a_share_is_asked_for_by_its_limit(
+    client: falcon.testing.TestClient, stat: str, value: float
+) -> None:
+    """under<x> and over<x> answer with the share of the messages, 0 to 1."""
+    found = client.simulate_get(f"/{KEY}/{stat}/2026-11-23/14").json
+
+    assert (found["value"], found["relative_error"]) == (value, 0.01)
+
+
+def test_today_yesterday_and_now_are_by_the_clock_in_utc(connection: Connection) -> None:
+    """The answer names the date and the hour that today, yesterday and now are."""
+    add(connection, VALUES)
+    commit(connection)
+    within = float(Hour.parse(HOUR).start + 1800)
+    today, tomorrow = client_of(connection, within), client_of(connection, within + 86_400)
+
+    for client, path in (
+        (today, f"/{KEY}/count/today/now"),
+        (today, f"/{KEY}/count/today/14"),
+        (tomorrow, f"/{KEY}/count/yesterday/14"),
+    ):
+        found = client.simulate_get(path).json
+        assert (found["date"], found["hour"], found["value"]) == ("2026-11-23", 14, 4)
+    assert tomorrow.simulate_get(f"/{KEY}/count/yesterday").json["date"] == "2026-11-23"
+    for path in (f"/{KEY}/count/yesterday/now", f"/{KEY}/count/2026-11-23/now"):
+        problem = assert_is_problem(today.simulate_get(path), 400)
+        assert "0 to 23 (UTC), or now of today, got 'now'" in problem["detail"]
+
+
+def test_an_hour_is_complete_once_it_is_over_by_the_allowed_lateness(
+    connection: Connection,
+) -> None:
+    """METRICS_LATENESS_SECONDS after its end an hour is complete, and not before."""
+    add(connection, VALUES)
+    commit(connection)
+    path, end = f"/{KEY}/count/2026-11-23/14", float(Hour.parse(HOUR).end)
+
+    for lateness_s, after_s, is_complete in ((0, 0, True), (60, 59, False), (60, 60, True)):
+        client = client_of(connection, end + after_s, METRICS_LATENESS_SECONDS=str(lateness_s))
+        assert client.simulate_get(path).json["complete"] is is_complete
 
 
 def test_an_hour_has_one_digit_or_two(connection: Connection) -> None:
@@ -101,9 +170,9 @@ def test_an_hour_has_one_digit_or_two(connection: Connection) -> None:
     [
         (f"/{KEY}/mean/2026-11-23/14", "stat must be one of average, min, max, median"),
         (f"/{KEY}/p101/2026-11-23/14", "stat must be one of"),
-        (f"/{KEY}/median/2026-2-3/14", "date must be a day written YYYY-MM-DD, got '2026-2-3'"),
+        (f"/{KEY}/median/2026-2-3/14", "date must be a day written YYYY-MM-DD, or today or "),
         (f"/{KEY}/median/2026-02-30/14", "date must be a day"),
-        (f"/{KEY}/median/2026-11-23/24", "hour must be 0 to 23 (UTC), got '24'"),
+        (f"/{KEY}/median/2026-11-23/24", "hour must be 0 to 23 (UTC), or now of today, got '24'"),
         (f"/{KEY}/median/2026-11-23/+1", "hour must be 0 to 23"),
         ("/a%20b/median/2026-11-23/14", "key must be 1 to 128 characters"),
     ],
