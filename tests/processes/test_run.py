@@ -131,7 +131,7 @@ def test_the_lines_of_the_pages_work_as_pasted(running: Run) -> None:
     for line in posts:
         assert '"rejected":0' in run(line), line
     assert len(gets) >= 5
-    wait_until(lambda: all('"value":' in run(line) for line in gets))
+    wait_until(lambda: all('"count":' in run(line) for line in gets))
     assert len(pages) == 2
     for line in pages:
         assert '"newest_hour":' in run(line), line
