@@ -61,7 +61,7 @@ class Problems:
                 self._log.log(error.name, "%s", error)
                 return _unsound_key_hour(error)
             case StorageUnsoundError() | SettingsError():
-                _log.error("%s", error)
+                self._log.log(str(error), "%s", error)
                 return unavailable(str(error), stored="no")
             case StorageUnavailableError():
                 return unavailable(error.public, stored=error.stored)

@@ -99,15 +99,20 @@ class Messages:
         )
         post = _Post(req.content_type, body, grant, idempotency_key, req.context)
         arrival = self._now()
-        builder = self._builder(post, arrival)
+        builder = self._read(post, arrival)
         if post.idempotency_key is not None:
             first = self._commit.reserve(
-                post.idempotency_key, arrival, monotonic() + ANSWER_DEADLINE_S
+                post.idempotency_key,
+                arrival,
+                monotonic() + ANSWER_DEADLINE_S,
+                only_look=not _has_good(builder),
             )
             if first != arrival:
                 # Read as the first time: the same hours, the same messages good and bad.
                 arrival = first
-                builder = self._builder(post, arrival)
+                builder = self._read(post, arrival)
+        if not _has_good(builder):
+            raise _nothing_good(post, builder)
         try:
             batch = Batch(builder.columns(self._partitions), post.idempotency_key)
             # From here on, so that a body that took long to read still has its time for Redis.
@@ -120,20 +125,6 @@ class Messages:
             answer["errors"] = shown_errors(builder.errors)
         resp.status = falcon.HTTP_202
         resp.data = msgspec.json.encode(answer)
-
-    def _builder(self, post: "_Post", arrival: float) -> BatchBuilder:
-        builder = self._read(post, arrival)
-        if builder.accepted or builder.reports:
-            return builder
-        post.count_messages(builder)
-        forbidden = builder.rejected > 0 and builder.forbidden == builder.rejected
-        raise Problem(
-            falcon.HTTP_403 if forbidden else falcon.HTTP_400,
-            builder.errors[0].detail if builder.errors else "The body has no messages.",
-            accepted=0,
-            rejected=builder.rejected,
-            errors=shown_errors(builder.errors),
-        )
 
     def failed(
         self,
@@ -203,6 +194,24 @@ class Messages:
 
 def _nothing() -> None:
     pass
+
+
+def _has_good(builder: BatchBuilder) -> bool:
+    """Return whether a request has anything to append."""
+    return bool(builder.accepted or builder.reports)
+
+
+def _nothing_good(post: "_Post", builder: BatchBuilder) -> Problem:
+    """Return the answer to a request that has nothing to append."""
+    post.count_messages(builder)
+    forbidden = builder.rejected > 0 and builder.forbidden == builder.rejected
+    return Problem(
+        falcon.HTTP_403 if forbidden else falcon.HTTP_400,
+        builder.errors[0].detail if builder.errors else "The body has no messages.",
+        accepted=0,
+        rejected=builder.rejected,
+        errors=shown_errors(builder.errors),
+    )
 
 
 class _Post(msgspec.Struct, frozen=True, gc=False):

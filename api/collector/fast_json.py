@@ -65,6 +65,10 @@ _decode_item = msgspec.json.Decoder(_Item).decode
 _decode_values = msgspec.json.Decoder(list[_Value]).decode
 
 
+_NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What msgspec raises; the last, where arrays or objects are nested too deep."""
+
+
 def read(body: bytes, builder: BatchBuilder) -> bool:
     """Give what a JSON body holds to a batch builder, if it is plain and all of it is good.
 
@@ -76,7 +80,7 @@ def read(body: bytes, builder: BatchBuilder) -> bool:
         for piece in _pieces(body, builder.pause_if_due):
             plain.read(piece)
         plain.end()
-    except (msgspec.DecodeError, UnicodeDecodeError, InvalidMessageError, _NotPlainError):
+    except (*_NOT_JSON, InvalidMessageError, _NotPlainError):
         return False
     builder.add_ready(plain.columns)
     for report in plain.reports:
@@ -104,9 +108,9 @@ def read_singles(
 ) -> Sequence[SingleMessage] | None:
     """Return the message of each body, if each is one message without a timestamp, and good.
 
-    They are decoded as one array. Each begins with ``{`` and ends with ``}``, all keys are keys,
-    and there are as many rows as bodies: so no row begins in one body and ends in another. It
-    would have a brace in its key or in the name of a field.
+    They are decoded as one array. Each has one ``{``, at its begin, and one ``}``, at its end, and
+    there are as many rows as bodies: so each ``{`` begins a row, and each ``}`` ends one. A row
+    that began in one body and ended in another would have braces within a text.
 
     Args:
         bodies: JSON that came without anything around it.
@@ -116,8 +120,9 @@ def read_singles(
     Returns:
         None if any body is something else.
     """
-    if any(body[:1] != b"{" or body[-1:] != b"}" for body in bodies):
-        return None
+    for body in bodies:
+        if body[:1] != b"{" or body[-1:] != b"}" or body.count(b"{") + body.count(b"}") != 2:
+            return None
     try:
         rows = _decode_rows(b"[%b]" % b",".join(bodies))
         if len(rows) != len(bodies):
@@ -126,7 +131,7 @@ def read_singles(
             SingleMessage(partition_of(row.key, partitions), _written(row.key, hour), row.value)
             for row in rows
         ]
-    except (msgspec.DecodeError, UnicodeDecodeError, _NotPlainError):
+    except (*_NOT_JSON, _NotPlainError):
         return None
 
 

@@ -159,7 +159,9 @@ class FastPosts:
             first = self._commit.reserve(idempotency_key, arrival, deadline)
             if first != arrival:
                 arrival = first
-                batch = self._batch(body, arrival, grant) or batch
+                batch = self._batch(body, arrival, grant)
+                if batch is None:  # not all of it was good the first time
+                    return None
             self._commit.append(Batch(batch.columns, idempotency_key), deadline)
         except Problem as problem:
             return self._refusal(problem, None, None)

@@ -57,7 +57,14 @@ class GroupCommit:
         self._partitions = partitions
         self._window_s = window_s
 
-    def reserve(self, idempotency_key: IdempotencyKey, arrival: float, deadline: float) -> float:
+    def reserve(
+        self,
+        idempotency_key: IdempotencyKey,
+        arrival: float,
+        deadline: float,
+        *,
+        only_look: bool = False,
+    ) -> float:
         """Return when the first request under an idempotency key came, in Unix seconds.
 
         It is this one's arrival if the key's home partition cannot be asked: each partition keeps
@@ -67,12 +74,17 @@ class GroupCommit:
             idempotency_key: The batch's.
             arrival: When this request came, in Unix seconds.
             deadline: Until when to wait, on the monotonic clock.
+            only_look: Whether to leave the key free if it is.
 
         Raises:
             IdempotencyConflictError: If it had another body.
         """
         reservation = Reservation(
-            idempotency_key, arrival, partitions=self._partitions, window_s=self._window_s
+            idempotency_key,
+            arrival,
+            partitions=self._partitions,
+            window_s=self._window_s,
+            only_look=only_look,
         )
         deadline = min(deadline, monotonic() + RESERVE_S)
         try:

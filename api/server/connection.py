@@ -61,7 +61,7 @@ class Connection:
         connection: A socket of gevent.
         address: Of the other side.
         server: With ``application``, ``get_environ``, ``heads``, ``idle``, ``deadlines``,
-            ``bodies``, ``greedy``, ``loop``, ``date``, ``closed`` and ``log``.
+            ``bodies``, ``greedy``, ``loop``, ``date``, ``closed`` and ``log_fault``.
     """
 
     def __init__(self, connection: socket.socket, address: Any, server: Any) -> None:  # noqa: ANN401
@@ -114,7 +114,13 @@ class Connection:
             head = heads.known.get(data[:end])
             if head is None or head.shortcut is None or len(data) != end + head.length:
                 return bool(data)
-            answer = head.shortcut(data[end:])
+            server.deadlines[this] = NO_DEADLINE
+            try:
+                answer = head.shortcut(data[end:])
+            except Exception as error:  # noqa: BLE001  (the server logs it)
+                self._data = b""
+                self._fail(error)
+                return False
             if answer is None:
                 self._is_declined = True
                 return True
@@ -279,9 +285,8 @@ class Connection:
                 if close is not None:
                     close()
             status, headers = started
-        except Exception:
-            self._server.log.exception("the app failed")
-            self._refuse(HTTPStatus.INTERNAL_SERVER_ERROR, "A fault of ours; the log has it.")
+        except Exception as error:  # noqa: BLE001  (the server logs it)
+            self._fail(error)
             return True
         is_asked = "HTTP_EXPECT" in environ and not request.is_complete
         closes = bool(request.closes or is_asked or self._server.closed)
@@ -307,6 +312,10 @@ class Connection:
         if sent < len(answer):
             self._socket.sendall(answer[sent:])
         self._server.deadlines[self._this] = NO_DEADLINE
+
+    def _fail(self, error: Exception) -> None:
+        self._server.log_fault(error)
+        self._refuse(HTTPStatus.INTERNAL_SERVER_ERROR, "A fault of ours; the log has it.")
 
     def _refuse(self, status: HTTPStatus, detail: str) -> None:
         """Say why, and end the connection once the other side has had time to read it."""

@@ -29,6 +29,9 @@ BODIES_BYTES_MAX = 268_435_456
 FULL_LOG_S = 60.0
 """How long it is not said again that no connection is left."""
 
+FAULT_LOG_S = 60.0
+"""How long a fault of the app is not logged again that is of the same kind."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -73,6 +76,7 @@ class Server(PyWSGIServer):  # type: ignore[misc]  # gunicorn has no types
         self.greedy = BoundedSemaphore(1)
         self.date = formatdate(usegmt=True).encode()
         self._full_log_due = 0.0
+        self._fault_log_due: dict[str, float] = {}
         self._ticking = gevent.spawn(self._tick)
 
     def do_handle(self, *args: Any) -> None:  # noqa: ANN401  (gevent's own)
@@ -103,6 +107,14 @@ class Server(PyWSGIServer):  # type: ignore[misc]  # gunicorn has no types
             oldest = next(each for each, of in self.idle.items() if of == address)
             del self.idle[oldest]
             oldest.throw(gevent.GreenletExit)
+
+    def log_fault(self, error: Exception) -> None:
+        """Log what the app raised, each kind once a minute."""
+        kind = type(error).__name__
+        now = monotonic()
+        if now >= self._fault_log_due.get(kind, 0.0):
+            self._fault_log_due[kind] = now + FAULT_LOG_S
+            _log.error("the app failed: %s", kind, exc_info=error)
 
     def close(self) -> None:
         """Stop listening, and hang up on those that ask nothing just now."""

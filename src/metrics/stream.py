@@ -108,6 +108,7 @@ class Reservation:
         arrival: When this request came, in Unix seconds.
         partitions: How many there are.
         window_s: The dedupe window.
+        only_look: Whether to leave the key free if it is.
 
     Attributes:
         home_partition: The partition of the key.
@@ -115,19 +116,28 @@ class Reservation:
     """
 
     def __init__(
-        self, idempotency_key: IdempotencyKey, arrival: float, *, partitions: int, window_s: int
+        self,
+        idempotency_key: IdempotencyKey,
+        arrival: float,
+        *,
+        partitions: int,
+        window_s: int,
+        only_look: bool = False,
     ) -> None:
         self._idempotency_key = idempotency_key
         self._arrival = arrival
         self.home_partition = partition_of(idempotency_key.name, partitions)
         name = PartitionNames(self.home_partition).batch(idempotency_key.name)
         text = f"{idempotency_key.body_digest} {arrival!r}"
+        look = command("GET", name)
         self.calls: list[Call] = [
-            command("SET", name, text, "NX", "EX", window_s),
-            command("GET", name),
+            look,
             # A repetition refreshes the fingerprints, and they must not outlive this.
             command("EXPIRE", name, window_s),
         ]
+        if not only_look:
+            self.calls.insert(0, command("SET", name, text, "NX", "EX", window_s))
+        self._place = self.calls.index(look)
 
     def read_replies(self, replies: Sequence[Reply | MetricsError]) -> float | MetricsError:
         """Return when the first request under this key came, or what stands against this one."""
@@ -135,8 +145,8 @@ class Reservation:
             if isinstance(reply, MetricsError):
                 # Of the batch itself nothing is stored yet.
                 return StorageUnavailableError(str(reply), stored="no", public=reply.public)
-        text: bytes | None = done(replies[1])
-        if text is None:  # it expired just now
+        text: bytes | None = done(replies[self._place])
+        if text is None:  # it is free, or expired just now
             return self._arrival
         body_digest, _, arrival = text.decode(errors="replace").partition(" ")
         if not _ARRIVAL.fullmatch(arrival):

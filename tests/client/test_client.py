@@ -1,6 +1,7 @@
 """An app uses a client by record, flush, close and stats, and sets it up by options."""
 
 import json
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -272,3 +273,30 @@ def test_a_client_may_be_switched_off() -> None:
         assert client.flush()
         assert client.stats.recorded == 0
         assert not client._sender.is_alive
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("batch_size", 10.0),
+        ("batch_size", 2.5),
+        ("max_buffered", 50.5),
+        ("answer_seconds", math.inf),
+        ("connect_seconds", 1e10),
+        ("flush_seconds", math.inf),
+        ("repeat_seconds", math.nan),
+    ],
+)
+def test_a_parameter_that_would_lose_everything_is_refused(name: str, value: float) -> None:
+    """Counts are whole numbers, and times are at most a day."""
+    with pytest.raises(ValueError, match=f"{name} must be"):
+        Client("http://localhost:8000", **{name: value})
+
+
+@pytest.mark.parametrize(
+    "url", ["http://a b:1", "http://host:1/ä", "http://ho\tst:1", "http://h:1/a b"]
+)
+def test_a_url_that_cannot_be_asked_is_refused(url: str) -> None:
+    """A collector's URL has no spaces and is ASCII."""
+    with pytest.raises(ValueError, match="a collector is written http://host:port"):
+        Client(["http://localhost:8000", url])

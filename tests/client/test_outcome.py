@@ -120,3 +120,14 @@ def test_what_a_collector_says_is_told_in_a_bounded_length() -> None:
     assert (
         len(classify(answer(202, rejected=1, errors=[{"detail": "x" * 10_000}]), 1).detail) <= 300
     )
+
+
+@pytest.mark.parametrize("rejected", [-5, True, "1", 1.5, None])
+def test_a_number_of_rejected_values_that_cannot_be_counts_as_none(rejected: object) -> None:
+    """A number below 0, or what is no whole number, counts as no rejected value."""
+    assert classify(answer(202, accepted=2, rejected=rejected), 2).rejected == 0
+
+
+def test_a_detail_can_be_printed() -> None:
+    """A detail with a lone surrogate has a question mark in its place."""
+    classify(answer(400, detail="\ud800 x"), 2).detail.encode()

@@ -299,3 +299,60 @@ def test_while_redis_is_away_the_answer_is_that_of_the_regular_path(
 
     assert answer.status.startswith("503 ")
     assert answer == ask(falcon_of(app), PLAIN["rows"], **more)
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    ["application/json", "application/json; charset=utf-8", "application/x-www-form-urlencoded"],
+)
+@pytest.mark.parametrize("opening", [b"[", b'{"a":'])
+def test_deep_nesting_is_a_bad_request(
+    connection: Connection, content_type: str, opening: bytes
+) -> None:
+    """A body nested 2,000 deep is 400 on both paths, and no fault of ours."""
+    body = b'{"key":"a","values":' + opening * 2000
+    app = app_of(connection)
+
+    answer = ask(app, body, CONTENT_TYPE=content_type)
+
+    assert answer.status.startswith("400 ")
+    assert answer == ask(falcon_of(app), body, CONTENT_TYPE=content_type)
+
+
+DAYS_S = 86_400
+
+
+@pytest.mark.parametrize("charset", ["", "; charset=utf-8"], ids=["fast", "regular"])
+@pytest.mark.parametrize(
+    ("stamp", "after_s"),
+    [(NOW + 308, 12), (NOW - 30 * DAYS_S + 4, 6)],
+    ids=["in the future", "leaving the retention"],
+)
+def test_a_repetition_is_answered_as_the_first_time_whatever_the_clock_says(
+    connection: Connection, charset: str, stamp: float, after_s: int
+) -> None:
+    """A body under a key has the same good messages again, though its times are others now."""
+    now = [NOW]
+    settings = Settings.from_env({"REDIS_URL": "redis://unused"})
+    app = collector.create_app(connection, settings, now=lambda: now[0])
+    body = b'[{"key":"a","value":1},{"key":"a","values":[2],"timestamps":[%.0f]}]' % stamp
+    if after_s == 6:
+        body = b'[{"key":"a","values":[2],"timestamps":[%.0f]}]' % stamp
+    more = {"HTTP_IDEMPOTENCY_KEY": "1", "CONTENT_TYPE": f"application/json{charset}"}
+
+    first = ask(app, body, **more)
+    now[0] += after_s
+    again = ask(app, body, **more)
+
+    assert first.status == "202 Accepted"
+    assert again == first
+    assert audit_of(connection, partition_of("a", 16))["accepted"] == 1
+
+
+def test_a_body_without_a_good_message_leaves_its_key_unused(connection: Connection) -> None:
+    """A key whose first body was 400 may be used for another body."""
+    app = app_of(connection)
+    more = {"HTTP_IDEMPOTENCY_KEY": "1"}
+
+    assert ask(app, b'{"key":"a","value":-1}', **more).status.startswith("400 ")
+    assert ask(app, b'{"key":"a","value":1}', **more).status == "202 Accepted"

@@ -137,3 +137,28 @@ def test_a_partition_at_its_limit_refuses_its_own_messages_alone(connection: Con
     assert refused[0].startswith("503 ")
     assert b'"stored":"no"' in refused[2]
     assert accepted(kept) == b'{"accepted":1,"rejected":0}'
+
+
+DEEP = b'{"key":"a","values":' + b"[" * 2000
+
+
+def test_a_body_that_is_nested_too_deep_fails_alone(connection: Connection) -> None:
+    """Requests that are read together with a body nested 2,000 deep are answered as ever."""
+    good = b'{"key":"a","value":1}'
+
+    first, deep, last = outcomes_of(take_of(connection), [good, DEEP, good])
+
+    assert accepted(first) == accepted(last) == b'{"accepted":1,"rejected":0}'
+    assert deep is None
+
+
+def test_no_text_that_spans_bodies_makes_up_for_a_body_of_two_messages() -> None:
+    """Bodies that are as many rows as bodies only when joined are not read together."""
+    bodies = [
+        b'{"key":"a","value":1},{"key":"a","value":2}',
+        b'{"key":"b","value":7}',
+        b'{"key":"x}',
+        b'{","key":"a","value":3}',
+    ]
+
+    assert fast_json.read_singles(bodies, HOUR, 16) is None

@@ -353,3 +353,15 @@ def test_ids_grow_whatever_the_clock_of_redis_does(connection: Connection, ahead
     assert ids == sorted(ids)
     if ahead_ms:
         assert {ms for ms, _ in ids} == {newest}
+
+
+def test_the_greatest_id_there_is_does_not_end_a_stream(connection: Connection) -> None:
+    """After an id by hand with the greatest number, entries go on in the next millisecond."""
+    connection.ask(command("XADD", STREAM, f"99999999999999-{2**64 - 2}", "by", "hand"))
+
+    assert append(connection, batch(), batch()) == [None, None]
+    assert append(connection, batch()) == [None]
+
+    ids = ids_in(connection)
+    assert ids == sorted(ids)
+    assert len(ids) == 3

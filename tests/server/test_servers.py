@@ -218,3 +218,64 @@ def test_a_connection_has_few_turns_before_the_loop_looks_at_its_sockets() -> No
 
     assert turns.total() == 400
     assert max(turns.values()) <= http_connection.TURNS_MAX
+
+
+def test_a_shortcut_that_fails_is_answered_500(caplog: pytest.LogCaptureFixture) -> None:
+    """A shortcut that raises is a 500 for its own request, and one line of the log a minute."""
+
+    def fail(body: bytes) -> None:
+        raise RecursionError
+
+    class App:
+        def shortcut(self, environ: dict) -> Callable[[bytes], None]:
+            return fail
+
+        def __call__(self, environ: dict, start_response: Callable[..., object]) -> list[bytes]:
+            start_response("200 OK", [])
+            return []
+
+    server = worker.Server(("127.0.0.1", 0), App(), handler_class=worker.Connection)
+    server.start()
+    request = b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\n\r\nx"
+    try:
+        receive = gevent.get_hub().threadpool.apply
+        for expected in (b"HTTP/1.1 200", *[b"HTTP/1.1 500"] * 3):
+            with socket.create_connection(server.address) as client:
+                client.sendall(request)
+                assert receive(client.recv, (1000,)).startswith(expected)
+    finally:
+        server.stop(timeout=0)
+
+    assert caplog.text.count("the app failed") == 1
+
+
+def test_a_shortcut_may_take_longer_than_a_connection_may_idle(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The deadline of an idle connection ends when its next request is there."""
+    monkeypatch.setattr(http_connection, "IDLE_S", 0.2)
+
+    def take(body: bytes) -> tuple[str, list[tuple[str, str]], bytes]:
+        gevent.sleep(1)
+        return "202 Accepted", [("content-length", "0")], b""
+
+    class App:
+        def shortcut(self, environ: dict) -> Callable[[bytes], object]:
+            return take
+
+        def __call__(self, environ: dict, start_response: Callable[..., object]) -> list[bytes]:
+            start_response("200 OK", [])
+            return []
+
+    server = worker.Server(("127.0.0.1", 0), App(), handler_class=worker.Connection)
+    server.start()
+    request = b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\n\r\nx"
+    try:
+        with socket.create_connection(server.address) as client:
+            receive = gevent.get_hub().threadpool.apply
+            client.sendall(request)
+            assert receive(client.recv, (1000,)).startswith(b"HTTP/1.1 200")
+            client.sendall(request)
+            assert receive(client.recv, (1000,)).startswith(b"HTTP/1.1 202")
+    finally:
+        server.stop(timeout=0)

@@ -24,6 +24,7 @@ EXIT_SECONDS = 2.0
 BATCH_SIZE_MAX = 100_000
 """Keeps a body far below what a collector takes, 8 MB."""
 
+_DAY_S = 86_400
 _START_AGAIN_S = 1.0
 """How long not to try again what starts no thread."""
 
@@ -108,9 +109,16 @@ class Client:
         self._headers = _headers(token or environ.get("METRICS_TOKEN"))
         self._timeouts = Timeouts(connect_seconds, answer_seconds, repeat_seconds)
         self._flush_seconds = flush_seconds
+        _check_at_most_a_day(
+            flush_seconds=flush_seconds,
+            connect_seconds=connect_seconds,
+            answer_seconds=answer_seconds,
+            repeat_seconds=repeat_seconds,
+        )
         _check_at_least(0, flush_seconds=flush_seconds)
         _check_at_least(0.001, connect_seconds=connect_seconds, answer_seconds=answer_seconds)
         _check_at_least(connect_seconds + answer_seconds, repeat_seconds=repeat_seconds)
+        _check_whole(max_buffered=max_buffered, batch_size=batch_size)
         _check_at_least(2, max_buffered=max_buffered)
         _check_at_least(1, batch_size=batch_size)
         self._max_buffered = max_buffered
@@ -260,6 +268,18 @@ def _check_at_least(least: float, **arguments: float) -> None:
     for name, value in arguments.items():
         if not value >= least:
             raise ValueError(f"{name} must be at least {least:g}, got {value!r}")
+
+
+def _check_at_most_a_day(**arguments: float) -> None:
+    for name, value in arguments.items():
+        if value > _DAY_S:
+            raise ValueError(f"{name} must be at most {_DAY_S}, got {value!r}")
+
+
+def _check_whole(**arguments: int) -> None:
+    for name, value in arguments.items():
+        if not isinstance(value, int):
+            raise ValueError(f"{name} must be a whole number, got {value!r}")  # noqa: TRY004
 
 
 def _headers(token: str | None) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """The collectors that a client may use, and which of them it uses next. No I/O."""
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from random import Random
@@ -17,6 +18,10 @@ RETRY_AFTER_S_MAX = 60.0
 
 STAY_S = 300.0
 """How long to stay with a collector: so the load spreads again after one was away."""
+
+
+_UNSAFE = re.compile(r"[^!-~]")
+"""What no line of a request may have in a URL."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +57,8 @@ class Address:
             raise ValueError(f"a collector is written http://host:port, got {url!r}") from error
         if parts.username is not None or parts.password is not None:
             raise ValueError("the URL of a collector holds no password; pass token=... instead")
-        if parts.scheme not in {"http", "https"} or not host or parts.query or parts.fragment:
+        is_plain = not (parts.query or parts.fragment or _UNSAFE.search(url))
+        if parts.scheme not in {"http", "https"} or not host or not is_plain:
             raise ValueError(f"a collector is written http://host:port, got {url!r}")
         # The whole URL of messages is taken as well, as curl is given it.
         prefix = parts.path.rstrip("/").removesuffix("/messages")

@@ -76,10 +76,9 @@ def classify(answer: Answer, values: int) -> Result:
     status = answer.status
     if status == 202 or (status == 200 and "accepted" in parsed):
         rejected = parsed.get("rejected")
-        rejected = min(rejected, values) if isinstance(rejected, int) else 0
+        rejected = min(max(rejected, 0), values) if type(rejected) is int else 0
         return Result(Outcome.ACCEPTED, rejected, _first_error(parsed) if rejected else "")
-    detail = f"{status} {parsed.get('detail') or parsed.get('title') or ''}".strip()
-    detail = detail[:_DETAIL_LENGTH_MAX]
+    detail = _shown(f"{status} {parsed.get('detail') or parsed.get('title') or ''}".strip())
     if status in _BUSY:
         is_stored = status != 429 and parsed.get("stored") != "no"
         return Result(Outcome.UNAVAILABLE, detail=detail, is_stored=is_stored)
@@ -91,6 +90,11 @@ def classify(answer: Answer, values: int) -> Result:
     return Result(
         Outcome.UNEXPECTED, detail=_with_hint(detail, status), is_stored=not 300 <= status < 500
     )
+
+
+def _shown(detail: str) -> str:
+    # A lone surrogate, which JSON may have, cannot be printed.
+    return detail[:_DETAIL_LENGTH_MAX].encode("utf-8", "replace").decode()
 
 
 def _is_about_the_batch(status: int, parsed: dict[str, Any]) -> bool:
@@ -115,6 +119,6 @@ def _object(body: bytes) -> dict[str, Any]:
 
 def _first_error(parsed: dict[str, Any]) -> str:
     try:
-        return str(parsed["errors"][0]["detail"])[:_DETAIL_LENGTH_MAX]
+        return _shown(str(parsed["errors"][0]["detail"]))
     except (KeyError, IndexError, TypeError):
         return "no reason given"

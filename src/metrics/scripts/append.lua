@@ -71,6 +71,10 @@ local function next_id()
   for i, name in pairs(info) do
     if name == 'last-generated-id' then
       local ms, number = string.match(info[i + 1], '^(%d+)-(%d+)$')
+      if tonumber(number) > 4503599627370496 then
+        -- Nobody has drawn such a number, and Lua could not add to it.
+        return string.format('%.0f-%.0f', ms + 1, nonce)
+      end
       return string.format('%s-%.0f', ms, number + 1 + nonce % 16777216)
     end
   end
