@@ -29,8 +29,11 @@ from metrics.stream import Batch, IdempotencyKey, SingleMessage, failure_of
 SINGLE_BYTES_MAX = 512
 """How long a body may be that is tried as one message: more is hardly one."""
 
-READ_BYTES_MAX = 131_072
-"""How much text is read at once, or one body; then others may go on."""
+SLICE_S = 0.005
+"""How long bodies are read before others may go on."""
+
+PAUSE_S = 0.0005
+"""How long others may."""
 
 Answer = tuple[str, list[tuple[str, str]], bytes]
 """Status, headers and body."""
@@ -192,33 +195,27 @@ class FastPosts:
         return falcon.code_to_http_status(problem.status), headers, content
 
     def _read(self) -> None:
-        unread = self._next_to_read()
-        try:
-            items = self._items(unread)
-        except Exception as error:  # noqa: BLE001  (each request raises it for itself)
-            items = [error] * len(unread)
-        for each, item in zip(unread, items, strict=True):
-            if isinstance(item, SingleMessage | Batch):
-                self._put(each.pending, item)
+        """Read what came: short bodies together, others one by one, for ``SLICE_S`` at a time."""
+        unread, self._unread = self._unread, []
+        arrival, began = self._now(), monotonic()
+        singles = self._singles(unread, arrival)
+        longer = []
+        for each, message in zip(unread, singles, strict=True):
+            if message is None:
+                longer.append(each)
             else:
-                each.pending.switch(item)
+                self._put(each.pending, message)
+        for place, each in enumerate(longer):
+            if place and monotonic() - began > SLICE_S:
+                self._unread = longer[place:]
+                # A timer, since callbacks would run before the loop looks at its sockets.
+                self._timer = self._loop.timer(PAUSE_S)
+                self._timer.start(self._read)
+                return
+            self._read_one(each, arrival)
 
-    def _next_to_read(self) -> list[_Unread]:
-        """Return what is read in this turn of the event loop; the rest comes in the next."""
-        count = length = 0
-        for each in self._unread:
-            length += len(each.body)
-            if count and length > READ_BYTES_MAX:
-                break
-            count += 1
-        unread, self._unread = self._unread[:count], self._unread[count:]
-        if self._unread:
-            self._loop.run_callback(self._read)
-        return unread
-
-    def _items(self, unread: Sequence[_Unread]) -> list[SingleMessage | Batch | Exception | None]:
-        """Return what was read of each body, None if it is not plain."""
-        arrival = self._now()
+    def _singles(self, unread: Sequence[_Unread], arrival: float) -> Sequence[SingleMessage | None]:
+        """Return the message of each body that has one, as far as they can be read together."""
         short = [
             i
             for i, each in enumerate(unread)
@@ -226,11 +223,22 @@ class FastPosts:
         ]
         hour = int(arrival // SECONDS_PER_HOUR)
         found = fast_json.read_singles([unread[i].body for i in short], hour, self._partitions)
-        singles = dict(zip(short, found, strict=True)) if found else {}
-        return [
-            singles.get(i) or self._batch(each.body, arrival, each.grant)
-            for i, each in enumerate(unread)
-        ]
+        singles: list[SingleMessage | None] = [None] * len(unread)
+        for i, message in zip(short, found or (), strict=bool(found)):
+            singles[i] = message
+        return singles
+
+    def _read_one(self, unread: _Unread, arrival: float) -> None:
+        """Read one body, alone: what is wrong with it concerns its own request."""
+        try:
+            batch = self._batch(unread.body, arrival, unread.grant)
+        except Exception as error:  # noqa: BLE001  (its request raises it)
+            unread.pending.switch(error)
+            return
+        if batch is None:
+            unread.pending.switch(None)
+        else:
+            self._put(unread.pending, batch)
 
     def _batch(self, body: bytes, arrival: float, grant: Grant) -> Batch | None:
         builder = self._builder(arrival, grant.covers)

@@ -3,10 +3,11 @@
 from collections.abc import Callable, Sequence
 
 import gevent
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.collector import fast_json
+from api.collector import fast_json, fast_posts
 from api.collector.app import create_app
 from api.collector.fast_path import FastPath
 from metrics.connection import Connection, command
@@ -162,3 +163,23 @@ def test_no_text_that_spans_bodies_makes_up_for_a_body_of_two_messages() -> None
     ]
 
     assert fast_json.read_singles(bodies, HOUR, 16) is None
+
+
+def test_many_long_bodies_are_read_in_slices(
+    connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The loop looks at its sockets between the slices, and every body is answered."""
+    monkeypatch.setattr(fast_posts, "SLICE_S", 0.0)
+    take = take_of(connection)
+    body = b"[%b]" % b",".join([b'{"key":"a","value":1}'] * 50)
+    iterations = set()
+
+    def counting(body: bytes) -> object:
+        answer = take(body)
+        iterations.add(gevent.get_hub().loop.iteration)
+        return answer
+
+    found = [accepted(outcome) for outcome in outcomes_of(counting, [body] * 20)]
+
+    assert found == [b'{"accepted":50,"rejected":0}'] * 20
+    assert len(iterations) > 10
