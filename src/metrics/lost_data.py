@@ -8,7 +8,7 @@ from metrics.keyspace import LAYOUT, PartitionNames
 from metrics.node import Reply
 
 HAS_DATA = "has_data"
-"""Field of ``metrics:layout``, set once a partition has an audit: they never go away again."""
+"""Field of ``metrics:layout``, set once a partition has an audit: it never goes away again."""
 
 
 def refuse_powerless_default_user(connection: Connection, partitions: Iterable[int]) -> None:

@@ -89,7 +89,7 @@ class Run:
                 self._see_that_it_stays()
         self._load.leave()
         auditor.leave()
-        self._say(f"the audit were asked for {auditor.answers} times on the way")
+        self._say(f"the audit was read {auditor.answers} times on the way")
         self._find(*self._load.findings, *auditor.findings)
         counted = sum(each.aggregate.count for each in self._hashes)
         accepted = self._ledger.counts()["1"]

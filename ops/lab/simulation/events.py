@@ -126,7 +126,7 @@ class Events:
         self._wire.carry(_OPERATOR, ("XGROUP", "SETID", self._stream(), GROUP, 0))
 
     def _append_unreadable(self) -> None:
-        """Append an entry as no collector of ours does; the audit have it even so."""
+        """Append an entry as no collector of ours does; the audit counts it even so."""
         column = Column(f"{Hour.of(self._wire.scheduler.now)}:broken", NO_NUMBERS, 1)
         batch = Batch({self._number(): [column]})
         group = AppendCalls(

@@ -111,7 +111,7 @@ class Ours:
         Raises:
             RuntimeError: If they do not balance.
         """
-        # A node that was slow to answer once is asked again: the audit are no part of the load.
+        # A node that was slow to answer once is asked again: the audit is no part of the load.
         wait_until(
             lambda: self.query.get("/audit").status == HTTPStatus.OK,
             LOOK_TIMEOUT_S * 4,
