@@ -15,7 +15,7 @@ from typing import Annotated
 import msgspec
 from msgspec import UNSET, Meta, Raw, UnsetType
 
-from api.collector.batch_builder import BatchBuilder
+from api.collector.batch_builder import KEY_HOURS_MAX, BatchBuilder
 from metrics.entry import Column, is_column_text, write_values
 from metrics.errors import InvalidMessageError
 from metrics.hours import SECONDS_PER_HOUR, Hour
@@ -271,8 +271,8 @@ class _Plain:
     def _named(self, key: str, hour: Hour) -> str:
         """Return how a key-hour is written, if messages of the key are taken."""
         self._builder.work()
-        self._builder.bound_key_hours(len(self.columns) + 1)
-        if not self._builder.takes(key):
+        # So many columns may still be of few keys and hours: the regular path joins them.
+        if len(self.columns) >= KEY_HOURS_MAX or not self._builder.takes(key):
             raise _NotPlainError
         return _written(key, hour.number)
 

@@ -280,6 +280,18 @@ def test_a_text_is_made_only_for_errors_that_are_shown() -> None:
 
 
 @pytest.mark.parametrize(
+    "item", [{"key": "a", "values": [1]}, {"key": "a", "dropped": 1}], ids=["columns", "reports"]
+)
+def test_many_columns_of_a_key_hour_are_one_key_and_hour(item: dict[str, object]) -> None:
+    """More columns or loss reports than a body may have keys and hours are taken, if of one."""
+    found = builder()
+
+    read_body(JSON, json.dumps([item] * (KEY_HOURS_MAX + 1)).encode(), found)
+
+    assert found.accepted + found.reports == KEY_HOURS_MAX + 1
+
+
+@pytest.mark.parametrize(
     ("kind", "body"),
     [
         (JSON, [{"key": f"a{i}", "value": 1} for i in range(KEY_HOURS_MAX + 1)]),
