@@ -26,7 +26,8 @@ from prometheus_client.registry import CollectorRegistry
 class RequestCounters:
     """Counts what a resource answers: a middleware of falcon, a collector of prometheus_client.
 
-    Safe for greenlets: nothing here waits. Probes and scrapes do not count.
+    Safe for greenlets: nothing here waits. Probes and scrapes do not count, paths that are no route
+    do.
 
     Args:
         service: Its name, in the names of the series.
@@ -48,7 +49,7 @@ class RequestCounters:
         self, req: falcon.Request, resp: falcon.Response, resource: object, req_succeeded: bool
     ) -> None:
         """Count an answer, good or bad, as falcon is about to give it."""
-        if resource is self._resource:
+        if resource is self._resource or resource is None:
             self.count(resp.status_code, req.context)
 
     def count(self, status: int, counters: object) -> None:

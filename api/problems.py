@@ -1,6 +1,7 @@
 """Errors as HTTP answers: all of them ``application/problem+json`` (RFC 9457)."""
 
 import logging
+from collections.abc import Sequence
 from typing import Any
 
 import falcon
@@ -20,6 +21,8 @@ from metrics.errors import (
 from metrics.problem import PROBLEM_JSON, problem_json
 
 RETRY_AFTER_S = 1
+
+_PATH_SHOWN = 80
 
 _NOT_KEPT = {"Cache-Control": "no-cache, no-store"}
 
@@ -42,9 +45,14 @@ class Problem(falcon.HTTPError):
 
 
 class Problems:
-    """Turns errors into answers; the log has what answers leave out, each kind once a minute."""
+    """Turns errors into answers; the log has what answers leave out, each kind once a minute.
 
-    def __init__(self) -> None:
+    Args:
+        routes: What can be asked of the service, for those who asked for something else.
+    """
+
+    def __init__(self, routes: Sequence[str]) -> None:
+        self._routes = ", ".join(routes)
         self._log = ThrottledLog(_log)
 
     def of(self, error: MetricsError) -> Problem | None:
@@ -102,12 +110,40 @@ class Problems:
             )
         raise problem from error
 
+    def no_route(
+        self, req: falcon.Request, resp: falcon.Response, error: falcon.HTTPError, params: object
+    ) -> None:
+        """Raise the answer for a path that is no route."""
+        path = req.path[:_PATH_SHOWN]
+        raise Problem(
+            falcon.HTTP_404, f"There is no {path} here. There are {self._routes}."
+        ) from error
 
-def add_problems(app: falcon.App[Any, Any]) -> Problems:
-    """Let an app answer every error as a problem, and return what does it."""
-    problems = Problems()
+    def no_method(
+        self, req: falcon.Request, resp: falcon.Response, error: falcon.HTTPError, params: object
+    ) -> None:
+        """Raise the answer for a method that a route has not."""
+        allowed = dict(error.headers or {}).get("Allow", "")
+        path = req.path[:_PATH_SHOWN]
+        raise Problem(
+            falcon.HTTP_405,
+            f"{path} takes {allowed}, not {req.method}. There are {self._routes}.",
+            headers={"Allow": allowed},
+        ) from error
+
+
+def add_problems(app: falcon.App[Any, Any], routes: Sequence[str]) -> Problems:
+    """Let an app answer every error as a problem, and return what does it.
+
+    Args:
+        app: Of one service.
+        routes: What can be asked of it.
+    """
+    problems = Problems((*routes, "GET /healthz", "GET /readyz", "GET /metrics"))
     app.set_error_serializer(problems.serialize)
     app.add_error_handler(Exception, problems.handle)
+    app.add_error_handler(falcon.HTTPRouteNotFound, problems.no_route)
+    app.add_error_handler(falcon.HTTPMethodNotAllowed, problems.no_method)
     return problems
 
 

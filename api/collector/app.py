@@ -271,7 +271,7 @@ def create_app(
     )
     rules = CrossSiteRules.of(settings)
     app = falcon.App()
-    problems = add_problems(app)
+    problems = add_problems(app, ["POST /messages"])
     add_cross_site(app, rules, settings)
     add_health(app, connection, layout)
     request_counters = RequestCounters("collector", resource=messages, counters=_MESSAGE_COUNTERS)

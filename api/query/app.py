@@ -35,6 +35,13 @@ LARGE_AT_ONCE = 1
 LARGE_WAITING_MAX = 8
 LARGE_WAIT_S = 2.0
 
+ROUTES = (
+    "GET /<key>/<stat>/<date>/<hour>",
+    "GET /<key>/<stat>/<date>",
+    "GET /keys",
+    "GET /audit",
+)
+
 _log = logging.getLogger(__name__)
 
 
@@ -79,7 +86,7 @@ def create_app(
         connection, ensure_layout=layout.ensure, partitions=settings.partitions
     )
     app = falcon.App()
-    add_problems(app)
+    add_problems(app, ROUTES)
     add_cross_site(app, CrossSiteRules.of(settings), settings)
     add_health(app, connection, layout)
     add_exposition(app, RequestCounters("query", resource=statistics), AuditSeries(audit_reader))
