@@ -76,8 +76,11 @@ def test_a_body_is_one_message() -> None:
     assert message == SingleMessage(partition_of("a", 16), "2026-11-23T14:a", 1.5)
 
 
-def test_requests_that_come_together_share_an_entry(connection: Connection) -> None:
+def test_requests_that_come_together_share_an_entry(
+    connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Plain requests that come together share an entry; others are not taken."""
+    monkeypatch.setattr(fast_posts, "SLICE_S", 60.0)
     bodies = [
         *[b'{"key":"a","value":1}'] * 10,
         b'[{"key":"a","value":1},{"key":"a","value":2}]',
