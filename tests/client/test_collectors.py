@@ -161,6 +161,7 @@ def test_the_load_spreads_again_after_a_while(clock: Clock) -> None:
         ("https://one", (True, "one", None, "/messages")),
         ("http://127.0.0.1:8000/metrics/", (False, "127.0.0.1", 8000, "/metrics/messages")),
         ("http://[::1]:8000", (False, "::1", 8000, "/messages")),
+        ("http://bücher.example", (False, "bücher.example", None, "/messages")),
     ],
 )
 def test_a_url_says_where_a_collector_listens(

@@ -21,7 +21,10 @@ STAY_S = 300.0
 
 
 _UNSAFE = re.compile(r"[^!-~]")
-"""What no line of a request may have in a URL."""
+"""What no line of a request may have in a path."""
+
+_BLANK_OR_CONTROL = re.compile(r"[\x00-\x20\x7f]")
+"""What no URL has at all: ``urlsplit`` leaves some of it out without a word."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +60,9 @@ class Address:
             raise ValueError(f"a collector is written http://host:port, got {url!r}") from error
         if parts.username is not None or parts.password is not None:
             raise ValueError("the URL of a collector holds no password; pass token=... instead")
-        is_plain = not (parts.query or parts.fragment or _UNSAFE.search(url))
+        is_plain = not (parts.query or parts.fragment)
+        if _BLANK_OR_CONTROL.search(url) or _UNSAFE.search(parts.path):
+            is_plain = False
         if parts.scheme not in {"http", "https"} or not host or not is_plain:
             raise ValueError(f"a collector is written http://host:port, got {url!r}")
         # The whole URL of messages is taken as well, as curl is given it.
