@@ -125,10 +125,9 @@ class Aggregate:
 
     def buckets(self) -> list[tuple[float, float, int]]:
         """Return the ends of each bucket that has values, and how many; within min and max."""
-        return [
-            (max(lower, self.min), min(upper, self.max), count)
-            for lower, upper, count in self.histogram.edges()
-        ]
+        lower, upper, counts = self.histogram.edges()
+        within = np.maximum(lower, self.min).tolist(), np.minimum(upper, self.max).tolist()
+        return list(zip(*within, counts, strict=True))
 
     def _require_data(self) -> None:
         if not self.count:

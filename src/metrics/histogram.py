@@ -16,7 +16,9 @@ Source:
 
 import math
 import sys
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping
+from itertools import accumulate
 from typing import Self
 
 import numpy as np
@@ -102,10 +104,11 @@ def buckets_at(ranks: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
 class Histogram:
     """Counts per bucket, in the order of the buckets."""
 
-    __slots__ = ("_counts",)
+    __slots__ = ("_counts", "_up_to")
 
     def __init__(self, counts: Mapping[int, int]) -> None:
         self._counts: SortedDict[int, int] = SortedDict(counts)
+        self._up_to: list[int] | None = None
 
     @classmethod
     def of(
@@ -155,13 +158,12 @@ class Histogram:
 
     def count_at_most(self, limit: float) -> int:
         """Return how many values are in buckets whose number is at most a limit."""
-        return sum(count for bucket, count in self if value_of(bucket) <= limit)
+        at_most = bisect_right(self._counts.keys(), limit, key=value_of)
+        return self._counts_up_to()[at_most - 1] if at_most else 0
 
-    def edges(self) -> Iterator[tuple[float, float, int]]:
-        """Yield the lower and the upper end of each bucket, and its count, from the lowest on."""
-        lower, upper = edges_of(np.array([bucket for bucket, _ in self], dtype=np.int64))
-        counts = [count for _, count in self]
-        yield from zip(lower.tolist(), upper.tolist(), counts, strict=True)
+    def edges(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], list[int]]:
+        """Return the lower and the upper end of each bucket, and its count, from the lowest on."""
+        return *edges_of(np.array(self._counts.keys(), dtype=np.int64)), list(self._counts.values())
 
     def value_at(self, rank: int) -> float:
         """Return the value at a rank, within 1 %.
@@ -172,9 +174,17 @@ class Histogram:
         Raises:
             IndexError: If there are not that many values.
         """
-        seen = 0
-        for bucket, count in self._counts.items():
-            seen += count
-            if rank < seen:
-                return value_of(bucket)
-        raise IndexError(f"rank {rank} of a histogram of {seen} values")
+        up_to = self._counts_up_to()
+        place = bisect_right(up_to, rank)
+        if place == len(up_to):
+            raise IndexError(f"rank {rank} of a histogram of {self.count} values")
+        return value_of(self._counts.keys()[place])
+
+    def _counts_up_to(self) -> list[int]:
+        """Return for each bucket how many values are in it and in those below.
+
+        They are kept: a summary asks for ten ranks.
+        """
+        if self._up_to is None:
+            self._up_to = list(accumulate(self._counts.values()))
+        return self._up_to

@@ -139,3 +139,14 @@ def test_a_rank_that_is_not_there_is_an_error() -> None:
     """A rank beyond the number of values raises IndexError."""
     with pytest.raises(IndexError, match="rank 2 of a histogram of 2 values"):
         histogram_of([1.0, 2.0]).value_at(2)
+
+
+@given(VALUES, ANY_VALUE | NEAR_A_BOUND)
+def test_a_limit_counts_the_buckets_whose_number_is_at_most_it(
+    values: list[float], limit: float
+) -> None:
+    """The count up to a limit is that of all buckets whose number is at most the limit."""
+    histogram = histogram_of(values)
+    at_most = sum(count for bucket, count in histogram if value_of(bucket) <= limit)
+
+    assert histogram.count_at_most(limit) == at_most
