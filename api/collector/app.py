@@ -21,14 +21,14 @@ from api.collector.fast_posts import FastPosts
 from api.collector.group_commit import GroupCommit
 from api.collector.inline_queue import InlineQueue
 from api.collector.node_queues import NodeQueues
-from api.collector.request_body import has_greenlets, idempotency_key_of, read_bytes
+from api.collector.request_body import idempotency_key_of, read_bytes
 from api.collector.send_queue import SENDERS
-from api.collector.time_slices import TimeSlices
 from api.cross_site import add_cross_site
 from api.exposition import RequestCounters, add_exposition
 from api.health import add_health
 from api.problems import Problem, Problems, add_problems, unavailable
 from api.startup import load
+from api.time_slices import TimeSlices, has_greenlets
 from metrics.connection import Connection
 from metrics.cross_site import CrossSiteRules
 from metrics.errors import MetricsError, PartlyStoredError
@@ -79,10 +79,7 @@ class Messages:
         self._retention_days = retention_days
         self._body_max_bytes = body_max_bytes
         self._now = now
-        slices = TimeSlices() if has_greenlets() else None
-        # Under threads the interpreter lets others go on by itself.
-        self._start_slice = slices.start if slices else _nothing
-        self._pause_if_due = slices.pause_if_due if slices else _nothing
+        self._slices = TimeSlices.of_process()
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Append the messages of the body; answer 202 once Redis has them.
@@ -92,8 +89,8 @@ class Messages:
             MetricsError: If Redis is.
         """
         grant = self._access.grant(req)
-        body = read_bytes(req, self._body_max_bytes, self._pause_if_due)
-        self._start_slice()
+        body = read_bytes(req, self._body_max_bytes, self._slices.pause_if_due)
+        self._slices.start()
         idempotency_key = idempotency_key_of(
             req.get_header("Idempotency-Key"), grant.token_id, body
         )
@@ -187,13 +184,9 @@ class Messages:
     def _read(
         self, post: "_Post", arrival: float, is_left_out: Callable[[str], bool] | None = None
     ) -> BatchBuilder:
-        builder = self.builder(arrival, post.grant.covers, is_left_out, self._pause_if_due)
+        builder = self.builder(arrival, post.grant.covers, is_left_out, self._slices.pause_if_due)
         read_body(post.content_type, post.body, builder)
         return builder
-
-
-def _nothing() -> None:
-    pass
 
 
 def _has_good(builder: BatchBuilder) -> bool:

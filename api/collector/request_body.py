@@ -8,9 +8,9 @@ from contextlib import nullcontext
 
 import falcon
 import gevent
-from gevent import monkey
 
 from api.problems import Problem
+from api.time_slices import has_greenlets
 from metrics.stream import IdempotencyKey
 
 BODY_DEADLINE_S = 10.0
@@ -20,11 +20,6 @@ INFLATED_BYTES_MAX = 1024 * 1024
 """How much is decompressed before others may go on."""
 
 _IDEMPOTENCY_KEY = re.compile(r"[\x20-\x7e]{1,128}")
-
-
-def has_greenlets() -> bool:
-    """Return whether a request has a greenlet, as under gunicorn's gevent workers, or a thread."""
-    return bool(monkey.is_module_patched("socket"))
 
 
 def read_bytes(req: falcon.Request, bytes_max: int, pause_if_due: Callable[[], None]) -> bytes:

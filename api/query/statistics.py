@@ -1,12 +1,13 @@
 """``GET /<key>/<stat>/<date>/<hour>`` and ``GET /<key>/<stat>/<date>``: an hour, and its day."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import falcon
 
 from api.access import Access
 from api.query.caching import send_json
 from api.query.statistic_query import HOURS_PER_DAY, StatisticQuery, parse_hour
+from api.time_slices import TimeSlices
 from metrics.accuracy import RELATIVE_ERROR
 from metrics.errors import NoDataError
 from metrics.hours import Hour
@@ -40,6 +41,7 @@ class Statistics:
         self._ensure_layout = ensure_layout
         self._lateness_s = lateness_s
         self._now = now
+        self._slices = TimeSlices.of_process()
 
     def on_get(
         self, req: falcon.Request, resp: falcon.Response, key: str, stat: str, date: str, hour: str
@@ -82,37 +84,33 @@ class Statistics:
         now = self._now()
         query = StatisticQuery.parse(key, stat, date, now)
         query.authorize(grant)
-        hours = self._read(query, HOURS, now)
-        content = {
-            "key": key,
-            "stat": stat,
-            "date": str(query.day),
-            "hours": [
-                {"hour": i, **_numbers(query, found, is_complete=is_complete)}
-                if found.aggregate.count or found.aggregate.dropped
-                else None
-                for i, (found, is_complete) in enumerate(hours)
-            ],
-        }
-        is_complete = all(is_complete for _, is_complete in hours)
-        send_json(req, resp, content, is_complete=is_complete, is_open=self._access.is_open)
+        hours: list[dict[str, object] | None] = []
+        are_complete = True
+        for found, is_complete in self._read(query, HOURS, now):
+            is_there = found.aggregate.count or found.aggregate.dropped
+            numbers = _numbers(query, found, is_complete=is_complete) if is_there else {}
+            hours.append({"hour": len(hours), **numbers} if is_there else None)
+            are_complete = are_complete and is_complete
+            self._slices.pause_if_due()
+        content = {"key": key, "stat": stat, "date": str(query.day), "hours": hours}
+        send_json(req, resp, content, is_complete=are_complete, is_open=self._access.is_open)
 
     on_head_day = on_get_day
 
     def _read(
         self, query: StatisticQuery, hours: range, now: float
-    ) -> list[tuple[HourResult, bool]]:
-        """Return for each hour of the day what was found, and whether that is complete.
+    ) -> Iterator[tuple[HourResult, bool]]:
+        """Yield for each hour of the day what was found, and whether that is complete.
 
         The time is that before anything is read: an hour that is over then gets only messages
         that are late.
         """
         self._ensure_layout()
         asked = [Hour.on(query.day, hour) for hour in hours]
-        return [
-            (found, hour.end + self._lateness_s <= now and found.is_drained)
-            for hour, found in zip(asked, self._store.read(query.key, asked), strict=True)
-        ]
+        found_hours = self._store.read(query.key, asked)
+        self._slices.start()
+        for hour, found in zip(asked, found_hours, strict=True):
+            yield found, hour.end + self._lateness_s <= now and found.is_drained
 
 
 def _numbers(query: StatisticQuery, found: HourResult, *, is_complete: bool) -> dict[str, object]:

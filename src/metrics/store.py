@@ -116,12 +116,15 @@ class Store:
         self._known_keys = known_keys or KnownKeys(connection, partitions=partitions)
         self._large = nullcontext() if large is None else large
 
-    def read(self, key: str, hours: Sequence[Hour]) -> list[HourResult]:
-        """Return what is known of a key, or of all keys with a prefix, in each of some hours.
+    def read(self, key: str, hours: Sequence[Hour]) -> Iterator[HourResult]:
+        """Read what is known of a key, or of all keys with a prefix, in each of some hours.
 
         Args:
             key: A key; or a prefix, which may be empty, and ``*``.
             hours: The hours, from the first to the last.
+
+        Returns:
+            One result for each hour; its buckets are put in order when it is asked for.
 
         Raises:
             InvalidQueryError: If that touches too much.
@@ -133,10 +136,10 @@ class Store:
             are_drained, mergers = self._read_prefix(key, hours)
         else:
             are_drained, mergers = self._read_key(key, hours)
-        return [
+        return (
             HourResult(merger.merged(), merger.keys, is_drained)
             for merger, is_drained in zip(mergers, are_drained, strict=True)
-        ]
+        )
 
     def _read_key(self, key: str, hours: Sequence[Hour]) -> tuple[list[bool], list[Merger]]:
         hashes = list(self._hashes_of({key: hours[-1].digits}, hours))

@@ -3,7 +3,7 @@
 import gevent
 from gevent import socket
 
-from api.collector.time_slices import SLICE_S, TimeSlices
+from api.time_slices import SLICE_S, TimeSlices
 
 SLICES = 60
 

@@ -104,7 +104,8 @@ def test_each_role_can_do_its_work_and_no_more(redis_with_users: RedisWithUsers)
         (found,) = store.read(KEY, [Hour.parse(HOUR)])
         assert (found.aggregate.count, found.is_drained) == (4, True)
         assert (
-            store.read(f"{KEY}*", [Hour(Hour.parse(HOUR).number - 1), Hour.parse(HOUR)])[1] == found
+            list(store.read(f"{KEY}*", [Hour(Hour.parse(HOUR).number - 1), Hour.parse(HOUR)]))[1]
+            == found
         )
         page = KnownKeys(query, partitions=PARTITIONS).page([""], "", 9)
         assert page == [(KEY, Hour.parse(HOUR))]

@@ -1,8 +1,10 @@
 """The query service answers a statistic of each hour of a day, with a real Redis."""
 
 import falcon.testing
+import gevent
 import pytest
 
+from api import time_slices
 from metrics import store
 from metrics.connection import Connection, command
 from metrics.hours import Hour
@@ -183,3 +185,27 @@ def test_a_day_of_a_key_takes_two_round_trips(connection: Connection) -> None:
     ask(Counting(connection._topology))
 
     assert asked[-2:] == [["XLEN", "HMGET", *["HLEN"] * 24], ["HGETALL"] * 24]
+
+
+def test_others_have_a_turn_between_any_two_hours(
+    connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others have a turn after each hour of a day that takes its time."""
+    monkeypatch.setattr(time_slices, "SLICE_S", 0.0)
+    monkeypatch.setattr(time_slices, "has_greenlets", lambda: True)
+    fill(connection, {KEY: [1.0, 2.0]}, f"{DAY}T00")
+    turns = 0
+
+    def take_turns() -> None:
+        nonlocal turns
+        while True:
+            gevent.sleep(1e-4)
+            turns += 1
+
+    other = gevent.spawn(take_turns)
+    try:
+        assert ask(connection).status_code == 200
+    finally:
+        other.kill()
+
+    assert turns >= 23

@@ -4,10 +4,13 @@
 sockets again (``CALLBACK_CHECK_COUNT`` in gevent/_ffi/loop.py). A timer lets it look each time.
 """
 
+import math
 from collections.abc import Callable
 from time import monotonic
+from typing import Self
 
 import gevent
+from gevent import monkey
 from gevent.lock import BoundedSemaphore
 
 SLICE_S = 0.005
@@ -15,6 +18,11 @@ SLICE_S = 0.005
 
 PAUSE_S = 0.002
 """How long others have it: a short request takes several turns of the event loop."""
+
+
+def has_greenlets() -> bool:
+    """Return whether a request has a greenlet, as under gunicorn's gevent workers, or a thread."""
+    return bool(monkey.is_module_patched("socket"))
 
 
 class TimeSlices:
@@ -26,6 +34,7 @@ class TimeSlices:
     Args:
         now: The clock, in seconds.
         sleep: Lets other greenlets go on for so many seconds.
+        slice_s: How long a slice is, in seconds.
     """
 
     def __init__(
@@ -33,11 +42,18 @@ class TimeSlices:
         *,
         now: Callable[[], float] = monotonic,
         sleep: Callable[[float], object] = gevent.sleep,
+        slice_s: float = SLICE_S,
     ) -> None:
         self._now = now
         self._sleep = sleep
+        self._slice_s = slice_s
         self._one = BoundedSemaphore(1)
         self._started = now()
+
+    @classmethod
+    def of_process(cls) -> Self:
+        """Return those of this process: endless ones under threads, which take turns anyway."""
+        return cls(slice_s=SLICE_S if has_greenlets() else math.inf)
 
     def start(self) -> None:
         """Say that the work of a request begins now."""
@@ -45,7 +61,7 @@ class TimeSlices:
 
     def pause_if_due(self) -> None:
         """Let others go on, if the work has taken its time. It is cheap, to be called often."""
-        if self._now() - self._started >= SLICE_S:
+        if self._now() - self._started >= self._slice_s:
             with self._one:
                 self._sleep(PAUSE_S)
             self._started = self._now()
