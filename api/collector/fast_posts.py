@@ -21,19 +21,18 @@ from api.collector.node_queues import NodeQueues
 from api.collector.request_body import idempotency_key_of
 from api.collector.send_queue import PendingAppend
 from api.problems import Problem
+from api.time_slices import SLICE_S
 from metrics.errors import MetricsError, StorageUnavailableError
 from metrics.hours import SECONDS_PER_HOUR
+from metrics.keyspace import key_of
 from metrics.problem import PROBLEM_JSON
 from metrics.stream import Batch, IdempotencyKey, SingleMessage, failure_of
 
 SINGLE_BYTES_MAX = 512
 """How long a body may be that is tried as one message: more is hardly one."""
 
-SLICE_S = 0.005
-"""How long bodies are read before others may go on."""
-
 PAUSE_S = 0.0005
-"""How long others may."""
+"""How long others may go on after a slice: one turn of the loop, in which short bodies come."""
 
 Answer = tuple[str, list[tuple[str, str]], bytes]
 """Status, headers and body."""
@@ -106,6 +105,7 @@ class FastPosts:
         self._now = now
         self._loop = gevent.get_hub().loop
         self._unread: list[_Unread] = []
+        self._pause: Any = None  # kept, since a timer that nobody has never fires
 
     def take(self, body: bytes, grant: Grant = EVERYTHING) -> Answer | None:
         """Append the messages of a body; return the answer once Redis has them, or has failed.
@@ -209,23 +209,20 @@ class FastPosts:
             if place and monotonic() - began > SLICE_S:
                 self._unread = longer[place:]
                 # A timer, since callbacks would run before the loop looks at its sockets.
-                self._timer = self._loop.timer(PAUSE_S)
-                self._timer.start(self._read)
+                self._pause = self._loop.timer(PAUSE_S)
+                self._pause.start(self._read)
                 return
             self._read_one(each, arrival)
 
     def _singles(self, unread: Sequence[_Unread], arrival: float) -> Sequence[SingleMessage | None]:
         """Return the message of each body that has one, as far as they can be read together."""
-        short = [
-            i
-            for i, each in enumerate(unread)
-            if each.grant is EVERYTHING and len(each.body) <= SINGLE_BYTES_MAX
-        ]
+        short = [i for i, each in enumerate(unread) if len(each.body) <= SINGLE_BYTES_MAX]
         hour = int(arrival // SECONDS_PER_HOUR)
         found = fast_json.read_singles([unread[i].body for i in short], hour, self._partitions)
         singles: list[SingleMessage | None] = [None] * len(unread)
         for i, message in zip(short, found or (), strict=bool(found)):
-            singles[i] = message
+            if unread[i].grant.covers(key_of(message.key_hour)):
+                singles[i] = message
         return singles
 
     def _read_one(self, unread: _Unread, arrival: float) -> None:

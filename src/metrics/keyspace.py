@@ -72,3 +72,8 @@ class PartitionNames:
 def key_hour(key: str, hour: Hour) -> str:
     """Return the text that names a key-hour in entries and hashes."""
     return f"{hour}:{key}"
+
+
+def key_of(key_hour: str) -> str:
+    """Return the key of a key-hour."""
+    return key_hour.partition(":")[2]

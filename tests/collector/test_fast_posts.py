@@ -20,6 +20,8 @@ from tests.support.streams import audit_of
 NOW = 1795442400.0 + 1800  # 2026-11-23T14:30:00Z
 HOUR = int(NOW // 3600)
 
+SECRET = "s" * 40
+
 HEAD = {
     "REQUEST_METHOD": "POST",
     "PATH_INFO": "/messages",
@@ -43,12 +45,14 @@ def outcomes_of(take: Callable[[bytes], object], bodies: Sequence[bytes]) -> lis
     return [request.get(block=False) for request in requests]
 
 
-def take_of(connection: object, **environ: str) -> Callable[[bytes], object]:
+def take_of(
+    connection: object, head: dict[str, str] = HEAD, **environ: str
+) -> Callable[[bytes], object]:
     """Return the function that takes the bodies of plain requests to a collector."""
     settings = Settings.from_env({"REDIS_URL": "redis://unused", **environ})
     app = create_app(connection, settings, now=lambda: NOW)
     assert isinstance(app, FastPath)
-    take = app.shortcut(HEAD)
+    take = app.shortcut(head)
     assert take is not None
     return take
 
@@ -100,6 +104,32 @@ def test_requests_that_come_together_share_an_entry(
     ]
     audit = audit_of(connection, partition_of("a", 16))
     assert (audit["accepted"], audit["appended"]) == (15, 1)
+
+
+def test_requests_with_tokens_share_an_entry_too(connection: Connection) -> None:
+    """Requests of a token that come together share an entry; its other keys are not taken."""
+    head = HEAD | {"HTTP_AUTHORIZATION": f"Bearer {SECRET}"}
+    take = take_of(connection, head, METRICS_WRITE_TOKENS=f"a*={SECRET}")
+    bodies = [*[b'{"key":"a","value":1}'] * 10, b'{"key":"b","value":1}']
+
+    found = [accepted(outcome) for outcome in outcomes_of(take, bodies)]
+
+    assert found == [*[b'{"accepted":1,"rejected":0}'] * 10, None]
+    audit = audit_of(connection, partition_of("a", 16))
+    assert (audit["accepted"], audit["appended"]) == (10, 1)
+
+
+def test_bodies_of_a_token_are_read_together(
+    connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A token costs no reading of its own: no body with one message is read alone."""
+    monkeypatch.setattr(fast_json, "read", None)
+    head = HEAD | {"HTTP_AUTHORIZATION": f"Bearer {SECRET}"}
+    take = take_of(connection, head, METRICS_WRITE_TOKENS=f"a*={SECRET}")
+
+    found = [accepted(each) for each in outcomes_of(take, [b'{"key":"a","value":1}'] * 10)]
+
+    assert found == [b'{"accepted":1,"rejected":0}'] * 10
 
 
 def test_a_bad_body_among_good_ones_keeps_none_of_them(connection: Connection) -> None:
