@@ -69,7 +69,7 @@ class Problems:
                 self._log.log(error.name, "%s", error)
                 return _unsound_key_hour(error)
             case StorageUnsoundError() | SettingsError():
-                self._log.log(str(error), "%s", error)
+                self._log.log(str(error), "%s", error, level=logging.ERROR)
                 return unavailable(str(error), stored="no")
             case StorageUnavailableError():
                 return unavailable(error.public, stored=error.stored)
@@ -102,7 +102,8 @@ class Problems:
         problem = self.of(error) if isinstance(error, MetricsError) else None
         if problem is None:
             kind = f"{type(error).__name__} {req.method} {req.uri_template}"
-            self._log.log(kind, "%s %.64s failed", req.method, req.path, error=error)
+            text, level = "%s %.64s failed", logging.ERROR
+            self._log.log(kind, text, req.method, req.path, level=level, error=error)
             problem = Problem(
                 falcon.HTTP_500,
                 "A fault of ours; the log of this process has it.",

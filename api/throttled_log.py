@@ -11,7 +11,7 @@ _KINDS_MAX = 1000
 
 
 class ThrottledLog:
-    """Logs each kind of warning at most once a minute. Safe for threads and greenlets.
+    """Logs each kind of thing at most once a minute. Safe for threads and greenlets.
 
     Args:
         log: Where to.
@@ -25,14 +25,22 @@ class ThrottledLog:
         self._monotonic = monotonic
         self._quiet_until: dict[str, float] = {}
 
-    def log(self, kind: str, text: str, *arguments: object, error: Exception | None = None) -> None:
-        """Log a warning, unless one of its kind was logged just now.
+    def log(
+        self,
+        kind: str,
+        text: str,
+        *arguments: object,
+        level: int = logging.WARNING,
+        error: Exception | None = None,
+    ) -> None:
+        """Log a line, unless one of its kind was logged just now.
 
         Args:
             kind: What is not said twice.
             text: With a format of ``%`` for each of the arguments.
             arguments: What stands in the text.
-            error: A fault of ours: it is logged as an error, with its traceback.
+            level: How grave it is.
+            error: A fault of ours: the line has its traceback.
         """
         now = self._monotonic()
         if now < self._quiet_until.get(kind, 0.0):
@@ -40,5 +48,4 @@ class ThrottledLog:
         if len(self._quiet_until) >= _KINDS_MAX:
             self._quiet_until.clear()
         self._quiet_until[kind] = now + QUIET_S
-        level = logging.WARNING if error is None else logging.ERROR
         self._log.log(level, text, *arguments, exc_info=error)

@@ -252,6 +252,21 @@ def test_a_redis_of_another_layout_gets_nothing(connection: Connection) -> None:
     assert_is_problem(client.simulate_get("/readyz"), 503)
 
 
+def test_a_redis_of_another_layout_is_an_error_of_the_log_once_a_minute(
+    connection: Connection, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What only people can put right is logged as an error, not once for each request."""
+    connection.ask(command("HSET", "metrics:layout", "partitions", "32"))
+    client = client_of(connection)
+
+    for _ in range(3):
+        post(client, '["a",1]')
+
+    (record,) = caplog.records
+    assert record.levelname == "ERROR"
+    assert "partitions is 16 here and 32 in Redis" in record.getMessage()
+
+
 def test_health_is_told(client: Client) -> None:
     """`/healthz` and `/readyz` answer `ok` while Redis is there."""
     assert client.simulate_get("/healthz").json == {"status": "ok"}
