@@ -220,31 +220,47 @@ def test_a_connection_has_few_turns_before_the_loop_looks_at_its_sockets() -> No
     assert max(turns.values()) <= http_connection.TURNS_MAX
 
 
+@contextlib.contextmanager
+def server_with_shortcut(take: Callable[[bytes], object]) -> Iterator[Callable[[], bytes]]:
+    """Yield what posts a byte on a connection that was idle, and returns the answer."""
+
+    class App:
+        def shortcut(self, environ: dict) -> Callable[[bytes], object] | None:
+            return take if environ["REQUEST_METHOD"] == "POST" else None
+
+        def __call__(self, environ: dict, start_response: Callable[..., object]) -> list[bytes]:
+            start_response("200 OK", [])
+            return []
+
+    def ask(client: socket.socket, method: bytes) -> bytes:
+        head = method + b" / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\n\r\n"
+        client.sendall(head + b"x")
+        return gevent.get_hub().threadpool.apply(client.recv, (1000,))
+
+    def post() -> bytes:
+        with socket.create_connection(server.address) as client:
+            assert ask(client, b"PUT").startswith(b"HTTP/1.1 200")
+            return ask(client, b"POST")
+
+    server = worker.Server(("127.0.0.1", 0), App(), handler_class=worker.Connection)
+    server.start()
+    try:
+        # The shortcut of a head is asked for once it has come before.
+        assert post().startswith(b"HTTP/1.1 200")
+        yield post
+    finally:
+        server.stop(timeout=0)
+
+
 def test_a_shortcut_that_fails_is_answered_500(caplog: pytest.LogCaptureFixture) -> None:
     """A shortcut that raises is a 500 for its own request, and one line of the log a minute."""
 
     def fail(body: bytes) -> None:
         raise RecursionError
 
-    class App:
-        def shortcut(self, environ: dict) -> Callable[[bytes], None]:
-            return fail
-
-        def __call__(self, environ: dict, start_response: Callable[..., object]) -> list[bytes]:
-            start_response("200 OK", [])
-            return []
-
-    server = worker.Server(("127.0.0.1", 0), App(), handler_class=worker.Connection)
-    server.start()
-    request = b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\n\r\nx"
-    try:
-        receive = gevent.get_hub().threadpool.apply
-        for expected in (b"HTTP/1.1 200", *[b"HTTP/1.1 500"] * 3):
-            with socket.create_connection(server.address) as client:
-                client.sendall(request)
-                assert receive(client.recv, (1000,)).startswith(expected)
-    finally:
-        server.stop(timeout=0)
+    with server_with_shortcut(fail) as post:
+        for _ in range(3):
+            assert post().startswith(b"HTTP/1.1 500")
 
     assert caplog.text.count("the app failed") == 1
 
@@ -259,23 +275,5 @@ def test_a_shortcut_may_take_longer_than_a_connection_may_idle(
         gevent.sleep(1)
         return "202 Accepted", [("content-length", "0")], b""
 
-    class App:
-        def shortcut(self, environ: dict) -> Callable[[bytes], object]:
-            return take
-
-        def __call__(self, environ: dict, start_response: Callable[..., object]) -> list[bytes]:
-            start_response("200 OK", [])
-            return []
-
-    server = worker.Server(("127.0.0.1", 0), App(), handler_class=worker.Connection)
-    server.start()
-    request = b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\n\r\nx"
-    try:
-        with socket.create_connection(server.address) as client:
-            receive = gevent.get_hub().threadpool.apply
-            client.sendall(request)
-            assert receive(client.recv, (1000,)).startswith(b"HTTP/1.1 200")
-            client.sendall(request)
-            assert receive(client.recv, (1000,)).startswith(b"HTTP/1.1 202")
-    finally:
-        server.stop(timeout=0)
+    with server_with_shortcut(take) as post:
+        assert post().startswith(b"HTTP/1.1 202")
