@@ -32,10 +32,11 @@ from api.time_slices import TimeSlices, has_greenlets
 from metrics.connection import Connection
 from metrics.cross_site import CrossSiteRules
 from metrics.errors import MetricsError, PartlyStoredError
+from metrics.idempotency import IdempotencyKey
 from metrics.keyspace import partition_of
 from metrics.layout import Layout
 from metrics.settings import Settings
-from metrics.stream import Appender, Batch, IdempotencyKey
+from metrics.stream import Appender, Batch
 
 ANSWER_DEADLINE_S = 2.0
 """How long a request waits for Redis before it is answered 503."""

@@ -24,9 +24,10 @@ from api.problems import Problem
 from api.time_slices import SLICE_S
 from metrics.errors import MetricsError, StorageUnavailableError
 from metrics.hours import SECONDS_PER_HOUR
+from metrics.idempotency import IdempotencyKey
 from metrics.keyspace import key_of
 from metrics.problem import PROBLEM_JSON
-from metrics.stream import Batch, IdempotencyKey, SingleMessage, failure_of
+from metrics.stream import Batch, SingleMessage, failure_of
 
 SINGLE_BYTES_MAX = 512
 """How long a body may be that is tried as one message: more is hardly one."""

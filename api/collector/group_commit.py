@@ -10,7 +10,8 @@ from typing import Protocol, cast
 
 from metrics.entry import Column
 from metrics.errors import StorageUnavailableError
-from metrics.stream import Batch, Failures, IdempotencyKey, Item, Reservation, failure_of
+from metrics.idempotency import IdempotencyKey, Reservation
+from metrics.stream import Batch, Failures, Item, failure_of
 
 RESERVE_S = 0.5
 """How long a reservation may take. A request goes on without one: its node may be away alone."""

@@ -5,8 +5,9 @@ from collections.abc import Callable, Sequence
 from api.collector.send_queue import PendingAppend, SendQueue
 from metrics.connection import Connection
 from metrics.errors import Stored
+from metrics.idempotency import Reservation
 from metrics.keyspace import PartitionNames
-from metrics.stream import Batch, Item, Reservation, SingleMessage
+from metrics.stream import Batch, Item, SingleMessage
 
 SINGLE_LENGTH = 16
 """How much text a single message becomes, about."""

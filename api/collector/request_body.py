@@ -11,7 +11,7 @@ import gevent
 
 from api.problems import Problem
 from api.time_slices import has_greenlets
-from metrics.stream import IdempotencyKey
+from metrics.idempotency import IdempotencyKey
 
 BODY_DEADLINE_S = 10.0
 """How long a body may take to come: a gevent worker has no deadline of its own."""

@@ -1,16 +1,13 @@
-"""The collector's side of the streams: keys are reserved, batches appended, each at most once."""
+"""The collector's side of the streams: batches are appended, each at most once."""
 
-import re
 import secrets
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import cache
-from hashlib import blake2b
 from itertools import islice
 
 import msgspec
 
-from metrics.connection import Call, Connection, Script, command, done
+from metrics.connection import Call, Connection, Script
 from metrics.entry import Column, Entry, pack, write_values
 from metrics.errors import (
     IdempotencyConflictError,
@@ -19,12 +16,11 @@ from metrics.errors import (
     StorageUnavailableError,
     StorageUnsoundError,
 )
-from metrics.keyspace import PartitionNames, partition_of
+from metrics.idempotency import IdempotencyKey, Reservation, conflict, not_ours
+from metrics.keyspace import PartitionNames
 from metrics.node import Argument, Reply
 
 NONCE_BITS = 48
-
-_ARRIVAL = re.compile(r"[0-9]{1,12}(\.[0-9]{1,20})?")
 
 _APPEND = Script.named("append")
 
@@ -32,31 +28,6 @@ _APPEND = Script.named("append")
 def new_nonce() -> int:
     """Return a number that nobody gets again."""
     return secrets.randbits(NONCE_BITS)
-
-
-@dataclass(frozen=True, slots=True)
-class IdempotencyKey:
-    """An Idempotency-Key: what makes the repetition of a batch recognisable.
-
-    Attributes:
-        text: As the sender gave it.
-        body_digest: Of its body.
-        token_id: Separates one token's keys from another's; empty if there are no tokens.
-    """
-
-    text: str
-    body_digest: str
-    token_id: str = ""
-
-    @property
-    def fingerprint(self) -> int:
-        """A short digest: Redis keeps a number of 7 bytes in a fraction of the memory of a text."""
-        return int.from_bytes(blake2b(self.body_digest.encode(), digest_size=7).digest(), "big")
-
-    @property
-    def name(self) -> str:
-        """The key, unique to its sender."""
-        return f"{self.token_id}:{self.text}" if self.token_id else self.text
 
 
 class Batch(msgspec.Struct, frozen=True):
@@ -94,68 +65,6 @@ class SingleMessage(msgspec.Struct, frozen=True, gc=False):
 
 Failures = dict[int, MetricsError]
 """Partition -> what kept it from taking its part of a batch."""
-
-
-class Reservation:
-    """The first use of an Idempotency-Key: which body came under it, and when.
-
-    It is made in the key's home partition before anything is appended. The fingerprints in the
-    partitions alone would miss a second body that touches other partitions than the first did.
-    Nothing counts as stored because of it.
-
-    Args:
-        idempotency_key: The batch's.
-        arrival: When this request came, in Unix seconds.
-        partitions: How many there are.
-        window_s: The dedupe window.
-        only_look: Whether to leave the key free if it is.
-
-    Attributes:
-        home_partition: The partition of the key.
-        calls: What to send.
-    """
-
-    def __init__(
-        self,
-        idempotency_key: IdempotencyKey,
-        arrival: float,
-        *,
-        partitions: int,
-        window_s: int,
-        only_look: bool = False,
-    ) -> None:
-        self._idempotency_key = idempotency_key
-        self._arrival = arrival
-        self.home_partition = partition_of(idempotency_key.name, partitions)
-        name = PartitionNames(self.home_partition).batch(idempotency_key.name)
-        text = f"{idempotency_key.body_digest} {arrival!r}"
-        look = command("GET", name)
-        self.calls: list[Call] = [
-            look,
-            # A repetition refreshes the fingerprints, and they must not outlive this.
-            command("EXPIRE", name, window_s),
-        ]
-        if not only_look:
-            self.calls.insert(0, command("SET", name, text, "NX", "EX", window_s))
-        self._place = self.calls.index(look)
-
-    def read_replies(self, replies: Sequence[Reply | MetricsError]) -> float | MetricsError:
-        """Return when the first request under this key came, or what stands against this one."""
-        for reply in replies:
-            if isinstance(reply, MetricsError):
-                # Of the batch itself nothing is stored yet.
-                return StorageUnavailableError(str(reply), stored="no", public=reply.public)
-        text: bytes | None = done(replies[self._place])
-        if text is None:  # it is free, or expired just now
-            return self._arrival
-        body_digest, _, arrival = text.decode(errors="replace").partition(" ")
-        if not _ARRIVAL.fullmatch(arrival):
-            return _not_ours(PartitionNames(self.home_partition).batch(self._idempotency_key.name))
-        return (
-            float(arrival)
-            if body_digest == self._idempotency_key.body_digest
-            else _conflict(self._idempotency_key)
-        )
 
 
 Item = Batch | SingleMessage | Reservation
@@ -252,9 +161,9 @@ class AppendCalls:
             return result
         idempotency_key = self._batches[i].idempotency_key
         if result == -1 and idempotency_key is not None:
-            return _conflict(idempotency_key)
+            return conflict(idempotency_key)
         if result == -3 and idempotency_key is not None:
-            return _not_ours(PartitionNames(partition).seen(idempotency_key.name))
+            return not_ours(PartitionNames(partition).seen(idempotency_key.name))
         if result == -2:
             return StorageUnavailableError(f"the backlog of partition {partition} is at its limit")
         return None
@@ -348,18 +257,6 @@ def _batch_of(messages: Sequence[SingleMessage]) -> Batch:
         column = Column(key_hour, write_values(some), len(some))
         columns.setdefault(partition, []).append(column)
     return Batch(columns)
-
-
-def _conflict(idempotency_key: IdempotencyKey) -> IdempotencyConflictError:
-    return IdempotencyConflictError(
-        f"Idempotency-Key {idempotency_key.text!r} was used for another body"
-    )
-
-
-def _not_ours(name: str) -> StorageUnavailableError:
-    return StorageUnavailableError(
-        f"{name} does not hold what a collector writes there; it expires, or DEL it", stored="no"
-    )
 
 
 def failure_of(batch: Batch, failures: Failures) -> MetricsError | None:

@@ -13,7 +13,8 @@ from api.collector.node_queues import NodeQueues
 from api.collector.send_queue import SENDERS
 from metrics.connection import Call, Connection
 from metrics.errors import IdempotencyConflictError, MetricsError, StorageUnavailableError
-from metrics.stream import Appender, Batch, IdempotencyKey
+from metrics.idempotency import IdempotencyKey
+from metrics.stream import Appender, Batch
 from tests.collector.test_send_queue import until
 from tests.support.streams import audit_of, batch
 

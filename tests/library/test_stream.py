@@ -8,8 +8,9 @@ from metrics.errors import (
     IdempotencyConflictError,
     StorageUnavailableError,
 )
+from metrics.idempotency import IdempotencyKey, Reservation
 from metrics.keyspace import PartitionNames, partition_of
-from metrics.stream import Appender, Batch, IdempotencyKey, Reservation
+from metrics.stream import Appender, Batch
 from tests.support.streams import HOUR, append, assert_audit_balances, audit_of, batch, hash_of
 
 pytestmark = pytest.mark.every_server

@@ -14,8 +14,8 @@ import pytest
 
 from metrics.connection import Connection, command
 from metrics.errors import SettingsError
+from metrics.idempotency import IdempotencyKey
 from metrics.keyspace import PartitionNames
-from metrics.stream import IdempotencyKey
 from ops.local.ports import free_port
 from ops.local.redis_server import EmbeddedRedis, find_server, is_valkey
 from ops.local.waiting import wait_until

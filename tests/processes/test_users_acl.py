@@ -12,11 +12,12 @@ from metrics.backlog import Backlog
 from metrics.connection import Connection, command
 from metrics.errors import StorageUnsoundError
 from metrics.hours import Hour
+from metrics.idempotency import IdempotencyKey, Reservation
 from metrics.keyspace import LAYOUT, PartitionNames
 from metrics.known_keys import KnownKeys
 from metrics.layout import Layout
 from metrics.store import Store
-from metrics.stream import Appender, IdempotencyKey, Reservation
+from metrics.stream import Appender
 from ops.local.ports import free_port
 from ops.local.redis_server import version_of
 from ops.local.redis_with_users import ADMIN, USERS, RedisWithUsers

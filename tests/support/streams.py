@@ -7,7 +7,8 @@ from metrics.audit import PartitionAudit, read_audits
 from metrics.connection import Connection, command, done
 from metrics.entry import Column, write_values
 from metrics.errors import MetricsError
-from metrics.stream import AppendCalls, Batch, IdempotencyKey, failure_of
+from metrics.idempotency import IdempotencyKey
+from metrics.stream import AppendCalls, Batch, failure_of
 
 HOUR = "2026-11-23T14"
 

@@ -11,9 +11,10 @@ from api.collector.app import create_app
 from api.collector.group_commit import GroupCommit
 from metrics.connection import Connection
 from metrics.errors import StorageUnavailableError, Stored
+from metrics.idempotency import Reservation
 from metrics.layout import Layout
 from metrics.settings import Settings
-from metrics.stream import Appender, Item, Reservation
+from metrics.stream import Appender, Item
 from metrics.topology import Topology
 from ops.lab.simulation.faults import ANSWERED_LATE
 from ops.lab.simulation.node import SimulatedNode, Wire

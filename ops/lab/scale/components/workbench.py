@@ -15,10 +15,11 @@ from metrics.backlog import Backlog
 from metrics.connection import Call, Connection, command
 from metrics.entry import Column, write_values
 from metrics.hours import Hour
+from metrics.idempotency import IdempotencyKey, Reservation
 from metrics.keyspace import PartitionNames, key_hour, partition_of
 from metrics.layout import Layout
 from metrics.node import Node, Reply
-from metrics.stream import AppendCalls, Batch, IdempotencyKey, Reservation
+from metrics.stream import AppendCalls, Batch
 from ops.lab.bench.ingest.messages import response_times
 from ops.lab.scale.components.redis_usage import Told, cpu_s
 from ops.lab.scale.figures import PARTITIONS
