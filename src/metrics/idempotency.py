@@ -1,7 +1,7 @@
 """Idempotency-Keys: what makes a repetition recognisable, and the first use of a key in Redis.
 
 Source:
-    https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/
+    IETF, HTTPAPI working group, "The Idempotency-Key HTTP Header Field".
 """
 
 import re

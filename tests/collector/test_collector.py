@@ -9,6 +9,7 @@ import falcon.testing
 import pytest
 
 from api.collector import app as collector
+from api.collector import messages
 from metrics.connection import Connection, command
 from metrics.keyspace import PartitionNames, partition_of
 from metrics.settings import Settings
@@ -329,7 +330,7 @@ def test_a_fault_of_ours_is_a_500_without_its_text(
 ) -> None:
     """An unexpected exception gives a 500 without its text, which is in the log."""
     client = client_of(connection)
-    monkeypatch.setattr(collector, "read_body", lambda *_: 1 / 0)
+    monkeypatch.setattr(messages, "read_body", lambda *_: 1 / 0)
 
     problem = assert_is_problem(post(client, '["a",1]'), 500)
 
