@@ -65,6 +65,7 @@ def serve(settings: Settings, environ: Mapping[str, str]) -> int:
         ensure_layout=layout.ensure,
         partitions=settings.partitions,
         claim_s=settings.claim_seconds,
+        lateness_s=settings.lateness_seconds,
         counters=counters,
     )
     try:

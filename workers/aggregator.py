@@ -5,7 +5,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 
-from metrics.backlog import NEW, START, Backlog, Commit, Exceptions, PendingEntry
+from metrics.backlog import NEW, START, Backlog, Commit, Exceptions
+from metrics.entry import PendingEntry
 from metrics.errors import (
     EntryUnreadableError,
     GroupMissingError,
@@ -51,6 +52,7 @@ class Aggregator:
         ensure_layout: Checks that Redis holds what this process expects.
         partitions: How many there are.
         claim_s: Idle time after which an entry is taken over from another worker.
+        lateness_s: How long after the end of its hour a message is not late yet.
         counters: Count what it does.
         now: Clock of the retention, Unix seconds.
         monotonic: Clock of the claims, seconds.
@@ -63,6 +65,7 @@ class Aggregator:
         ensure_layout: Callable[[], None],
         partitions: int,
         claim_s: float,
+        lateness_s: float,
         counters: Counters | None = None,
         now: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
@@ -73,6 +76,7 @@ class Aggregator:
         self._without_group = set(self._partitions)
         self._errors: dict[int, MetricsError] = {}
         self._claim_s = claim_s
+        self._lateness_s = lateness_s
         self._counters = counters or Counters()
         self._now = now
         self._monotonic = monotonic
@@ -235,7 +239,7 @@ class Aggregator:
 
     def _commits_of(self, number: int, entries: Sequence[PendingEntry]) -> list[Commit]:
         try:
-            folded = fold(entry.fields or () for entry in entries)
+            folded = fold(entries, lateness_s=self._lateness_s)
         except EntryUnreadableError as error:
             if len(entries) == 1:
                 self._retry_or_dead_letter(number, entries[0], str(error))

@@ -5,6 +5,7 @@ Source:
 """
 
 import hashlib
+import re
 from collections.abc import Mapping
 
 import falcon
@@ -12,6 +13,9 @@ import msgspec
 
 CACHED_SECONDS = 60
 """How long an answer may be kept: late messages may still come to an hour that is complete."""
+
+# It changes while nothing else does: an older one is true as well.
+_AS_OF = re.compile(rb'"as_of":"[^"]*"')
 
 
 def send_json(
@@ -32,8 +36,9 @@ def send_json(
         is_open: Whether everybody may have it.
     """
     resp.data = msgspec.json.encode(content)
-    etag = hashlib.blake2b(resp.data, digest_size=12).hexdigest()
-    resp.etag = etag
+    etag = falcon.ETag(hashlib.blake2b(_AS_OF.sub(b"", resp.data), digest_size=12).hexdigest())
+    etag.is_weak = True
+    resp.etag = etag.dumps()
     visibility = "public" if is_open else "private"
     resp.cache_control = (
         [visibility, f"max-age={CACHED_SECONDS}"] if is_complete else ["no-cache", "no-store"]

@@ -8,7 +8,7 @@ import falcon
 from api.access import Access
 from api.problems import Problem
 from api.query.caching import send_json
-from api.query.statistic_query import check_prefix
+from api.query.statistic_query import check_parameters, check_prefix
 from metrics.errors import InvalidQueryError
 from metrics.known_keys import KnownKeys
 from metrics.message import is_key, shown
@@ -64,13 +64,8 @@ def _parameters(req: falcon.Request) -> tuple[str, str, int]:
     Raises:
         InvalidQueryError: If one of them is bad, or is there twice, or there is another.
     """
-    given: dict[str, str] = {"prefix": "", "after": "", "limit": str(LIMIT)}
-    for name, value in req.params.items():
-        if name not in given:
-            raise InvalidQueryError(f"parameters may be {', '.join(given)}, got {shown(name)}")
-        if not isinstance(value, str):
-            raise InvalidQueryError(f"{name} must be there once, got {len(value)}")
-        given[name] = value
+    given = {"prefix": "", "after": "", "limit": str(LIMIT)}
+    given |= check_parameters(req.params, *given)
     after, limit = given["after"], given["limit"]
     if after and not is_key(after):
         raise InvalidQueryError(f"after must be the next of a page before, got {shown(after)}")

@@ -1,49 +1,50 @@
 """What can be asked of the statistics: which one, of a key or of all keys with a prefix, when."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
 from typing import Self
+from zoneinfo import ZoneInfo
 
 import falcon
 
 from api.access import Grant
 from api.problems import Problem
 from metrics.errors import InvalidMessageError, InvalidQueryError
-from metrics.hours import Hour, parse_date, parse_hour_of_day
+from metrics.hours import Hour, parse_hour_of_day
 from metrics.message import check_key, is_key, shown
+from metrics.period import Period, parse_compare, parse_zone
 from metrics.statistic import Statistic, parse_statistic
 from metrics.store import WILDCARD
 
 HOURS_PER_DAY = 24
 
-_DAYS_AGO = {"today": 0, "yesterday": 1}
-
 
 @dataclass(frozen=True, slots=True)
 class StatisticQuery:
-    """What a path asks.
+    """What a path and its parameters ask.
 
     Attributes:
         key: As it was asked: a key, or a prefix and ``*``.
         stat: The name of the statistic.
         statistic: What computes it.
-        day: The day in UTC.
+        zone: The zone of the days; None for UTC.
+        days_before: How many days earlier it is compared with; None if it is not.
     """
 
     key: str
     stat: str
     statistic: Statistic
-    day: date
+    zone: ZoneInfo | None = None
+    days_before: int | None = None
 
     @classmethod
-    def parse(cls, key: str, stat: str, date: str, now: float) -> Self:
+    def parse(cls, key: str, stat: str, parameters: Mapping[str, object]) -> Self:
         """Return the question that the parts of a path ask.
 
         Args:
             key: A key, or a prefix and ``*``.
             stat: The name of a statistic.
-            date: A day, as ``parse_day`` reads it.
-            now: The time, in Unix seconds.
+            parameters: Those of the URL.
 
         Raises:
             InvalidQueryError: If one of them is none; the text says what is allowed.
@@ -55,12 +56,32 @@ class StatisticQuery:
                 check_key(key)
             except InvalidMessageError as error:
                 raise InvalidQueryError(str(error)) from error
-        return cls(key, stat, parse_statistic(stat), parse_day(date, now))
+        given = check_parameters(parameters, "tz", "compare")
+        return cls(
+            key,
+            stat,
+            parse_statistic(stat),
+            parse_zone(given["tz"]) if "tz" in given else None,
+            parse_compare(given["compare"]) if "compare" in given else None,
+        )
 
     @property
     def is_of_prefix(self) -> bool:
         """Whether it asks for all keys with a prefix."""
         return self.key.endswith(WILDCARD)
+
+    @property
+    def is_compared(self) -> bool:
+        """Whether it asks for what was earlier, too."""
+        return self.days_before is not None
+
+    def before(self, period: Period) -> Period | None:
+        """Return the period that one is compared with, if it is.
+
+        Raises:
+            InvalidQueryError: If there was none so early.
+        """
+        return None if self.days_before is None else period.earlier(self.days_before)
 
     def authorize(self, grant: Grant) -> None:
         """See that a request may ask this.
@@ -71,21 +92,6 @@ class StatisticQuery:
         if not grant.covers(self.key.removesuffix(WILDCARD)):
             what = "all keys" if self.is_of_prefix else "the key"
             raise Problem(falcon.HTTP_403, f"this token may not read {what} {self.key}")
-
-
-def parse_day(text: str, now: float) -> date:
-    """Return the day that is written ``2026-11-23``, ``today`` or ``yesterday``, in UTC.
-
-    Args:
-        text: The text.
-        now: The time, in Unix seconds.
-
-    Raises:
-        InvalidQueryError: If the text is no such day.
-    """
-    if text in _DAYS_AGO:
-        return datetime.fromtimestamp(now, UTC).date() - timedelta(days=_DAYS_AGO[text])
-    return parse_date(text)
 
 
 def parse_hour(text: str, day: str, now: float) -> int:
@@ -102,6 +108,27 @@ def parse_hour(text: str, day: str, now: float) -> int:
     if text == "now" and day == "today":
         return Hour.of(now).number % HOURS_PER_DAY
     return parse_hour_of_day(text)
+
+
+def check_parameters(parameters: Mapping[str, object], *names: str) -> dict[str, str]:
+    """Return the parameters of a URL.
+
+    Args:
+        parameters: What is given.
+        names: What may be there, each once.
+
+    Raises:
+        InvalidQueryError: If one of them is there twice, or there is another.
+    """
+    given: dict[str, str] = {}
+    for name, value in parameters.items():
+        if name not in names:
+            raise InvalidQueryError(f"parameters may be {', '.join(names)}, got {shown(name)}")
+        if not isinstance(value, str):
+            times = len(value) if isinstance(value, list) else 0
+            raise InvalidQueryError(f"{name} must be there once, got {times}")
+        given[name] = value
+    return given
 
 
 def check_prefix(prefix: str) -> str:

@@ -1,4 +1,4 @@
-"""The aggregate of one key-hour: count, sum, min, max, histogram, and what senders dropped."""
+"""The aggregate of one key-hour: count, sum, min, max, histogram; what came late, what was lost."""
 
 import math
 import sys
@@ -16,7 +16,9 @@ COUNT_MAX = 2**53 - 1
 """What a count stays at once it is reached: all below is exact as a double."""
 
 DROPPED_FIELD = b"dropped"
-"""Names of fields in the hash of a key-hour: of buckets the beginning; of dropped messages."""
+LATE_FIELD = b"late"
+"""Names of fields in the hash of a key-hour: of buckets the beginning; of dropped and of late
+messages."""
 
 _LARGEST = sys.float_info.max
 
@@ -32,6 +34,7 @@ class Aggregate:
         max: Largest value, exact; minus infinite if there is none.
         histogram: The values, each within 1 %.
         dropped: How many messages their senders dropped, and said so. They are in nothing else.
+        late: How many of the messages came after their hour and the allowed lateness.
     """
 
     count: int
@@ -40,6 +43,7 @@ class Aggregate:
     max: float
     histogram: Histogram
     dropped: int = 0
+    late: int = 0
 
     @classmethod
     def of(cls, values: Sequence[float], weights: Sequence[int] | None = None) -> Self:
@@ -80,6 +84,7 @@ class Aggregate:
             max=max(self.max, other.max),
             histogram=self.histogram.merged_with(other.histogram),
             dropped=self.dropped + other.dropped,
+            late=self.late + other.late,
         )
 
     def quantile(self, q: float) -> float:

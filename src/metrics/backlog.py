@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from metrics.aggregate import BUCKET_PREFIX, Aggregate
 from metrics.connection import Call, Connection, Script, command
-from metrics.entry import messages_in, read_key_hour
+from metrics.entry import PendingEntry, messages_in, read_key_hour
 from metrics.errors import MetricsError
 from metrics.fold import Folded
 from metrics.hours import Hour
@@ -22,26 +22,7 @@ START = b"0-0"
 _COMMIT = Script.named("commit")
 _DEAD_LETTER = Script.named("dead_letter")
 _DELETE_IDLE_CONSUMERS = Script.named("delete_idle_consumers")
-_HOUR_LENGTH = len("2026-11-23T14")
 _SECONDS_PER_DAY = 86400
-
-
-@dataclass(frozen=True, slots=True)
-class PendingEntry:
-    """An entry that this consumer has got and nobody has committed.
-
-    Attributes:
-        id: Its id in the stream.
-        fields: Its fields and values in turn; None if somebody deleted it.
-    """
-
-    id: bytes
-    fields: Sequence[bytes] | None
-
-    @property
-    def hours(self) -> set[bytes]:
-        """The hours it is counted under in the backlog."""
-        return {field[:_HOUR_LENGTH] for field in (self.fields or ())[::2]}
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,7 +232,7 @@ class Backlog:
             key, hour_of_key = read_key_hour(key_hour)
             hashes.append(names.hour(key_hour.decode()))
             arguments += (key, hour_of_key.digits, hour_of_key.end + self._retention_s)
-            arguments.append(aggregate.dropped)
+            arguments += (aggregate.dropped, aggregate.late)
             arguments += _numbers(aggregate)
         return _COMMIT.call(
             [names.stream, names.audit, names.backlog, names.keys, names.dead, *hashes], arguments

@@ -13,6 +13,8 @@ the entry::
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
 from functools import lru_cache
 from typing import Annotated, Self
 
@@ -33,6 +35,9 @@ _STRIDE = TEXT_LENGTH_MAX // 2
 
 _DROPPED = b"dropped="
 _DROPPED_TEXT = re.compile(rb"dropped=([1-9][0-9]{0,14})")
+
+_HOUR_LENGTH = len("2026-11-23T14")
+_LAST_S = float(Hour.on(date.max, 23).start)
 
 _decode_values = msgspec.json.Decoder(list[Annotated[float, msgspec.Meta(ge=0)]]).decode
 _decode_weights = msgspec.json.Decoder(list[int]).decode
@@ -74,6 +79,32 @@ class Entry(msgspec.Struct, frozen=True):
     def messages(self) -> int:
         """Number of messages in the entry."""
         return sum([column.messages for column in self.columns])
+
+
+@dataclass(frozen=True, slots=True)
+class PendingEntry:
+    """An entry that this consumer has got and nobody has committed.
+
+    Attributes:
+        id: Its id in the stream.
+        fields: Its fields and values in turn; None if somebody deleted it.
+    """
+
+    id: bytes
+    fields: Sequence[bytes] | None
+
+    @property
+    def appended_s(self) -> float:
+        """When it was appended, in Unix seconds by the clock of Redis; at most in the year 9999.
+
+        An entry that somebody else appended may have any id.
+        """
+        return min(int(self.id.partition(b"-")[0]) / 1000, _LAST_S)
+
+    @property
+    def hours(self) -> set[bytes]:
+        """The hours it is counted under in the backlog."""
+        return {field[:_HOUR_LENGTH] for field in (self.fields or ())[::2]}
 
 
 def is_column_text(text: bytes) -> bool:

@@ -3,6 +3,7 @@
 import math
 import sys
 from collections.abc import Mapping, Sequence
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +14,7 @@ from metrics.soundness import (
     COUNT,
     DROPPED,
     FIRST_BUCKET,
+    LATE,
     MAX,
     MIN,
     SUM,
@@ -26,14 +28,10 @@ _LARGEST = sys.float_info.max
 
 
 class Merger:
-    """Adds key-hours up.
-
-    Attributes:
-        keys: How many of them have messages.
-    """
+    """Adds key-hours up."""
 
     def __init__(self) -> None:
-        self.keys = self._count = self._dropped = 0
+        self._count = self._dropped = self._late = 0
         self._sum, self._min, self._max = 0.0, math.inf, -math.inf
         # Of the buckets from one rank on, each that was seen and all between.
         self._lowest = 0
@@ -70,9 +68,9 @@ class Merger:
     def _add(self, fields: Fields) -> None:
         names, values = fields.names, fields.values
         self._dropped += int(values[names == DROPPED].sum())
+        self._late += int(values[names == LATE].sum())
         counts = values[names == COUNT]
         if counts.size:
-            self.keys += counts.size
             self._count += int(counts.astype(np.int64).sum())
             with np.errstate(over="ignore"):
                 self._sum = min(self._sum + float(values[names == SUM].sum()), _LARGEST)
@@ -93,13 +91,26 @@ class Merger:
             self._lowest = lowest
         np.add.at(self._totals, ranks - lowest, counts)
 
+    def add_merged(self, other: Self) -> None:
+        """Add what another one holds."""
+        self._dropped += other._dropped
+        self._late += other._late
+        self._count += other._count
+        self._sum = min(self._sum + other._sum, _LARGEST)
+        self._min, self._max = min(self._min, other._min), max(self._max, other._max)
+        places = np.flatnonzero(other._totals)
+        if places.size:
+            self._add_buckets(places + other._lowest, other._totals[places])
+
     def merged(self) -> Aggregate:
         """Return what they hold together."""
         places = np.flatnonzero(self._totals)
         buckets = buckets_at(places + self._lowest).tolist()
         histogram = Histogram(dict(zip(buckets, self._totals[places].tolist(), strict=True)))
         return Aggregate(
-            self._count, self._sum, self._min, self._max, histogram, dropped=self._dropped
+            *(self._count, self._sum, self._min, self._max, histogram),
+            dropped=self._dropped,
+            late=self._late,
         )
 
 

@@ -16,11 +16,11 @@ from itertools import chain
 import numpy as np
 import numpy.typing as npt
 
-from metrics.aggregate import BUCKET_PREFIX, COUNT_MAX, DROPPED_FIELD
+from metrics.aggregate import BUCKET_PREFIX, COUNT_MAX, DROPPED_FIELD, LATE_FIELD
 from metrics.errors import StorageUnsoundError
 from metrics.histogram import BUCKETS_MAX, buckets_at, buckets_of, edges_of, rank_of
 
-FIELDS = (b"count", b"sum", b"min", b"max", DROPPED_FIELD, b"late")
+FIELDS = (b"count", b"sum", b"min", b"max", DROPPED_FIELD, LATE_FIELD)
 COUNT, SUM, MIN, MAX, DROPPED, LATE = range(len(FIELDS))
 UNKNOWN = len(FIELDS)
 """The number of all names that are none of ours."""

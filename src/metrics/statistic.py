@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from metrics.aggregate import Aggregate
 from metrics.errors import InvalidQueryError
@@ -18,7 +18,7 @@ _EXACT: dict[str, Callable[[Aggregate], float]] = {
     "sum": lambda aggregate: aggregate.sum,
 }
 _SUMMARY = ("sum", "average", "min", "max", "median", "p90", "p95", "p99", "p99.9")
-"""What a summary has beside the count."""
+"""What a summary has beside the count, and a histogram beside the count and the buckets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,15 @@ def parse_statistic(name: str) -> Statistic:
     if name == "summary":
         return _summary()
     if name == "histogram":
-        return Statistic(_buckets, ("buckets",), is_estimate=True)
+        summary = _summary()
+        return replace(
+            summary,
+            members=lambda aggregate: {
+                **summary.members(aggregate),
+                "buckets": aggregate.buckets(),
+            },
+            names=(*_SUMMARY, "buckets"),
+        )
     share = _SHARE.fullmatch(name)
     if share:
         return _share(share[1], float(share[2]))
@@ -88,7 +96,3 @@ def _summary() -> Statistic:
         return {name: compute(aggregate) for name, compute in numbers.items()}
 
     return Statistic(summary, _SUMMARY, is_estimate=True)
-
-
-def _buckets(aggregate: Aggregate) -> Mapping[str, object]:
-    return {"buckets": aggregate.buckets()}

@@ -6,9 +6,9 @@ import falcon.testing
 import pytest
 
 from metrics.aggregate import COUNT_MAX
-from metrics.backlog import NEW, Backlog, Commit, Exceptions, PendingEntry
+from metrics.backlog import NEW, Backlog, Commit, Exceptions
 from metrics.connection import Connection, command
-from metrics.entry import Column
+from metrics.entry import Column, PendingEntry
 from metrics.fold import fold
 from metrics.keyspace import PartitionNames, partition_of
 from metrics.stream import Batch
@@ -19,7 +19,15 @@ from tests.query import test_query
 from tests.query.test_query import AFTER, KEY, PARTITION
 from tests.support.aggregators import HASH, STREAM, aggregator_of, drain
 from tests.support.away import PartlyAway
-from tests.support.streams import HOUR, append, assert_audit_balances, audit_of, batch, hash_of
+from tests.support.streams import (
+    HOUR,
+    NEVER_LATE_S,
+    append,
+    assert_audit_balances,
+    audit_of,
+    batch,
+    hash_of,
+)
 
 NAMES = PartitionNames(PARTITION)
 REPORT = json.dumps({"key": KEY, "dropped": 17, "timestamp": 1795442400})
@@ -107,7 +115,7 @@ def test_the_answer_says_how_many_messages_are_missing(
 
     assert "dropped" not in before.json
     assert (after.json["count"], after.json["dropped"]) == (4, 34)
-    assert list(after.json)[-3:] == ["count", "dropped", "complete"]
+    assert list(after.json)[-4:] == ["count", "dropped", "complete", "as_of"]
     assert before.headers["ETag"] != after.headers["ETag"]
 
 
@@ -192,7 +200,7 @@ def test_a_late_commit_adds_no_loss_report_twice(
     post(collector, BOTH)
     backlog = backlog_of(connection)
     entries = entries_of(backlog)
-    commit = Commit(PARTITION, entries, fold(entry.fields or () for entry in entries))
+    commit = Commit(PARTITION, entries, fold(entries, lateness_s=NEVER_LATE_S))
 
     assert backlog.commit([commit], AFTER) == [True]
     assert backlog.commit([commit], AFTER) == [False]
@@ -219,7 +227,7 @@ def commit_one_report(connection: Connection) -> object:
     append(connection, Batch({PARTITION: key_hours}))
     backlog = backlog_of(connection)
     entries = entries_of(backlog)
-    commit = Commit(PARTITION, entries, fold(entry.fields or () for entry in entries))
+    commit = Commit(PARTITION, entries, fold(entries, lateness_s=NEVER_LATE_S))
     (result,) = backlog.commit([commit], AFTER)
     return result
 

@@ -15,7 +15,7 @@ from metrics.fold import fold
 from metrics.keyspace import PartitionNames
 from metrics.node import Reply
 from ops.local.ports import free_port
-from tests.support.streams import append, batch
+from tests.support.streams import NEVER_LATE_S, append, batch
 
 pytestmark = pytest.mark.every_server
 
@@ -74,7 +74,7 @@ def test_the_audit_balances_at_every_step_of_an_entry(connection: Connection) ->
     look()
     first, second = backlog.read({0: NEW}, 100)[0]
     look()
-    backlog.commit([Commit(0, [first], fold([first.fields]))], 0.0)
+    backlog.commit([Commit(0, [first], fold([first], lateness_s=NEVER_LATE_S))], 0.0)
     look()
     backlog.dead_letter(0, second, "looks wrong")
     look()

@@ -5,14 +5,23 @@ import math
 import pytest
 
 from metrics.aggregate import COUNT_MAX, Aggregate
-from metrics.backlog import NEW, START, Backlog, Commit, Exceptions, PendingEntry
+from metrics.backlog import NEW, START, Backlog, Commit, Exceptions
 from metrics.connection import Connection, command
+from metrics.entry import PendingEntry
 from metrics.errors import GroupMissingError
 from metrics.fold import fold
 from metrics.hours import Hour
 from metrics.keyspace import GROUP, PartitionNames
 from metrics.merged import merged, merged_of
-from tests.support.streams import HOUR, append, assert_audit_balances, audit_of, batch, hash_of
+from tests.support.streams import (
+    HOUR,
+    NEVER_LATE_S,
+    append,
+    assert_audit_balances,
+    audit_of,
+    batch,
+    hash_of,
+)
 
 pytestmark = pytest.mark.every_server
 
@@ -37,7 +46,7 @@ def read(backlog: Backlog, cursor: bytes = NEW) -> list[PendingEntry]:
 
 def commit_of(entries: list[PendingEntry]) -> Commit:
     """Fold entries into a commit."""
-    return Commit(0, entries, fold(entry.fields or () for entry in entries))
+    return Commit(0, entries, fold(entries, lateness_s=NEVER_LATE_S))
 
 
 def commit(backlog: Backlog, entries: list[PendingEntry]) -> object:
@@ -67,6 +76,24 @@ def test_a_commit_applies_acks_and_deletes(connection: Connection) -> None:
         "accepted": 3, "applied": 3, "dead_messages": 0, "length": 0,
     }  # fmt: skip
     assert hash_of(connection, PartitionNames(0).backlog) == {}
+
+
+def test_late_messages_are_counted_in_the_hash(connection: Connection) -> None:
+    """A commit adds the number of late messages to the hash, and none where all were on time."""
+    backlog = backlog_of(connection)
+    append(connection, batch([1.0, 2.0]))
+    assert commit(backlog, read(backlog)) is True
+    assert "late" not in hash_of(connection, HASH)
+
+    for values in ([3.0], [4.0, 5.0]):
+        append(connection, batch(values))
+        entries = read(backlog)
+        late = Commit(0, entries, fold(entries, lateness_s=0))
+        assert backlog.commit([late], NOW) == [True]
+
+    found = hash_of(connection, HASH)
+    assert (found["count"], found["late"]) == ("5", "3")
+    assert merged_of({k.encode(): v.encode() for k, v in found.items()}).late == 3
 
 
 def test_commits_add_up(connection: Connection) -> None:

@@ -1,5 +1,6 @@
 """Entries are written by collectors, and read by workers and by people."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 import pytest
@@ -12,6 +13,7 @@ from metrics.entry import (
     TEXT_LENGTH_MAX,
     Column,
     Entry,
+    PendingEntry,
     is_column_text,
     messages_in,
     pack,
@@ -20,7 +22,7 @@ from metrics.entry import (
     write_values,
 )
 from metrics.errors import EntryUnreadableError
-from metrics.fold import fold
+from metrics.fold import Folded, fold
 from metrics.hours import Hour
 
 ANY_VALUE = st.floats(min_value=0, allow_nan=False, allow_infinity=False)
@@ -30,6 +32,11 @@ KEY_HOUR = "2026-11-23T14:checkout.web-1"
 def fields_of(entry: Entry) -> list[bytes]:
     """Return an entry as Redis gives it back."""
     return [text.encode() for column in entry.columns for text in (column.key_hour, column.text)]
+
+
+def fold_fields(entries: Iterable[list[bytes]]) -> Folded:
+    """Fold entries that were appended when all of their messages were on time."""
+    return fold([PendingEntry(b"0-0", fields) for fields in entries], lateness_s=0)
 
 
 def test_a_column_is_legible() -> None:
@@ -67,7 +74,7 @@ def test_packing_loses_nothing_and_bounds_each_entry(
     by_key: dict[bytes, list[float]] = {}
     for key, values in columns:
         by_key.setdefault(f"2026-11-23T14:{key}".encode(), []).extend(values)
-    folded = fold(fields_of(entry) for entry in entries)
+    folded = fold_fields(fields_of(entry) for entry in entries)
     assert folded.messages == sum(len(values) for _, values in columns)
     assert folded.messages == sum(entry.messages for entry in entries)
     assert folded.aggregates == {key: Aggregate.of(values) for key, values in by_key.items()}
@@ -91,7 +98,7 @@ def test_a_column_that_others_have_written_is_cut_as_well(numbers: list[list[str
 
     entries = pack(Column(KEY_HOUR, text, text.count(",") + 1) for text in texts)
 
-    folded = fold(fields_of(entry) for entry in entries)
+    folded = fold_fields(fields_of(entry) for entry in entries)
     assert folded.messages == sum(entry.messages for entry in entries) == len(values)
     assert folded.aggregates == ({KEY_HOUR.encode(): Aggregate.of(values)} if values else {})
     for entry in entries:
@@ -146,7 +153,7 @@ def test_what_was_dropped_is_a_column_of_its_own() -> None:
 
 def test_what_was_dropped_is_folded_beside_the_aggregates() -> None:
     """A key-hour is folded with its messages, its dropped ones, or both."""
-    folded = fold(
+    folded = fold_fields(
         [
             [b"2026-11-23T14:a", b"dropped=17", b"2026-11-23T14:b", b"1.0"],
             [b"2026-11-23T14:a", b"dropped=3", b"2026-11-23T14:a", b"2.0"],
@@ -168,7 +175,7 @@ def test_what_was_dropped_is_folded_beside_the_aggregates() -> None:
 def test_another_number_of_dropped_messages_is_unreadable(text: bytes) -> None:
     """A column whose number of dropped messages is wrong is unreadable, and no message."""
     with pytest.raises(EntryUnreadableError, match="no number of dropped messages"):
-        fold([[KEY_HOUR.encode(), text]])
+        fold_fields([[KEY_HOUR.encode(), text]])
 
     assert messages_in([KEY_HOUR.encode(), text]) == 0
 
@@ -184,9 +191,9 @@ def test_a_field_names_a_key_and_its_hour() -> None:
 def test_another_field_is_unreadable(field: bytes) -> None:
     """A field that is not hour:key makes its entry unreadable."""
     with pytest.raises(EntryUnreadableError, match="a field is not hour:key"):
-        fold([[field, b"1.0"]])
+        fold_fields([[field, b"1.0"]])
     with pytest.raises(EntryUnreadableError, match="a field is not hour:key"):
-        fold([[field, b"dropped=1"]])
+        fold_fields([[field, b"dropped=1"]])
 
 
 UNREADABLE = [
@@ -199,4 +206,46 @@ UNREADABLE = [
 def test_other_values_are_unreadable(text: bytes) -> None:
     """A column of values that no collector accepts makes its entry unreadable."""
     with pytest.raises(EntryUnreadableError, match=r"values are|a sampled value"):
-        fold([[KEY_HOUR.encode(), text]])
+        fold_fields([[KEY_HOUR.encode(), text]])
+
+
+@pytest.mark.parametrize(
+    ("after_end_s", "late"),
+    [(-1.0, 0), (0.0, 0), (9.999, 0), (10.0, 3), (3_600.0, 3), (1e9, 3)],
+)
+def test_a_message_is_late_if_it_is_appended_after_its_hour_and_the_lateness(
+    after_end_s: float, late: int
+) -> None:
+    """Messages are late once their hour is over by the allowed lateness when they are appended."""
+    appended_ms = int((Hour.parse("2026-11-23T14").end + after_end_s) * 1000)
+    entry = PendingEntry(b"%d-7" % appended_ms, [KEY_HOUR.encode(), b"1.0,2.0,3.0"])
+
+    folded = fold([entry], lateness_s=10)
+
+    assert folded.aggregates == {
+        KEY_HOUR.encode(): replace(Aggregate.of([1.0, 2.0, 3.0]), late=late)
+    }
+
+
+def test_late_messages_are_counted_beside_those_on_time() -> None:
+    """Of a key-hour the late messages are counted, each as often as it stands for."""
+    hour = Hour.parse("2026-11-23T14")
+    field = KEY_HOUR.encode()
+    entries = [
+        PendingEntry(b"%d-1" % (hour.start * 1000), [field, b"1.0,2.0*4"]),
+        PendingEntry(b"%d-1" % (hour.end * 1000 + 10_000), [field, b"3.0,4.0*10"]),
+        PendingEntry(b"%d-2" % (hour.end * 1000 + 10_000), [field, b"dropped=2", field, b"5.0"]),
+    ]
+
+    folded = fold(entries, lateness_s=10)
+
+    whole = Aggregate.of([1.0, 2.0, 3.0, 4.0, 5.0], [1, 4, 1, 10, 1])
+    assert folded.aggregates[field] == replace(whole, late=12, dropped=2)
+    assert folded.messages == 5
+
+
+def test_an_entry_with_an_id_of_no_time_is_folded() -> None:
+    """An entry that somebody else appended under the largest id there is can be folded."""
+    entry = PendingEntry(b"18446744073709551615-18446744073709551615", [KEY_HOUR.encode(), b"1"])
+
+    assert fold([entry], lateness_s=10).aggregates[KEY_HOUR.encode()].late == 1

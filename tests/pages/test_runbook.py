@@ -18,7 +18,7 @@ from ops.local.waiting import wait_until
 from tests.collector.test_collector import client_of, post
 from tests.support.clusters import PARTITIONS, heal
 from tests.support.runbook import HEALTHY, PAGE, Step, fits, steps, typed
-from tests.support.streams import append, assert_audit_balances
+from tests.support.streams import NEVER_LATE_S, append, assert_audit_balances
 from workers.aggregator import DELIVERIES_MAX, Aggregator
 
 KEY = "checkout.web-1"
@@ -51,6 +51,7 @@ def work(connection: Connection, rounds: int = 3) -> None:
         ensure_layout=layout.ensure,
         partitions=PARTITIONS,
         claim_s=0.0,
+        lateness_s=NEVER_LATE_S,
     )
     for _ in range(rounds):
         worker.run_once()

@@ -21,7 +21,14 @@ from metrics.stream import Appender
 from ops.local.ports import free_port
 from ops.local.redis_server import version_of
 from ops.local.redis_with_users import ADMIN, USERS, RedisWithUsers
-from tests.support.streams import HOUR, assert_audit_balances, audit_of, batch, hash_of
+from tests.support.streams import (
+    HOUR,
+    NEVER_LATE_S,
+    assert_audit_balances,
+    audit_of,
+    batch,
+    hash_of,
+)
 from workers.aggregator import Aggregator
 
 pytestmark = pytest.mark.every_server
@@ -76,6 +83,7 @@ def fold_all(connection: Connection) -> None:
         ensure_layout=lambda: ensure_layout(connection),
         partitions=PARTITIONS,
         claim_s=0.0,
+        lateness_s=NEVER_LATE_S,
         now=lambda: NOW,
     )
     for _ in range(4):

@@ -1,5 +1,7 @@
 """The query service answers a statistic of each hour of a day, with a real Redis."""
 
+from unittest.mock import ANY
+
 import falcon.testing
 import gevent
 import pytest
@@ -16,6 +18,7 @@ from tests.support.fleets import fill, fleet
 from tests.support.streams import append, batch
 
 DAY = "2026-11-23"
+COMPLETE = {"complete": True, "as_of": ANY}
 AFTER_DAY = float(Hour.parse("2026-11-23T23").end + LATENESS_S)
 PATH = f"/{KEY}/{{}}/{DAY}"
 
@@ -42,10 +45,11 @@ def test_a_day_is_an_array_of_24_hours(connection: Connection) -> None:
         "stat": "max",
         "date": DAY,
         "hours": [
-            {"hour": 0, "value": 2.0, "count": 2, "complete": True},
+            {"hour": 0, "value": 2.0, "count": 2, **COMPLETE},
             *[None] * 22,
-            {"hour": 23, "value": 7.0, "count": 1, "complete": True},
+            {"hour": 23, "value": 7.0, "count": 1, **COMPLETE},
         ],
+        "whole": {"value": 7.0, "count": 3, **COMPLETE},
     }
 
 
@@ -61,7 +65,8 @@ def test_each_hour_is_what_it_is_alone(connection: Connection) -> None:
         for found in client.simulate_get(PATH.format(stat)).json["hours"]:
             if found:
                 alone = client.simulate_get(f"{PATH.format(stat)}/{found['hour']}").json
-                assert {"key": KEY, "stat": stat, "date": DAY, **found} == alone
+                expected = {"key": KEY, "stat": stat, "date": DAY, **found, "as_of": ANY}
+                assert expected == alone
 
 
 def test_a_day_without_messages_is_an_answer(connection: Connection) -> None:
@@ -79,7 +84,14 @@ def test_an_hour_of_which_all_was_dropped_says_so(connection: Connection) -> Non
 
     found = ask(connection).json["hours"][5]
 
-    assert found == {"hour": 5, "value": None, "count": 0, "dropped": 17, "complete": True}
+    assert found == {
+        "hour": 5,
+        "value": None,
+        "count": 0,
+        "dropped": 17,
+        "complete": True,
+        "as_of": ANY,
+    }
 
 
 def test_an_hour_is_complete_by_itself_and_a_day_once_all_hours_are(
@@ -109,8 +121,8 @@ def test_the_day_of_a_prefix(connection: Connection) -> None:
 
     assert result.json["key"] == "checkout.*"
     assert [each for each in result.json["hours"] if each] == [
-        {"hour": 3, "value": 3.0, "count": 2, "keys": 2, "complete": True},
-        {"hour": 4, "value": 5.0, "count": 1, "keys": 1, "complete": True},
+        {"hour": 3, "value": 3.0, "count": 2, "keys": 2, **COMPLETE},
+        {"hour": 4, "value": 5.0, "count": 1, "keys": 1, **COMPLETE},
     ]
 
 
@@ -184,7 +196,7 @@ def test_a_day_of_a_key_takes_two_round_trips(connection: Connection) -> None:
 
     ask(Counting(connection._topology))
 
-    assert asked[-2:] == [["XLEN", "HMGET", *["HLEN"] * 24], ["HGETALL"] * 24]
+    assert asked[-2:] == [["EVALSHA", *["HLEN"] * 24], ["HGETALL"] * 24]
 
 
 def test_others_have_a_turn_between_any_two_hours(

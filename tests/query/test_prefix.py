@@ -3,13 +3,14 @@
 import random
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
+from unittest.mock import ANY
 
 import falcon.testing
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from metrics import store
+from metrics import key_hours, store
 from metrics.connection import Connection, command
 from metrics.keyspace import PartitionNames, partition_of
 from ops.local.redis_cluster import RedisCluster
@@ -51,6 +52,7 @@ def test_it_is_the_statistic_of_all_values_together(connection: Connection) -> N
             "count": 4,
             "keys": 2,
             "complete": True,
+            "as_of": ANY,
         },
     )
     assert ask(connection, "max", "/*/{}/2026-11-23/14").json["keys"] == 4
@@ -88,7 +90,7 @@ def test_keys_of_more_than_one_reply_are_all_counted(
     connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """All keys of a prefix count, although their hashes take several replies."""
-    monkeypatch.setattr(store, "FIELDS_PER_REPLY", 7)
+    monkeypatch.setattr(key_hours, "FIELDS_PER_REPLY", 7)
     keys = fleet(50)
     fill(connection, {key: [float(i)] for i, key in enumerate(keys)})
 
@@ -118,7 +120,7 @@ def test_what_was_dropped_is_added_up(connection: Connection) -> None:
     found = ask(connection).json
 
     assert (found["count"], found["dropped"], found["keys"]) == (2, 12, 2)
-    assert list(found)[-4:] == ["count", "dropped", "keys", "complete"]
+    assert list(found)[-5:] == ["count", "dropped", "keys", "complete", "as_of"]
 
 
 def test_a_backlog_of_the_hour_in_any_partition_makes_it_incomplete(connection: Connection) -> None:

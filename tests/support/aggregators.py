@@ -6,7 +6,7 @@ from metrics.hours import Hour
 from metrics.keyspace import PartitionNames
 from metrics.layout import Layout
 from tests.conftest import Clock
-from tests.support.streams import HOUR
+from tests.support.streams import HOUR, NEVER_LATE_S
 from workers.aggregator import Aggregator
 
 PARTITIONS = 2
@@ -24,6 +24,7 @@ def aggregator_of(
         ensure_layout=layout.ensure,
         partitions=PARTITIONS,
         claim_s=claim_s,
+        lateness_s=NEVER_LATE_S,
         now=lambda: float(Hour.parse(HOUR).end),
         monotonic=clock,
     )

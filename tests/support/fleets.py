@@ -8,7 +8,7 @@ from metrics.fold import fold
 from metrics.keyspace import partition_of
 from tests.query.test_query import AFTER
 from tests.support.clusters import PARTITIONS
-from tests.support.streams import HOUR, append, batch
+from tests.support.streams import HOUR, NEVER_LATE_S, append, batch
 
 
 def fleet(size: int) -> list[str]:
@@ -32,7 +32,7 @@ def commit_all(connection: Connection) -> None:
     backlog.create_groups(range(PARTITIONS))
     found = backlog.read(dict.fromkeys(range(PARTITIONS), NEW), 1000)
     commits = [
-        Commit(number, entries, fold(entry.fields for entry in entries))
+        Commit(number, entries, fold(entries, lateness_s=NEVER_LATE_S))
         for number, entries in found.items()
         if entries
     ]

@@ -12,6 +12,9 @@ from metrics.stream import AppendCalls, Batch, failure_of
 
 HOUR = "2026-11-23T14"
 
+NEVER_LATE_S = 1e9
+"""An allowed lateness by which messages of that hour are on time whenever a test runs."""
+
 
 def batch(
     values: Sequence[float] = (1.0,),

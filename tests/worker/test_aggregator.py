@@ -12,7 +12,15 @@ from metrics.layout import Layout
 from ops.local.waiting import wait_until
 from tests.conftest import Clock
 from tests.support.aggregators import HASH, PARTITIONS, STREAM, aggregator_of, drain
-from tests.support.streams import HOUR, append, assert_audit_balances, audit_of, batch, hash_of
+from tests.support.streams import (
+    HOUR,
+    NEVER_LATE_S,
+    append,
+    assert_audit_balances,
+    audit_of,
+    batch,
+    hash_of,
+)
 from workers.aggregator import DELIVERIES_MAX, ENTRIES_MAX, Aggregator, linger_s
 from workers.counters import Counters
 
@@ -38,6 +46,7 @@ def test_a_worker_counts_what_it_does(connection: Connection, clock: Clock) -> N
         ensure_layout=lambda: None,
         partitions=PARTITIONS,
         claim_s=0.0,
+        lateness_s=NEVER_LATE_S,
         counters=counters,
     )
     append(connection, batch([1.0, 2.0]), batch([3.0], partition=1))

@@ -14,7 +14,7 @@ from ops.local.waiting import wait_until
 from tests.conftest import Clock
 from tests.support.aggregators import HASH, PARTITIONS, aggregator_of, drain
 from tests.support.away import PartlyAway
-from tests.support.streams import HOUR, append, assert_audit_balances, batch, hash_of
+from tests.support.streams import HOUR, NEVER_LATE_S, append, assert_audit_balances, batch, hash_of
 from workers.aggregator import Aggregator
 from workers.counters import Counters
 
@@ -43,6 +43,7 @@ def test_a_commit_that_comes_too_late_is_refused(connection: Connection, clock: 
         ensure_layout=lambda: None,
         partitions=PARTITIONS,
         claim_s=30.0,
+        lateness_s=NEVER_LATE_S,
         counters=counters,
         monotonic=clock,
     )

@@ -13,8 +13,8 @@
 --       5 number of entries; their ids;
 --       number of hours; each hour: name, entries that hold messages of it;
 --       for each hash: key, hour (as digits), when it expires (Unix seconds), messages that were
---       dropped, count; and if that is not 0: sum, min, max, number of buckets; each bucket:
---       field, count
+--       dropped, messages that came late, count; and if that is not 0: sum, min, max, number of
+--       buckets; each bucket: field, count
 -- Result: 1 committed, 0 not pending for this consumer; or, committed as well:
 --       messages that went to the dead stream; what is not sound in each hash of theirs; which
 --       counts have reached their limit just now
@@ -175,16 +175,17 @@ end
 local hashes, unsound, faults = {}, {}, {}
 for i = FIRST_HASH, #KEYS do
   local hash = { key = take(), hour = take(), expires = take(), fields = {} }
-  local dropped, count = take(), take()
+  local dropped, late, count = take(), take(), take()
   local full_before = #full
   fault = not is_of_type(KEYS[i], 'hash') and 'type' or nil
   if count ~= '0' then
     hash.fields = merged(KEYS[i], count)
   end
-  if dropped ~= '0' and not fault then
-    local now = redis.call('HGET', KEYS[i], 'dropped')
-    table.insert(hash.fields, 'dropped')
-    table.insert(hash.fields, counted(now, dropped, 'dropped', KEYS[i]))
+  for name, more in pairs({ dropped = dropped, late = late }) do
+    if more ~= '0' and not fault then
+      table.insert(hash.fields, name)
+      table.insert(hash.fields, counted(redis.call('HGET', KEYS[i], name), more, name, KEYS[i]))
+    end
   end
   if fault then
     hash.fields = nil

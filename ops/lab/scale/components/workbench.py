@@ -97,6 +97,7 @@ class Workbench:
             ensure_layout=lambda: None,
             partitions=PARTITIONS,
             claim_s=3600,
+            lateness_s=10,
         )
         self._hour = Hour.of(time.time())
         self._keys = _keys_by_partition()

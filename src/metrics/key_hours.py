@@ -1,0 +1,195 @@
+"""Key-hours are read from their hashes piece by piece, and added up hour by hour.
+
+Redis does one thing at a time, and so does this process. So hashes are read in pieces of about
+``FIELDS_PER_REPLY`` fields, between which others have their turn.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby, islice
+
+from metrics.connection import Call, Connection, command, done
+from metrics.errors import KeyHourUnsoundError, MetricsError, StorageUnsoundError
+from metrics.hours import Hour
+from metrics.merged import Merger
+from metrics.node import Argument, Reply
+from metrics.soundness import COUNT, FIELDS, FIELDS_PER_HASH_MAX, UnsoundHashError, parse_fields
+
+FIELDS_PER_REPLY = 4_000
+"""How many fields are asked for at once: Redis and this process are busy for some milliseconds."""
+
+HASH_COST_FIELDS = 30
+"""What a hash costs besides its fields, in fields."""
+
+WIDE_FIELDS = 20_000
+"""A hash of more fields is read in pieces itself."""
+
+WIDE_TRIES = 3
+"""How often a hash of many fields is read piece by piece before it is read in one go."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeyHour:
+    """A key-hour that is asked for.
+
+    Attributes:
+        index: Which of the hours that were asked for it is of.
+        key: Its key.
+        hour: Its hour.
+        name: The name of its hash.
+    """
+
+    index: int
+    key: str
+    hour: Hour
+    name: str
+
+    def unsound(self, fault: str) -> KeyHourUnsoundError:
+        """Return the error that says what is wrong with it."""
+        return KeyHourUnsoundError(self.name, key=self.key, hour=str(self.hour), fault=fault)
+
+
+class AddedUp:
+    """The key-hours of one hour.
+
+    Attributes:
+        merger: What adds them up.
+        keys: The keys that have messages.
+    """
+
+    def __init__(self) -> None:
+        self.merger = Merger()
+        self.keys: set[str] = set()
+
+    def add(self, hashes: Iterable[KeyHour], replies: Sequence[Sequence[bytes]]) -> None:
+        """Add some, as HGETALL replies them; see ``Merger.add`` for errors."""
+        self.merger.add(replies)
+        self.keys.update(
+            each.key
+            for each, items in zip(hashes, replies, strict=True)
+            if FIELDS[COUNT] in items[::2]
+        )
+
+
+class KeyHours:
+    """Reads key-hours.
+
+    Args:
+        connection: The way to Redis.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def sizes(self, key_hours: Sequence[KeyHour]) -> list[tuple[KeyHour, int]]:
+        """Return key-hours, each with its number of fields; see ``sized`` for errors."""
+        return sized(key_hours, self._connection.execute(length_calls(key_hours)))
+
+    def read(self, sized: Iterable[tuple[KeyHour, int]], hours: int) -> list[AddedUp]:
+        """Return what key-hours add up to, for each of the hours.
+
+        Args:
+            sized: Each with its number of fields, hour by hour.
+            hours: How many hours there are.
+
+        Raises:
+            KeyHourUnsoundError: If a hash is not that of a key-hour.
+            MetricsError: If Redis did not reply.
+        """
+        added = [AddedUp() for _ in range(hours)]
+        for piece in _pieces(sized):
+            if len(piece) == 1 and piece[0][1] > WIDE_FIELDS:
+                self._add_wide(piece[0][0], added[piece[0][0].index])
+            else:
+                self._add([each for each, _ in piece], added)
+        return added
+
+    def _add(self, key_hours: Sequence[KeyHour], added: Sequence[AddedUp]) -> None:
+        """Read some in one go, and add each to those of its hour."""
+        replies = self._connection.execute([command("HGETALL", each.name) for each in key_hours])
+        fields = iter([_of(each, reply) for each, reply in zip(key_hours, replies, strict=True)])
+        for index, group in groupby(key_hours, key=lambda each: each.index):
+            of_hour = list(group)
+            try:
+                added[index].add(of_hour, list(islice(fields, len(of_hour))))
+            except UnsoundHashError as error:
+                raise of_hour[error.index].unsound(error.fault) from error
+
+    def _add_wide(self, each: KeyHour, hour: AddedUp) -> None:
+        """Read a hash that would take too long in one go, and add it.
+
+        Each commit changes a field that is no bucket. So if none of these has changed, all pages
+        are of the same moment.
+        """
+        for _ in range(WIDE_TRIES):
+            before = self._ask(each, "HMGET", each.name, *FIELDS)
+            pages = []
+            cursor = b""
+            while cursor != b"0":
+                cursor, items = self._ask(
+                    each, "HSCAN", each.name, cursor or 0, "COUNT", FIELDS_PER_REPLY
+                )
+                pages.append(parse_fields(items[::2], items[1::2], len(items) // 2))
+            if self._ask(each, "HMGET", each.name, *FIELDS) == before:
+                break
+        else:
+            items = self._ask(each, "HGETALL", each.name)
+            pages = [parse_fields(items[::2], items[1::2], len(items) // 2)]
+        try:
+            hour.merger.add_pages(pages)
+        except UnsoundHashError as error:
+            raise each.unsound(error.fault) from error
+        if any(COUNT in page.names for page in pages):
+            hour.keys.add(each.key)
+
+    def _ask(self, each: KeyHour, *arguments: Argument) -> Reply:
+        return _of(each, self._connection.execute([command(*arguments)])[0])
+
+
+def length_calls(key_hours: Iterable[KeyHour]) -> list[Call]:
+    """Return the calls that ask for the numbers of fields."""
+    return [command("HLEN", each.name) for each in key_hours]
+
+
+def sized(
+    key_hours: Sequence[KeyHour], replies: Sequence[Reply | MetricsError]
+) -> list[tuple[KeyHour, int]]:
+    """Return key_hours, each with its number of fields.
+
+    Raises:
+        KeyHourUnsoundError: If one has more than a key-hour can.
+    """
+    sized = []
+    for each, reply in zip(key_hours, replies, strict=True):
+        size = _of(each, reply)
+        if size > FIELDS_PER_HASH_MAX:
+            raise each.unsound(f"{size} fields are more than a key-hour can have")
+        sized.append((each, size))
+    return sized
+
+
+def _pieces(sized: Iterable[tuple[KeyHour, int]]) -> Iterator[list[tuple[KeyHour, int]]]:
+    """Yield hashes that are read at once: about ``FIELDS_PER_REPLY`` fields, or one hash."""
+    piece: list[tuple[KeyHour, int]] = []
+    fields = 0
+    for each, size in sized:
+        cost = size + HASH_COST_FIELDS
+        if piece and fields + cost > FIELDS_PER_REPLY:
+            yield piece
+            piece, fields = [], 0
+        piece.append((each, size))
+        fields += cost
+    if piece:
+        yield piece
+
+
+def _of(each: KeyHour, reply: Reply | MetricsError) -> Reply:
+    """Return what Redis replied about a hash.
+
+    Raises:
+        KeyHourUnsoundError: If it is something else than a hash.
+        MetricsError: Whatever other error it had.
+    """
+    if isinstance(reply, StorageUnsoundError):
+        raise each.unsound("it is no hash") from reply
+    return done(reply)
