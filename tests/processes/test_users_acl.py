@@ -112,10 +112,8 @@ def test_each_role_can_do_its_work_and_no_more(redis_with_users: RedisWithUsers)
         store = Store(query, partitions=PARTITIONS)
         (found,) = store.read(KEY, [Hour.parse(HOUR)])
         assert (found.aggregate.count, found.is_drained) == (4, True)
-        assert (
-            list(store.read(f"{KEY}*", [Hour(Hour.parse(HOUR).number - 1), Hour.parse(HOUR)]))[1]
-            == found
-        )
+        hours = [Hour(Hour.parse(HOUR).number - 1), Hour.parse(HOUR)]
+        assert store.read(f"{KEY}*", hours)[1].aggregate == found.aggregate
         page = KnownKeys(query, partitions=PARTITIONS).page([""], "", 9)
         assert page == [(KEY, Hour.parse(HOUR))]
         assert read_audits(query, [0])[0].applied == 4
