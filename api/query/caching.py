@@ -11,6 +11,9 @@ from collections.abc import Mapping
 import falcon
 import msgspec
 
+from api.query.formats import JSON, Format
+from api.query.formats.table import Table
+
 CACHED_SECONDS = 60
 """How long an answer may be kept: late messages may still come to an hour that is complete."""
 
@@ -18,15 +21,17 @@ CACHED_SECONDS = 60
 _AS_OF = re.compile(rb'"as_of":"[^"]*"')
 
 
-def send_json(
+def send(
     req: falcon.Request,
     resp: falcon.Response,
     content: Mapping[str, object],
     *,
     is_complete: bool,
     is_open: bool,
+    form: Format = JSON,
+    table: Table | None = None,
 ) -> None:
-    """Answer with JSON, or 304 if the client has it already.
+    """Answer, or say 304 if the client has the answer already.
 
     Args:
         req: The request.
@@ -34,9 +39,18 @@ def send_json(
         content: What is answered.
         is_complete: Whether it may be kept for a while.
         is_open: Whether everybody may have it.
+        form: How it is written.
+        table: The same for other forms than JSON.
+
+    Raises:
+        InvalidQueryError: If it cannot be written so.
     """
-    resp.data = msgspec.json.encode(content)
-    etag = falcon.ETag(hashlib.blake2b(_AS_OF.sub(b"", resp.data), digest_size=12).hexdigest())
+    data = msgspec.json.encode(content)
+    digest = hashlib.blake2b(_AS_OF.sub(b"", data), digest_size=12)
+    if table and form.write:
+        digest.update(form.media_type.encode())
+        data = form.write(table).encode()
+    etag = falcon.ETag(digest.hexdigest())
     etag.is_weak = True
     resp.etag = etag.dumps()
     visibility = "public" if is_open else "private"
@@ -45,4 +59,6 @@ def send_json(
     )
     if any(known in ("*", etag) for known in req.if_none_match or ()):
         resp.status = falcon.HTTP_304
-        resp.data = None
+    else:
+        resp.data = data
+        resp.content_type = form.content_type

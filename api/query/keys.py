@@ -7,7 +7,7 @@ import falcon
 
 from api.access import Access
 from api.problems import Problem
-from api.query.caching import send_json
+from api.query.caching import send
 from api.query.statistic_query import check_parameters, check_prefix
 from metrics.errors import InvalidQueryError
 from metrics.known_keys import KnownKeys
@@ -53,7 +53,7 @@ class Keys:
             "keys": [{"key": key, "newest_hour": str(hour)} for key, hour in page],
             "next": page[-1][0] if len(found) > limit else None,
         }
-        send_json(req, resp, content, is_complete=False, is_open=self._access.is_open)
+        send(req, resp, content, is_complete=False, is_open=self._access.is_open)
 
     on_head = on_get
 

@@ -6,13 +6,21 @@ import falcon
 
 from api.access import Access
 from api.query.answer import Answer
-from api.query.caching import send_json
+from api.query.caching import send
+from api.query.formats import SVG, Format, chosen
+from api.query.formats.table import Table, buckets_of
 from api.query.statistic_query import StatisticQuery, parse_hour
 from api.time_slices import TimeSlices
 from metrics.errors import InvalidQueryError, NoDataError
 from metrics.hours import Hour
 from metrics.period import Period, parse_day
 from metrics.store import Result, Store
+
+DRAWN = ".svg"
+"""At the end of a date: the drawing of that day or range."""
+
+BUCKETS_MAX = 500_000
+"""How many buckets of histograms one answer may have: a month of full hours has 220,000."""
 
 
 class Statistics:
@@ -79,8 +87,8 @@ class Statistics:
             "hour": hour_of_day,
             **answer,
         }
-        is_complete = bool(answer["complete"])
-        send_json(req, resp, content, is_complete=is_complete, is_open=self._access.is_open)
+        table = Table(content, query.statistic.names, [(str(day), hour_of_day)], [answer])
+        self._send(req, resp, table, is_complete=bool(answer["complete"]))
 
     on_head = on_get
 
@@ -96,35 +104,67 @@ class Statistics:
         grant = self._access.grant(req)
         now = self._now()
         query = StatisticQuery.parse(key, stat, req.params)
-        period = Period.parse(date, now, query.zone)
+        is_drawn = date.endswith(DRAWN)
+        period = Period.parse(date.removesuffix(DRAWN), now, query.zone)
         query.authorize(grant)
+        table, is_complete = self._table_of(query, period, now)
+        self._send(req, resp, table, is_complete=is_complete, form=SVG if is_drawn else None)
+
+    on_head_day = on_get_day
+
+    def _table_of(self, query: StatisticQuery, period: Period, now: float) -> tuple[Table, bool]:
+        """Return what is answered of a period, and whether all of it is complete."""
         before = query.before(period)
-        asked = [each.hour for each in period.hours()]
+        asked = list(period.hours())
         earlier = [each.hour for each in before.hours()] if before else []
-        results = self._read(query, [*asked, *earlier])
+        results = self._read(query, [*(each.hour for each in asked), *earlier])
         answer = Answer(query.statistic, query.is_of_prefix, query.is_compared)
         hours: list[dict[str, object] | None] = []
-        is_complete = True
+        is_complete, buckets = True, 0
         self._slices.start()
-        for each, matching in zip(period.hours(), period.matching(before), strict=True):
+        for each, matching in zip(asked, period.matching(before), strict=True):
             result = results[each.hour]
             is_hour_complete = self._is_complete(each.hour, result, now)
             is_complete = is_complete and is_hour_complete
             found = answer.of(
                 result, [results[matching]] if matching else [], is_complete=is_hour_complete
             )
-            labels = {"date": str(each.day)} if period.is_range else {}
-            hours.append(found and {**labels, "hour": each.hour_of_day, **found})
+            date = {"date": str(each.day)} if period.is_range else {}
+            hours.append(found and {**date, "hour": each.hour_of_day, **found})
+            buckets += len(buckets_of(found))
+            _check_size(buckets)
             self._slices.pause_if_due()
         whole = answer.of(
-            Result.whole([results[hour] for hour in asked]),
+            Result.whole([results[each.hour] for each in asked]),
             [Result.whole([results[hour] for hour in earlier])] if earlier else [],
             is_complete=is_complete,
         )
-        content = {"key": key, "stat": stat, **_names(period), "hours": hours, "whole": whole}
-        send_json(req, resp, content, is_complete=is_complete, is_open=self._access.is_open)
+        names = {"key": query.key, "stat": query.stat, **_names(period)}
+        labels = [(str(each.day), each.hour_of_day) for each in asked]
+        table = Table(
+            {**names, "hours": hours, "whole": whole}, query.statistic.names, labels, hours
+        )
+        return table, is_complete
 
-    on_head_day = on_get_day
+    def _send(
+        self,
+        req: falcon.Request,
+        resp: falcon.Response,
+        table: Table,
+        *,
+        is_complete: bool,
+        form: Format | None = None,
+    ) -> None:
+        resp.append_header("Vary", "Accept")
+        send(
+            req,
+            resp,
+            table.answer,
+            is_complete=is_complete,
+            is_open=self._access.is_open,
+            form=form or chosen(req),
+            table=table,
+        )
 
     def _read(self, query: StatisticQuery, hours: Sequence[Hour]) -> Mapping[Hour, Result]:
         self._ensure_layout()
@@ -133,6 +173,18 @@ class Statistics:
 
     def _is_complete(self, hour: Hour, result: Result, now: float) -> bool:
         return hour.end + self._lateness_s <= now and result.is_drained
+
+
+def _check_size(buckets: int) -> None:
+    """See that histograms do not have too many buckets for one answer.
+
+    Raises:
+        InvalidQueryError: If they have.
+    """
+    if buckets > BUCKETS_MAX:
+        raise InvalidQueryError(
+            f"one answer may have {BUCKETS_MAX} buckets: ask for fewer hours, or for summary"
+        )
 
 
 def _names(period: Period) -> dict[str, object]:

@@ -161,7 +161,7 @@ def test_plots_are_written_and_are_the_same_again(tmp_path: Path) -> None:
 
 def test_a_plot_shows_depth_and_age_and_how_much_at_most() -> None:
     """A plot shows depth and age of backlog and clients, each with its maximum."""
-    root = ET.fromstring(svg(failover(1)))  # noqa: S314  (our own)
+    root = ET.fromstring(svg(failover(1)))
 
     texts = [text.text or "" for text in root.iter("{http://www.w3.org/2000/svg}text")]
     assert {"messages", "age of the oldest, s", "seconds"} <= set(texts)
