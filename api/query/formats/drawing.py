@@ -11,7 +11,7 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 64, 12, 34, 26
 _LINES = ("median", "p90", "p99")
 _LABELS_MAX = 12
 
-# Colours that are told apart without red and green, on a light and on a dark page.
+# Colours that differ without red and green, on a light and on a dark page.
 _STYLE = """
 text { font: 11px system-ui, sans-serif; fill: #444 }
 .title { font-size: 13px; fill: #111 }
