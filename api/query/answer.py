@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from metrics.accuracy import RELATIVE_ERROR
 from metrics.statistic import Statistic
@@ -61,6 +62,7 @@ class Answer:
         return None
 
 
+@lru_cache(maxsize=16)
 def _written(seconds: float) -> str:
     """Return a time as RFC 3339 writes it, in UTC."""
     text = datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")

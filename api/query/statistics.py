@@ -1,6 +1,7 @@
 """``GET /<key>/<stat>/<date>/<hour>``, and of a day or a range ``GET /<key>/<stat>/<date>``."""
 
 from collections.abc import Callable, Mapping, Sequence
+from operator import attrgetter
 
 import falcon
 
@@ -168,7 +169,7 @@ class Statistics:
 
     def _read(self, query: StatisticQuery, hours: Sequence[Hour]) -> Mapping[Hour, Result]:
         self._ensure_layout()
-        asked = sorted(set(hours))
+        asked = sorted(set(hours), key=attrgetter("number"))
         return dict(zip(asked, self._store.read(query.key, asked), strict=True))
 
     def _is_complete(self, hour: Hour, result: Result, now: float) -> bool:

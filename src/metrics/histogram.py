@@ -163,7 +163,8 @@ class Histogram:
 
     def edges(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], list[int]]:
         """Return the lower and the upper end of each bucket, and its count, from the lowest on."""
-        return *edges_of(np.array(self._counts.keys(), dtype=np.int64)), list(self._counts.values())
+        buckets = np.fromiter(self._counts, np.int64, len(self._counts))
+        return *edges_of(buckets), list(map(self._counts.__getitem__, self._counts))
 
     def value_at(self, rank: int) -> float:
         """Return the value at a rank, within 1 %.
@@ -186,5 +187,5 @@ class Histogram:
         They are kept: a summary asks for ten ranks.
         """
         if self._up_to is None:
-            self._up_to = list(accumulate(self._counts.values()))
+            self._up_to = list(accumulate(map(self._counts.__getitem__, self._counts)))
         return self._up_to

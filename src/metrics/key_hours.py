@@ -6,14 +6,22 @@ Redis does one thing at a time, and so does this process. So hashes are read in 
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby, islice
+from itertools import groupby
 
 from metrics.connection import Call, Connection, command, done
 from metrics.errors import KeyHourUnsoundError, MetricsError, StorageUnsoundError
 from metrics.hours import Hour
 from metrics.merged import Merger
 from metrics.node import Argument, Reply
-from metrics.soundness import COUNT, FIELDS, FIELDS_PER_HASH_MAX, UnsoundHashError, parse_fields
+from metrics.soundness import (
+    COUNT,
+    FIELDS,
+    FIELDS_PER_HASH_MAX,
+    UnsoundHashError,
+    join_pages,
+    parse_fields,
+    read_fields,
+)
 
 FIELDS_PER_REPLY = 4_000
 """How many fields are asked for at once: Redis and this process are busy for some milliseconds."""
@@ -61,15 +69,6 @@ class AddedUp:
         self.merger = Merger()
         self.keys: set[str] = set()
 
-    def add(self, hashes: Iterable[KeyHour], replies: Sequence[Sequence[bytes]]) -> None:
-        """Add some, as HGETALL replies them; see ``Merger.add`` for errors."""
-        self.merger.add(replies)
-        self.keys.update(
-            each.key
-            for each, items in zip(hashes, replies, strict=True)
-            if FIELDS[COUNT] in items[::2]
-        )
-
 
 class KeyHours:
     """Reads key-hours.
@@ -107,13 +106,19 @@ class KeyHours:
     def _add(self, key_hours: Sequence[KeyHour], added: Sequence[AddedUp]) -> None:
         """Read some in one go, and add each to those of its hour."""
         replies = self._connection.execute([command("HGETALL", each.name) for each in key_hours])
-        fields = iter([_of(each, reply) for each, reply in zip(key_hours, replies, strict=True)])
-        for index, group in groupby(key_hours, key=lambda each: each.index):
-            of_hour = list(group)
-            try:
-                added[index].add(of_hour, list(islice(fields, len(of_hour))))
-            except UnsoundHashError as error:
-                raise of_hour[error.index].unsound(error.fault) from error
+        hashes = [_of(each, reply) for each, reply in zip(key_hours, replies, strict=True)]
+        try:
+            fields = read_fields(hashes)
+        except UnsoundHashError as error:
+            raise key_hours[error.index].unsound(error.fault) from error
+        end = 0
+        for index, group in groupby(zip(key_hours, hashes, strict=True), key=_index_of):
+            of_hour, start = list(group), end
+            end += sum(len(items) // 2 for _, items in of_hour)
+            added[index].merger.add(fields.between(start, end))
+            added[index].keys.update(
+                each.key for each, items in of_hour if FIELDS[COUNT] in items[::2]
+            )
 
     def _add_wide(self, each: KeyHour, hour: AddedUp) -> None:
         """Read a hash that would take too long in one go, and add it.
@@ -136,7 +141,7 @@ class KeyHours:
             items = self._ask(each, "HGETALL", each.name)
             pages = [parse_fields(items[::2], items[1::2], len(items) // 2)]
         try:
-            hour.merger.add_pages(pages)
+            hour.merger.add(join_pages(pages))
         except UnsoundHashError as error:
             raise each.unsound(error.fault) from error
         if any(COUNT in page.names for page in pages):
@@ -144,6 +149,10 @@ class KeyHours:
 
     def _ask(self, each: KeyHour, *arguments: Argument) -> Reply:
         return _of(each, self._connection.execute([command(*arguments)])[0])
+
+
+def _index_of(item: tuple[KeyHour, Sequence[bytes]]) -> int:
+    return item[0].index
 
 
 def length_calls(key_hours: Iterable[KeyHour]) -> list[Call]:

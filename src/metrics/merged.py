@@ -19,8 +19,6 @@ from metrics.soundness import (
     MIN,
     SUM,
     Fields,
-    UnsoundHashError,
-    join_pages,
     read_fields,
 )
 
@@ -37,35 +35,8 @@ class Merger:
         self._lowest = 0
         self._totals = np.zeros(0, np.int64)
 
-    def add(self, hashes: Sequence[Sequence[bytes]]) -> None:
-        """Add some key-hours.
-
-        Args:
-            hashes: Of each what HGETALL replies: field, value, field, value; nothing, if there
-                are no messages of it.
-
-        Raises:
-            UnsoundHashError: If any is not the hash of a key-hour.
-        """
-        there = [items for items in hashes if items]
-        if not there:
-            return
-        try:
-            fields = read_fields(there)
-        except UnsoundHashError as error:
-            at = [i for i, items in enumerate(hashes) if items][error.index]
-            raise UnsoundHashError(at, error.fault) from None
-        self._add(fields)
-
-    def add_pages(self, pages: Sequence[Fields]) -> None:
-        """Add one key-hour whose hash was read page by page.
-
-        Raises:
-            UnsoundHashError: If it is not the hash of a key-hour.
-        """
-        self._add(join_pages(pages))
-
-    def _add(self, fields: Fields) -> None:
+    def add(self, fields: Fields) -> None:
+        """Add the fields of key-hours that are sound."""
         names, values = fields.names, fields.values
         self._dropped += int(values[names == DROPPED].sum())
         self._late += int(values[names == LATE].sum())
@@ -115,9 +86,9 @@ class Merger:
 
 
 def merged(hashes: Sequence[Sequence[bytes]]) -> Aggregate:
-    """Return what key-hours hold together; see ``Merger.add``."""
+    """Return what key-hours hold together; see ``read_fields`` for errors."""
     merger = Merger()
-    merger.add(hashes)
+    merger.add(read_fields(hashes))
     return merger.merged()
 
 

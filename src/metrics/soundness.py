@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -98,6 +99,10 @@ class Fields:
     values: Numbers
     foreign: bytes = b""
 
+    def between(self, start: int, end: int) -> Self:
+        """Return those from one place up to another."""
+        return type(self)(self.names[start:end], self.values[start:end])
+
 
 def parse_fields(fields: Iterable[bytes], texts: Iterable[bytes], size: int) -> Fields:
     """Return fields as numbers, sound or not.
@@ -121,7 +126,8 @@ def read_fields(hashes: Sequence[Sequence[bytes]]) -> Fields:
     """Return the fields of hashes that are sound.
 
     Args:
-        hashes: Of each what HGETALL replies: field, value, field, value.
+        hashes: Of each what HGETALL replies: field, value, field, value; nothing, if there is
+            none.
 
     Raises:
         UnsoundHashError: If any is not the hash of a key-hour.

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from metrics.aggregate import BUCKET_PREFIX, EMPTY, Aggregate
 from metrics.errors import StorageUnsoundError
 from metrics.merged import Merger, merged
+from metrics.soundness import read_fields
 
 VALUES = st.lists(st.floats(0, 1e300), min_size=1, max_size=20)
 SOUND = {"count": "1", "sum": "2.5", "min": "2.5", "max": "2.5", "b:47": "1"}
@@ -52,14 +53,16 @@ def test_what_has_no_messages_adds_none() -> None:
     assert merged([[], []]) == EMPTY
 
 
-def test_keys_are_counted_that_have_messages() -> None:
-    """A key counts as one with messages only if not all of them were dropped."""
-    merger = Merger()
+def test_parts_that_are_merged_make_the_whole() -> None:
+    """What parts hold together is what all their hashes hold."""
+    parts = [[reply_of([1.0]), reply_of([], dropped=4)], [reply_of([2.0, 3.0], dropped=1)], [[]]]
+    whole = Merger()
+    for hashes in parts:
+        part = Merger()
+        part.add(read_fields(hashes))
+        whole.add_merged(part)
 
-    merger.add([reply_of([1]), [], reply_of([], dropped=4)])
-    merger.add([reply_of([2, 3])])
-
-    assert merger.keys == 2
+    assert whole.merged() == replace(Aggregate.of([1.0, 2.0, 3.0]), dropped=5)
 
 
 def test_a_sum_that_exceeds_the_largest_double_stays_there() -> None:
