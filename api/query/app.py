@@ -16,12 +16,14 @@ from api.health import add_health
 from api.problems import add_problems
 from api.query.audit import Audit, AuditReader
 from api.query.audit_series import AuditSeries
+from api.query.deletion import ROUTE, KeyHourDeletion
 from api.query.keys import Keys
 from api.query.statistics import Statistics
 from api.startup import load
 from metrics.admission import Admission
 from metrics.connection import Connection
 from metrics.cross_site import CrossSiteRules
+from metrics.deletion import Deletion
 from metrics.known_keys import KnownKeys
 from metrics.layout import Layout
 from metrics.settings import Settings
@@ -40,6 +42,7 @@ ROUTES = (
     "GET /<key>/<stat>/<date>",
     "GET /keys",
     "GET /audit",
+    ROUTE,
 )
 
 _log = logging.getLogger(__name__)
@@ -80,6 +83,11 @@ def create_app(
         ensure_layout=layout.ensure,
         lateness_s=settings.lateness_seconds,
         now=now,
+        deletion=KeyHourDeletion(
+            Deletion(connection, partitions=settings.partitions),
+            access=Access(settings.write_tokens),
+            ensure_layout=layout.ensure,
+        ),
     )
     keys = Keys(known_keys, access=access, ensure_layout=layout.ensure)
     audit_reader = AuditReader(

@@ -109,6 +109,7 @@ def _partition(number: int, audit: PartitionAudit | MetricsError) -> dict[str, o
 
 def _numbers(audit: Sequence[PartitionAudit]) -> dict[str, object]:
     """Return what some audits add up to."""
+    deleted = sum(each.deleted for each in audit)
     return {
         "entries": {
             "appended": sum(each.appended for each in audit),
@@ -121,5 +122,6 @@ def _numbers(audit: Sequence[PartitionAudit]) -> dict[str, object]:
             "accepted": sum(each.accepted for each in audit),
             "applied": sum(each.applied for each in audit),
             "dead_messages": sum(each.dead_messages for each in audit),
+            **({"deleted": deleted} if deleted else {}),
         },
     }

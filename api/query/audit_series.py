@@ -18,6 +18,7 @@ _COUNTERS: Sequence[tuple[str, str, Callable[[PartitionAudit], int]]] = (
     ("messages_accepted", "Messages in entries appended", lambda audit: audit.accepted),
     ("messages_applied", "Messages in entries committed", lambda audit: audit.applied),
     ("messages_dead", "Messages in entries dead", lambda audit: audit.dead_messages),
+    ("messages_deleted", "Messages in key-hours deleted", lambda audit: audit.deleted),
 )
 
 

@@ -8,6 +8,7 @@ import falcon
 from api.access import Access
 from api.query.answer import Answer
 from api.query.caching import send
+from api.query.deletion import KeyHourDeletion
 from api.query.formats import SVG, Format, chosen
 from api.query.formats.table import Table, buckets_of
 from api.query.statistic_query import StatisticQuery, parse_hour
@@ -33,6 +34,7 @@ class Statistics:
         ensure_layout: Checks that Redis holds what this process expects.
         lateness_s: How long after its end an hour is not complete yet.
         now: The clock by which an hour is over, in Unix seconds.
+        deletion: What answers DELETE, which has the same routes.
     """
 
     def __init__(
@@ -43,12 +45,14 @@ class Statistics:
         ensure_layout: Callable[[], None],
         lateness_s: float,
         now: Callable[[], float],
+        deletion: KeyHourDeletion,
     ) -> None:
         self._store = store
         self._access = access
         self._ensure_layout = ensure_layout
         self._lateness_s = lateness_s
         self._now = now
+        self._deletion = deletion
         self._slices = TimeSlices.of_process()
 
     def on_get(
@@ -112,6 +116,17 @@ class Statistics:
         self._send(req, resp, table, is_complete=is_complete, form=SVG if is_drawn else None)
 
     on_head_day = on_get_day
+
+    def on_delete_day(
+        self, req: falcon.Request, resp: falcon.Response, key: str, stat: str, date: str
+    ) -> None:
+        """Remove a key-hour: the route is that of a day, with a date and an hour in other places.
+
+        Raises:
+            falcon.HTTPError: If the request may not do this, or not now.
+            MetricsError: If it was not done.
+        """
+        self._deletion.on_delete(req, resp, key, date=stat, hour=date)
 
     def _table_of(self, query: StatisticQuery, period: Period, now: float) -> tuple[Table, bool]:
         """Return what is answered of a period, and whether all of it is complete."""

@@ -16,7 +16,10 @@ from metrics.message import shown
 from metrics.node import Reply
 
 _AUDIT = Script.named("audit")
-_COUNTS = ("appended", "committed", "dead", "accepted", "applied", "dead_messages", "foreign")
+_COUNTS = (
+    *("appended", "committed", "dead", "accepted", "applied", "dead_messages", "foreign"),
+    "deleted",
+)
 _COUNT = re.compile(rb"\d{1,18}")
 
 
@@ -35,6 +38,8 @@ class PartitionAudit:
         length: Entries in the stream, its backlog.
         foreign: Entries that no collector appended and that are in the dead stream now; they are
             in no other count.
+        deleted: Messages, among those applied, of key-hours that were deleted since; one that is
+            sampled as often as it stands for.
     """
 
     partition: int
@@ -46,6 +51,7 @@ class PartitionAudit:
     dead_messages: int
     length: int
     foreign: int = 0
+    deleted: int = 0
 
     @property
     def balance(self) -> bool:

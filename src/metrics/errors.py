@@ -50,6 +50,10 @@ class InvalidQueryError(MetricsError, ValueError):
     """A question that cannot be asked; the text says what is allowed."""
 
 
+class BacklogError(MetricsError):
+    """Something that cannot be done while messages of its hour are in the backlog."""
+
+
 class NoDataError(MetricsError, LookupError):
     """A key-hour without messages.
 

@@ -1,8 +1,8 @@
 -- Look at the audit of one partition and at the length of its stream in one step; change nothing.
 --
 -- KEYS  1 stream, 2 audit
--- Result: the counts appended, committed, dead, accepted, applied, dead_messages, foreign, each as
---       it is in the hash or nothing; then the entries in the stream
+-- Result: the counts appended, committed, dead, accepted, applied, dead_messages, foreign, deleted, each
+--       as it is in the hash or nothing; then the entries in the stream
 
 -- Read a key of ours; one of a wrong type is named.
 local failure
@@ -18,6 +18,6 @@ local function read(name, key, ...)
 end
 
 local counts = read('HMGET', KEYS[2],
-  'appended', 'committed', 'dead', 'accepted', 'applied', 'dead_messages', 'foreign')
-counts[8] = read('XLEN', KEYS[1])
+  'appended', 'committed', 'dead', 'accepted', 'applied', 'dead_messages', 'foreign', 'deleted')
+counts[9] = read('XLEN', KEYS[1])
 return failure or counts

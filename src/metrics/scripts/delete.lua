@@ -1,0 +1,42 @@
+-- Delete a key-hour, sound or not, and count its messages as deleted.
+--
+-- KEYS  1 hash of the key-hour, 2 stream, 3 audit, 4 backlog
+-- ARGV  1 name of the hour
+-- Result: the messages that were deleted; -1 if there is no such key-hour; -2 if messages of the
+--       hour are in the backlog, which may be of this key and would count after it
+
+-- Read a key of ours; one of a wrong type is named.
+local failure
+local function read(name, key, ...)
+  local reply = redis.pcall(name, key, ...)
+  if type(reply) == 'table' and reply.err then
+    local is_unsound = string.find(reply.err, 'WRONGTYPE', 1, true)
+    local named = is_unsound and redis.error_reply('UNSOUND ' .. key .. ': ' .. reply.err)
+    failure = failure or named or reply
+    return false
+  end
+  return reply
+end
+
+local found = redis.call('TYPE', KEYS[1]).ok
+local length = read('XLEN', KEYS[2])
+local deleted = read('HGET', KEYS[3], 'deleted')
+local waiting = read('HGET', KEYS[4], ARGV[1])
+if failure then
+  return failure
+end
+if deleted and (#deleted > 15 or not string.find(deleted, '^%d+$')) then
+  return redis.error_reply('UNSOUND ' .. KEYS[3])
+end
+if found == 'none' then
+  return -1
+end
+if length > 0 and waiting and tonumber(waiting) ~= 0 then
+  return -2
+end
+local count = found == 'hash' and redis.call('HGET', KEYS[1], 'count') or '0'
+-- What somebody wrote by hand may be no count.
+local messages = string.find(count, '^%d+$') and #count <= 15 and tonumber(count) or 0
+redis.call('HINCRBY', KEYS[3], 'deleted', messages)
+redis.call('DEL', KEYS[1])
+return messages
