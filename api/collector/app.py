@@ -20,6 +20,7 @@ from api.collector.send_queue import SENDERS
 from api.cross_site import add_cross_site
 from api.exposition import RequestCounters, add_exposition
 from api.health import add_health
+from api.openapi import add_openapi
 from api.problems import add_problems
 from api.startup import load
 from api.time_slices import has_greenlets
@@ -85,6 +86,7 @@ def create_app(
     problems = add_problems(app, ["POST /messages"])
     add_cross_site(app, rules, settings)
     add_health(app, connection, layout)
+    add_openapi(app, "api.collector")
     request_counters = RequestCounters("collector", resource=messages, counters=_MESSAGE_COUNTERS)
     add_exposition(app, request_counters)
     app.add_route("/messages", messages)

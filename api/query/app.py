@@ -13,6 +13,7 @@ from api.access import Access
 from api.cross_site import add_cross_site
 from api.exposition import RequestCounters, add_exposition
 from api.health import add_health
+from api.openapi import add_openapi
 from api.problems import add_problems
 from api.query.audit import Audit, AuditReader
 from api.query.audit_series import AuditSeries
@@ -97,6 +98,7 @@ def create_app(
     add_problems(app, ROUTES)
     add_cross_site(app, CrossSiteRules.of(settings), settings)
     add_health(app, connection, layout)
+    add_openapi(app, "api.query")
     add_exposition(app, RequestCounters("query", resource=statistics), AuditSeries(audit_reader))
     app.add_route("/audit", Audit(audit_reader, access=access))
     # A key may be named like these: falcon looks at the number of segments, too.
