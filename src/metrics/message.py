@@ -26,10 +26,18 @@ _NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 _RFC_3339 = re.compile(
     r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(\.\d+)?([Zz]|[+-]\d{2}:\d{2})", re.ASCII
 )
+_NOT_FINITE = {"nan", "inf", "infinity"}
+
 NUMBER_LENGTH_MAX = 400
 """How long the text of a number may be: each double can be written in less."""
 
 _TIMESTAMP_LENGTH_MAX = 64
+
+_OTHER_UNITS = (("milliseconds", 1000), ("microseconds", 10**6), ("nanoseconds", 10**9))
+
+# From 1973 to 5138, so that no number is in two units; in seconds, each is of after 5138.
+_OTHER_UNITS_SINCE = 10**8
+_OTHER_UNITS_UNTIL = 10**11
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +68,12 @@ class AcceptedTimes:
         """
         seconds = _unix_seconds(timestamp)
         if not self.earliest <= seconds <= self.latest:
+            if not isinstance(timestamp, str) and (other := _other_unit_of(seconds)):
+                raise InvalidMessageError(
+                    "timestamp must be in Unix seconds; this is in %s, divide it by %d",
+                    *other,
+                    got=timestamp,
+                )
             raise InvalidMessageError(
                 "timestamp must lie between %.0f (the retention) and %.0f (five minutes ahead) "
                 "in Unix seconds",
@@ -119,6 +133,18 @@ def check_dropped(dropped: object) -> int:
     raise InvalidMessageError("dropped must be an integer from 1 to %d", DROPPED_MAX, got=dropped)
 
 
+def is_number(text: str) -> bool:
+    """Return whether a text is meant as a number, though it may be none that is a value.
+
+    Nothing at all is, as a number that is missing.
+    """
+    return (
+        not text
+        or text.lower().lstrip("+-") in _NOT_FINITE
+        or (len(text) <= NUMBER_LENGTH_MAX and _NUMBER.fullmatch(text) is not None)
+    )
+
+
 def parse_value(text: str) -> float:
     """Return the value that a line of text carries.
 
@@ -131,7 +157,7 @@ def parse_value(text: str) -> float:
         )
     if _NUMBER.fullmatch(text):
         return check_value(float(text))
-    if text.lower().lstrip("+-") in {"nan", "inf", "infinity"}:
+    if text.lower().lstrip("+-") in _NOT_FINITE:
         raise InvalidMessageError("value must be finite", got=text)
     raise InvalidMessageError("value must be a number", got=text)
 
@@ -153,6 +179,14 @@ def parse_weight(sample_rate: str) -> int:
     if not 1 / WEIGHT_MAX <= rate <= 1:
         raise InvalidMessageError("sample rate must be %f to 1", 1 / WEIGHT_MAX, got=sample_rate)
     return round(1 / rate)
+
+
+def _other_unit_of(timestamp: float) -> tuple[str, int] | None:
+    """Return the unit in which a timestamp makes sense, and how many of it a second has."""
+    for unit, per_second in _OTHER_UNITS:
+        if _OTHER_UNITS_SINCE <= timestamp / per_second < _OTHER_UNITS_UNTIL:
+            return unit, per_second
+    return None
 
 
 def _unix_seconds(timestamp: object) -> float:

@@ -121,10 +121,28 @@ def test_what_is_no_timestamp_is_refused(timestamp: object) -> None:
         TIMES.check(timestamp)
 
 
+@pytest.mark.parametrize(
+    ("factor", "unit"),
+    [(10**3, "milliseconds"), (10**6, "microseconds"), (10**9, "nanoseconds")],
+)
+def test_a_timestamp_in_another_unit_is_named(factor: int, unit: str) -> None:
+    """A number that makes sense in another unit only is refused by the name of that unit."""
+    for timestamp in (int(NOW) * factor, NOW * factor, 10**8 * factor, (10**11 - 1) * factor):
+        with pytest.raises(InvalidMessageError) as refused:
+            TIMES.check(timestamp)
+        assert f"in Unix seconds; this is in {unit}, divide it by {factor}, " in str(refused.value)
+
+
+def test_a_date_is_in_no_other_unit() -> None:
+    """A date is what it says: its year alone puts it outside."""
+    with pytest.raises(InvalidMessageError, match="timestamp must lie between"):
+        TIMES.check("9999-01-01T00:00:00Z")
+
+
 def test_timestamps_reach_from_the_retention_to_five_minutes_ahead() -> None:
     """A timestamp must be within the retention and at most five minutes ahead."""
     assert TIMES.check(NOW + 300) == NOW + 300
     assert TIMES.check(NOW - 30 * 86400) == NOW - 30 * 86400
-    for timestamp in (NOW + 301, NOW - 30 * 86400 - 1, NOW * 1000, math.nan, 10**400, -math.inf):
+    for timestamp in (NOW + 301, NOW - 30 * 86400 - 1, 1e8, 1e20, math.nan, 10**400, -math.inf):
         with pytest.raises(InvalidMessageError, match="timestamp must lie between"):
             TIMES.check(timestamp)
