@@ -38,7 +38,7 @@ class Rejection:
     """Why a message, or a loss report, was not taken.
 
     Attributes:
-        index: Its place among the messages and loss reports of the request, from 0.
+        index: Its place in the request, from 0: each message, loss report or ignored line has one.
         detail: The rule it breaks, for its sender; or what keeps it from being stored now.
         retryable: Whether it is good, and may be sent again.
     """
@@ -72,6 +72,7 @@ class BatchBuilder:
         rejected: How many of both were bad so far.
         forbidden: How many of those only because their sender may not write their key.
         left_out: How many of both were good and are not to be taken now.
+        ignored: How many lines are no messages, and no error.
         errors: What was wrong with the first of them.
         arrival_hour: The hour of those without a timestamp.
         pause_if_due: Lets other requests go on.
@@ -92,6 +93,7 @@ class BatchBuilder:
         self.rejected = 0
         self.forbidden = 0
         self.left_out = 0
+        self.ignored = 0
         self.errors: list[Rejection] = []
         self.arrival_hour = Hour.of(arrival)
         self._arrival = arrival
@@ -177,6 +179,11 @@ class BatchBuilder:
             self.reports += 1
             self.dropped += number
 
+    def ignore(self) -> None:
+        """Count a line that is no message, and no error."""
+        self.work()
+        self.ignored += 1
+
     def add_ready(self, columns: Sequence[tuple[str, Column]]) -> None:
         """Take all messages of the request at once, checked and written as columns.
 
@@ -247,7 +254,7 @@ class BatchBuilder:
 
     @property
     def _index(self) -> int:
-        return self.accepted + self.reports + self.rejected + self.left_out
+        return self.accepted + self.reports + self.rejected + self.left_out + self.ignored
 
     def _is_forbidden(self, key: str) -> bool:
         """Reject the next message if its sender may not write its key; return whether it was."""

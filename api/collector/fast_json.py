@@ -2,8 +2,8 @@
 
 Decoded straight into their shape, grouped by key-hour, and checked a column at a time. The text of
 a column is passed on as it is, where an entry may have it so. Whatever is not plain, or not good,
-is left to ``api.collector.bodies``, which looks at each message and can say what is wrong; so this
-must never take what that would not.
+is left to ``api.collector.json_body``, which looks at each message and can say what is wrong; so
+this must never take what that would not.
 """
 
 import re
@@ -55,7 +55,7 @@ _BETWEEN_OBJECTS = re.compile(rb"\}\s*(,)\s*\{")
 
 
 class _NotPlainError(Exception):
-    """A body that is left to ``api.collector.bodies``."""
+    """A body that is left to ``api.collector.json_body``."""
 
 
 _decode_rows = msgspec.json.Decoder(list[_Row]).decode

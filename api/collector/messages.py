@@ -82,7 +82,11 @@ class Messages:
                 arrival = first
                 builder = self._read(post, arrival)
         if not _has_good(builder):
-            raise _nothing_good(post, builder)
+            if builder.rejected or not builder.ignored:
+                raise _nothing_good(post, builder)
+            post.count_messages(builder)
+            _accept(builder, resp)
+            return
         try:
             batch = Batch(builder.columns(self._partitions), post.idempotency_key)
             # From here on, so that a body that took long to read still has its time for Redis.
@@ -90,11 +94,7 @@ class Messages:
         except PartlyStoredError as error:
             raise self._partly_stored(post, arrival, error) from error
         post.count_messages(builder)
-        answer: dict[str, object] = {"accepted": builder.accepted, "rejected": builder.rejected}
-        if builder.errors:
-            answer["errors"] = shown_errors(builder.errors)
-        resp.status = falcon.HTTP_202
-        resp.data = msgspec.json.encode(answer)
+        _accept(builder, resp)
 
     def failed(
         self,
@@ -132,8 +132,7 @@ class Messages:
             f"{builder.left_out} of {good} good messages and loss reports are not stored, "
             f"or may not be: {error.public}. Send {again} again.",
             stored=error.stored,
-            accepted=builder.accepted,
-            rejected=builder.rejected,
+            **_counts(builder),
             retryable=builder.left_out,
             errors=shown_errors(builder.errors),
         )
@@ -167,6 +166,19 @@ def _has_good(builder: BatchBuilder) -> bool:
     return bool(builder.accepted or builder.reports)
 
 
+def _accept(builder: BatchBuilder, resp: falcon.Response) -> None:
+    """Say what was taken and what was not."""
+    errors = {"errors": shown_errors(builder.errors)} if builder.errors else {}
+    resp.status = falcon.HTTP_202
+    resp.data = msgspec.json.encode({**_counts(builder), **errors})
+
+
+def _counts(builder: BatchBuilder) -> dict[str, Any]:
+    """Return how many messages were good and bad and, if there were any, how many lines neither."""
+    ignored = {"ignored": builder.ignored} if builder.ignored else {}
+    return {"accepted": builder.accepted, "rejected": builder.rejected, **ignored}
+
+
 def _nothing_good(post: "_Post", builder: BatchBuilder) -> Problem:
     """Return the answer to a request that has nothing to append."""
     post.count_messages(builder)
@@ -174,8 +186,7 @@ def _nothing_good(post: "_Post", builder: BatchBuilder) -> Problem:
     return Problem(
         falcon.HTTP_403 if forbidden else falcon.HTTP_400,
         builder.errors[0].detail if builder.errors else "The body has no messages.",
-        accepted=0,
-        rejected=builder.rejected,
+        **_counts(builder),
         errors=shown_errors(builder.errors),
     )
 

@@ -4,9 +4,10 @@ import json
 
 import pytest
 
-from api.collector import bodies
 from api.collector.batch_builder import ERRORS_SHOWN_MAX, BatchBuilder
-from api.collector.bodies import MESSAGES_MAX, read_body
+from api.collector.bodies import read_body
+from api.collector.bounded import MESSAGES_MAX
+from api.collector.json_items import add_item
 from api.problems import Problem
 from metrics.hours import Hour
 
@@ -67,14 +68,15 @@ GOOD = {
         {"a": "1.0,4.0", "b": "2.0,3.0"},
     ),
     "text": (TEXT, "a,123.4\nb, 98.1\n\n", {"a": "123.4", "b": "98.1"}),
-    "StatsD": (TEXT, "a:123.4|ms\na:5|ms|@0.1", {"a": "123.4,5.0*10"}),
-    "a StatsD key with colons": (TEXT, "a:b:1|ms", {"a:b": "1.0"}),
+    "JSON lines": ("application/jsonl", '["a",1]\n["a",2]', {"a": "1.0,2.0"}),
     "form": (FORM, "key=a&value=123.4", {"a": "123.4"}),
     "form with another order": (FORM, "value=1&key=a%3Ab", {"a:b": "1.0"}),
     "form that is JSON": (FORM, '{"key":"a","value":1}', {"a": "1.0"}),
     "form that is a JSON array": (FORM, '  [["a",1]]', {"a": "1.0"}),
     "form that is text": (FORM, "a,1\nb,2", {"a": "1.0", "b": "2.0"}),
-    "form that is StatsD": (FORM, "a:1|ms", {"a": "1.0"}),
+    "form that is StatsD": (FORM, "a:1|ms|#env=prod", {"a": "1.0"}),
+    "form that is in parentheses": (FORM, "(checkout.web-1,123.4)", {"checkout.web-1": "123.4"}),
+    "form that is CSV": (FORM, "key,value\na,1", {"a": "1.0"}),
     "no type at all": (None, "a,1", {"a": "1.0"}),
 }
 
@@ -139,7 +141,10 @@ BAD_MESSAGES = {
     "unknown field": ('{"key":"a","value":1,"unit":"ms"}', "unknown field 'unit'; known are key"),
     "bad timestamp": ('{"key":"a","value":1,"timestamp":"now"}', "timestamp must be Unix seconds"),
     "null timestamp": ('{"key":"a","value":1,"timestamp":null}', "timestamp must not be null"),
-    "milliseconds": (f'{{"key":"a","value":1,"timestamp":{NOW * 1000}}}', "timestamp must lie"),
+    "milliseconds": (
+        f'{{"key":"a","value":1,"timestamp":{NOW * 1000:.0f}}}',
+        "timestamp must be in Unix seconds; this is in milliseconds, divide it by 1000",
+    ),
     "too long a pair": ('["a",1,2]', "a message must be"),
     "a number": ("5", "a message must be"),
     "a lone value's timestamps": ('{"key":"a","value":1,"timestamps":[1]}', "timestamps stand"),
@@ -185,38 +190,12 @@ def test_a_bad_value_in_a_column_leaves_the_others() -> None:
     assert [error.index for error in found.errors] == [2, 4]
 
 
-@pytest.mark.parametrize(
-    ("line", "detail"),
-    [
-        ("a", "a line must be key,value or key:value|ms"),
-        ("a,", "value must be a number, got ''"),
-        ("a,nan", "value must be finite, got 'nan'"),
-        ("a b,1", "key must be"),
-        ("a:1|c", "of StatsD only timings are taken"),
-        ("a:1|ms|@2", "sample rate must be"),
-        ("a:-1|ms", "value must be 0 or more"),
-        ("a:1|ms|#tag", "a line must be key,value or key:value|ms"),
-    ],
-)
-def test_a_bad_line_is_named(line: str, detail: str) -> None:
-    """A bad line is named by its index, and the lines around it are taken."""
-    found = read(TEXT, f"good,1\n{line}\ngood,2")
-
-    assert columns(found) == {"good": "1.0,2.0"}
-    assert [(error.index, error.detail[: len(detail)]) for error in found.errors] == [(1, detail)]
-
-
 def test_a_line_of_ndjson_that_is_no_json_is_named() -> None:
     """A line of NDJSON that is no JSON is rejected, and the other lines are taken."""
     found = read(NDJSON, '["a",1]\n{"key":\n["a",2]')
 
     assert columns(found) == {"a": "1.0,2.0"}
     assert found.errors[0].detail.startswith("The line is not JSON")
-
-
-def test_a_sampled_message_among_others_keeps_their_weights() -> None:
-    """A sampled message does not change the weights of the messages before and after it."""
-    assert columns(read(TEXT, "a,1\na:2|ms|@0.5\na,3")) == {"a": "1.0,2.0*2,3.0"}
 
 
 def test_only_the_first_errors_are_told() -> None:
@@ -262,6 +241,8 @@ def test_what_cannot_be_read_is_a_bad_request(content_type: str, body: str | byt
 TOO_MANY = MESSAGES_MAX + 1
 TINY = {
     "lines": (TEXT, "a,1\n" * TOO_MANY),
+    "packed values": (TEXT, f"a{':1' * 500}|ms\n" * (TOO_MANY // 500 + 1)),
+    "counters": (TEXT, "a:1|c\n" * TOO_MANY),
     "blank lines": (TEXT, "a,1" + "\n" * 8_000_000 + "a,1"),
     "lines of JSON": (NDJSON, '["a",1]\n' * TOO_MANY),
     "columns in lines of JSON": (NDJSON, ('{"key":"a","values":[1' + ",1" * 50_000 + "]}\n") * 3),
@@ -306,7 +287,7 @@ def test_what_a_column_has_once_is_looked_at_once(field: str, detail: str) -> No
             return "odd"
 
     found = builder()
-    bodies._add_column({"key": "a", "values": [1, 2, 3], field: Odd()}, found)
+    add_item({"key": "a", "values": [1, 2, 3], field: Odd()}, found)
 
     assert (found.accepted, found.rejected, looked_at) == (0, 3, 1)
     assert found.errors[2].detail.startswith(detail)

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from api.collector import bodies, fast_json
+from api.collector import fast_json
 from api.collector.batch_builder import BatchBuilder
+from api.collector.json_items import add_item
 from metrics.entry import Column, read_values
 from tests.collector.test_bodies import NOW, builder
 
@@ -69,7 +70,7 @@ def test_the_fast_way_takes_what_the_plain_way_takes(content: object) -> None:
     fast, plain = builder(), builder()
     is_done = fast_json.read(body, fast)
     for item in content if isinstance(content, list) else [content]:
-        bodies._add_item(item, plain)
+        add_item(item, plain)
 
     def told(found: BatchBuilder) -> object:
         counts = (found.accepted, found.reports, found.dropped, found.rejected)

@@ -16,7 +16,8 @@ import api
 import metrics
 import workers
 from api.collector.batch_builder import ERRORS_SHOWN_MAX, KEY_HOURS_MAX, WORK_MAX, BatchBuilder
-from api.collector.bodies import LINE_LENGTH_MAX, read_body
+from api.collector.bodies import read_body
+from api.collector.bounded import LINE_LENGTH_MAX
 from api.collector.json_pieces import WHOLE_BYTES_MAX
 from api.problems import Problem
 from metrics import message
@@ -46,6 +47,8 @@ LINES = {
     "lines": ("text/plain", "a,1"),
     "lines without numbers": ("text/plain", "a,x"),
     "sampled timings": ("text/plain", "a:1|ms|@0.1"),
+    "counters": ("text/plain", "a:1|c"),
+    "rows of CSV": ("text/csv", '("a", "1")'),
     "ndjson with RFC 3339": (
         "application/x-ndjson",
         '{"key":"a","value":1,"timestamp":"2026-11-23T14:00:00Z"}',
@@ -77,7 +80,7 @@ def test_others_go_on_again_and_again_while_a_body_is_read(kind: str, body: byte
     read_body(kind, body, found)
     found.columns(16)
 
-    assert found.accepted + found.reports + found.rejected == MANY
+    assert found.accepted + found.reports + found.rejected + found.ignored == MANY
     assert breaths[0] >= MANY / WORK_MAX
 
 
@@ -119,6 +122,11 @@ FORMS: dict[str, Callable[[int], tuple[str, bytes]]] = {
     "reports": lambda n: (JSON, array('{"key":"checkout.web-1","dropped":1}', n)),
     "lines": lambda n: (TEXT, lines("checkout.web-1,123.4", n)),
     "sampled lines": lambda n: (TEXT, lines("checkout.web-1:1|ms|@0.1", n)),
+    "packed timings": lambda n: (TEXT, lines(f"a{':1' * 500}|ms", n)),
+    "packed texts": lambda n: (TEXT, lines(f"a{':x' * 500}|ms", n)),
+    "options": lambda n: (TEXT, lines(f"a:1|ms{'|#' * 500}", n)),
+    "one long line": lambda n: (TEXT, b"a:1|ms" * (n // 6)),
+    "joined JSON": lambda n: (JSON, b'{"a":1}' * (n // 7)),
     "long lines": lambda n: (TEXT, lines(":" * 1000, n)),
     "empty lines behind": lambda n: (TEXT, b"a,1" + b"\n" * n),
     "ndjson": lambda n: (NDJSON, lines(RFC_3339, n)),
