@@ -12,6 +12,7 @@ import falcon
 from api.access import Access
 from api.collector.fast_path import FastPath, WSGIApp
 from api.collector.fast_posts import FastPosts
+from api.collector.front_page import FrontPage
 from api.collector.group_commit import GroupCommit
 from api.collector.inline_queue import InlineQueue
 from api.collector.messages import ANSWER_DEADLINE_S, Messages
@@ -83,13 +84,14 @@ def create_app(
     )
     rules = CrossSiteRules.of(settings)
     app = falcon.App()
-    problems = add_problems(app, ["POST /messages"])
+    problems = add_problems(app, ["POST /messages", "GET /"])
     add_cross_site(app, rules, settings)
     add_health(app, connection, layout)
     add_openapi(app, "api.collector")
     request_counters = RequestCounters("collector", resource=messages, counters=_MESSAGE_COUNTERS)
     add_exposition(app, request_counters)
     app.add_route("/messages", messages)
+    app.add_route("/", FrontPage(settings))
     if queues is None:
         return app
     posts = FastPosts(

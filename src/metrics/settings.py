@@ -16,6 +16,8 @@ _TOKEN = re.compile(r"(?:((?:[A-Za-z0-9][A-Za-z0-9._:-]{0,127})?)\*=)?([\x21-\x7
 _UNPREFIXED_SECRET = re.compile(r"[^=*]+=*")
 _HOST_NAME = re.compile(r"[a-z0-9_]([a-z0-9_.-]{0,252}[a-z0-9_])?", re.IGNORECASE)
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^\s/?#@,]+", re.IGNORECASE)
+# Without what a shell or a page might take for something else: both show it.
+_WEB_URL = re.compile(r"https?://[A-Za-z0-9\[][A-Za-z0-9._:\[\]-]*(?:/[A-Za-z0-9._~/-]*)?")
 _URL_SCHEMES = ("redis://", "rediss://", "unix://")
 
 
@@ -55,6 +57,7 @@ class Settings:
     host: str = EVERYWHERE
     allowed_hosts: tuple[str, ...] = ()
     allowed_origins: tuple[str, ...] = ()
+    query_url: str = ""
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str], *, default_host: str = EVERYWHERE) -> Self:
@@ -92,6 +95,7 @@ class Settings:
             host=read.host("METRICS_HOST", default_host),
             allowed_hosts=read.hosts("METRICS_ALLOWED_HOSTS"),
             allowed_origins=read.origins("METRICS_ALLOWED_ORIGINS"),
+            query_url=read.web_url("METRICS_QUERY_URL"),
         )
         if read.problems:
             raise SettingsError("; ".join(read.problems))
@@ -113,6 +117,13 @@ class _Reader:
             # Not shown: it may hold a password.
             self.problems.append(f"{name} must begin with one of {', '.join(_URL_SCHEMES)}")
         return url
+
+    def web_url(self, name: str) -> str:
+        text = self._environ.get(name, "").strip().rstrip("/")
+        if not text or _WEB_URL.fullmatch(text):
+            return text
+        self.problems.append(f"{name} must be a URL such as https://query.example, got {text!r}")
+        return ""
 
     def integer(self, name: str, default: int, *, least: int, most: int) -> int:
         text = self._environ.get(name, "").strip() or str(default)

@@ -157,7 +157,12 @@ def test_whatever_tokens_are_set_to_nobody_may_write_more_than_is_said(text: str
 NAMES = st.sampled_from(
     [
         *("PORT", "METRICS_HOST", "METRICS_ALLOWED_HOSTS", "METRICS_ALLOWED_ORIGINS"),
-        *("METRICS_WRITE_TOKENS", "METRICS_READ_TOKENS", "METRICS_CLAIM_SECONDS"),
+        *(
+            "METRICS_QUERY_URL",
+            "METRICS_WRITE_TOKENS",
+            "METRICS_READ_TOKENS",
+            "METRICS_CLAIM_SECONDS",
+        ),
         *("METRICS_PARTITIONS", "METRICS_RETENTION_DAYS", "METRICS_MAX_BODY_BYTES", "REDIS_URL"),
     ]
 )
@@ -226,10 +231,14 @@ def test_a_host_is_an_address_or_a_name(text: str, host: str) -> None:
         ("METRICS_ALLOWED_HOSTS", "https://metrics.example"),
         ("METRICS_ALLOWED_ORIGINS", "dash.example"),
         ("METRICS_ALLOWED_ORIGINS", "https://dash.example/path"),
+        ("METRICS_QUERY_URL", "query.example"),
+        ("METRICS_QUERY_URL", "javascript:alert(1)"),
+        ("METRICS_QUERY_URL", "https://query.example/$(id)"),
+        ("METRICS_QUERY_URL", "https://query.example/?a=<b>"),
     ],
 )
-def test_what_is_no_host_or_origin_is_named(name: str, text: str) -> None:
-    """A wrong host or origin raises an error that shows its variable and the text."""
+def test_what_is_no_host_origin_or_url_is_named(name: str, text: str) -> None:
+    """A wrong host, origin or URL raises an error that shows its variable and the text."""
     with pytest.raises(SettingsError, match=re.escape(name)) as caught:
         Settings.from_env({**REDIS, name: text})
 
