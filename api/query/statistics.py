@@ -158,7 +158,11 @@ class Statistics:
         names = {"key": query.key, "stat": query.stat, **_names(period)}
         labels = [(str(each.day), each.hour_of_day) for each in asked]
         table = Table(
-            {**names, "hours": hours, "whole": whole}, query.statistic.names, labels, hours
+            {**names, "hours": hours, "whole": whole},
+            query.statistic.names,
+            labels,
+            hours,
+            self._slices.pause_if_due,
         )
         return table, is_complete
 
@@ -180,6 +184,7 @@ class Statistics:
             is_open=self._access.is_open,
             form=form or chosen(req),
             table=table,
+            pause=self._slices.pause_if_due,
         )
 
     def _read(self, query: StatisticQuery, hours: Sequence[Hour]) -> Mapping[Hour, Result]:

@@ -1,6 +1,6 @@
 """An answer as a table: what it is of, and a row for each of its hours."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 Row = Mapping[str, object]
@@ -15,12 +15,14 @@ class Table:
         names: The members of the statistic: ``value``, or those of a summary or a histogram.
         labels: Of each hour the date and the hour of the day.
         hours: Of each hour its object, or None if there is nothing.
+        pause: Called between rows: others have a turn then.
     """
 
     answer: Row
     names: Sequence[str]
     labels: Sequence[tuple[str, int]]
     hours: Sequence[Row | None]
+    pause: Callable[[], None] = lambda: None
 
     @property
     def title(self) -> str:
@@ -44,6 +46,7 @@ class Table:
         """Yield for each hour its date, the hour of the day, and its object."""
         for (date, hour), row in zip(self.labels, self.hours, strict=True):
             yield date, hour, row
+            self.pause()
 
 
 def number_of(row: Row | None, name: str) -> float | None:
