@@ -122,7 +122,9 @@ def test_the_lines_of_the_pages_work_as_pasted(running: Run) -> None:
     redis_cli = re.search(r"^Redis: (.*) -p ", running.wait_until_ready(), re.MULTILINE)[1]
     lines = re.findall(r"^(?:curl|redis-cli) .*$", text, re.MULTILINE)
     posts = [line for line in lines if "/messages" in line]
-    gets = [line for line in lines if ":8100/checkout" in line]
+    gets = [line for line in lines if re.search(r"^(?!.*(\.svg|DELETE)).*:8100/checkout", line)]
+    deletions = [line for line in lines if "DELETE" in line]
+    drawings = [line for line in lines if ".svg" in line]
     pages = [line for line in lines if ":8100/keys" in line]
     audit = [line for line in lines if "/audit" in line or "/metrics" in line]
     looks = [line for line in lines if line.startswith("redis-cli")]
@@ -136,7 +138,11 @@ def test_the_lines_of_the_pages_work_as_pasted(running: Run) -> None:
     for line in posts:
         assert '"rejected":0' in run(line), line
     assert len(gets) >= 5
-    wait_until(lambda: all('"count":' in run(line) for line in gets))
+    wait_until(lambda: all("count" in run(line) or "whole" in run(line) for line in gets))
+    (deletion,) = deletions
+    assert "METRICS_WRITE_TOKENS has none" in run(deletion)
+    (drawing,) = drawings
+    assert run(drawing).startswith("<svg")
     assert len(pages) == 2
     for line in pages:
         assert '"newest_hour":' in run(line), line
