@@ -1,6 +1,5 @@
 """The collector's side of the streams: batches are appended, each at most once."""
 
-import secrets
 from collections.abc import Callable, Sequence
 from functools import cache
 from itertools import islice
@@ -19,15 +18,9 @@ from metrics.errors import (
 from metrics.idempotency import IdempotencyKey, Reservation, conflict, not_ours
 from metrics.keyspace import PartitionNames
 from metrics.node import Argument, Reply
-
-NONCE_BITS = 48
+from metrics.nonce import new_nonce
 
 _APPEND = Script.named("append")
-
-
-def new_nonce() -> int:
-    """Return a number that nobody gets again."""
-    return secrets.randbits(NONCE_BITS)
 
 
 class Batch(msgspec.Struct, frozen=True):

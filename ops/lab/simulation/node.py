@@ -11,7 +11,7 @@ from redis.exceptions import OutOfMemoryError, ResponseError
 from metrics.connection import Script
 from metrics.errors import StorageUnavailableError, Stored
 from metrics.node import Argument, Command, Node, Pipeline, Reply
-from metrics.stream import NONCE_BITS
+from metrics.nonce import NONCE_BITS
 from ops.lab.simulation.faults import (
     CRASH,
     CUT,
