@@ -62,12 +62,14 @@ class Result:
         rejected: How many of its values were not taken.
         detail: Why, for people; empty if all is well.
         is_stored: Whether it may be; False if it certainly is not.
+        accepted: How many messages a collector says that it took; a sampled value is several.
     """
 
     outcome: Outcome
     rejected: int = 0
     detail: str = ""
     is_stored: bool = True
+    accepted: int = 0
 
 
 def classify(answer: Answer, values: int) -> Result:
@@ -75,9 +77,9 @@ def classify(answer: Answer, values: int) -> Result:
     parsed = _object(answer.body)
     status = answer.status
     if status == 202 or (status == 200 and "accepted" in parsed):
-        rejected = parsed.get("rejected")
-        rejected = min(max(rejected, 0), values) if type(rejected) is int else 0
-        return Result(Outcome.ACCEPTED, rejected, _first_error(parsed) if rejected else "")
+        rejected = min(_count(parsed, "rejected"), values)
+        detail = _first_error(parsed) if rejected else ""
+        return Result(Outcome.ACCEPTED, rejected, detail, accepted=_count(parsed, "accepted"))
     detail = _shown(f"{status} {parsed.get('detail') or parsed.get('title') or ''}".strip())
     if status in _BUSY:
         is_stored = status != 429 and parsed.get("stored") != "no"
@@ -115,6 +117,11 @@ def _object(body: bytes) -> dict[str, Any]:
     except (ValueError, RecursionError):
         return {}
     return parsed if isinstance(parsed, dict) else {}
+
+
+def _count(parsed: dict[str, Any], name: str) -> int:
+    count = parsed.get(name)
+    return max(count, 0) if type(count) is int else 0
 
 
 def _first_error(parsed: dict[str, Any]) -> str:

@@ -1,0 +1,84 @@
+"""What is known of the pipeline, and what of it is not as it should be."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from metrics.audit import PartitionAudit
+
+
+@dataclass(frozen=True, slots=True)
+class Consumer:
+    """A worker, as the consumer groups see it.
+
+    Attributes:
+        name: Its name.
+        pending: Entries that it has got and not committed.
+        idle_s: How long ago it last got any; since Redis 7.2, or asked for any.
+    """
+
+    name: str
+    pending: int
+    idle_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """The pipeline at one moment.
+
+    Attributes:
+        audits: Of the partitions that can be read.
+        unreadable: Partition -> why it cannot be read.
+        oldest_s: Age of the oldest entry in the backlog; None if it is empty.
+        consumers: The workers.
+        dead_letters: How many wait for somebody.
+        layout: What Redis keeps of it.
+        expected_layout: What this version writes there, as far as it differs.
+        keys: How many keys have messages in the retention.
+    """
+
+    audits: Sequence[PartitionAudit]
+    unreadable: Mapping[int, str]
+    oldest_s: float | None
+    consumers: Sequence[Consumer]
+    dead_letters: int
+    layout: Mapping[str, str]
+    expected_layout: Mapping[str, str]
+    keys: int
+
+    @property
+    def backlog(self) -> int:
+        """Entries that are not committed yet."""
+        return sum(audit.length for audit in self.audits)
+
+
+def problems(health: Health, *, age_max_s: float, backlog_limit: int) -> list[str]:
+    """Return what is not as it should be, in sentences; nothing if all is well.
+
+    Args:
+        health: The pipeline.
+        age_max_s: How old an entry in the backlog may be.
+        backlog_limit: Entries that a partition may have, METRICS_BACKLOG_LIMIT.
+    """
+    found = [f"partition {number}: {why}" for number, why in health.unreadable.items()]
+    found += [
+        f"{name} of the layout is {health.layout.get(name, 'missing')} in Redis and {value} here"
+        for name, value in health.expected_layout.items()
+    ]
+    found += [
+        f"the audit of partition {audit.partition} does not balance"
+        for audit in health.audits
+        if not audit.balance
+    ]
+    found += [
+        f"the backlog of partition {audit.partition} is at its limit of {backlog_limit} entries"
+        for audit in health.audits
+        if audit.length >= backlog_limit
+    ]
+    if health.oldest_s is not None and health.oldest_s > age_max_s:
+        found.append(
+            f"the oldest entry of the backlog has waited for {health.oldest_s:.0f} s, more than "
+            f"{age_max_s:g}: is a worker running?"
+        )
+    if health.dead_letters:
+        found.append(f"{health.dead_letters} dead letters: python -m metrics dead list")
+    return found

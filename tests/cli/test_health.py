@@ -1,0 +1,45 @@
+"""What makes a pipeline unhealthy."""
+
+from dataclasses import replace
+
+import pytest
+
+from metrics.audit import PartitionAudit
+from metrics.cli.health import Health, problems
+
+WELL = PartitionAudit(
+    0, appended=5, committed=4, dead=0, accepted=9, applied=8, dead_messages=0, length=1
+)
+HEALTHY = Health(
+    audits=[WELL],
+    unreadable={},
+    oldest_s=3.0,
+    consumers=[],
+    dead_letters=0,
+    layout={"partitions": "1"},
+    expected_layout={},
+    keys=2,
+)
+
+
+def test_a_small_young_backlog_is_healthy() -> None:
+    """A backlog is no problem while it is young and below its limit."""
+    assert problems(HEALTHY, age_max_s=60, backlog_limit=100) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"unreadable": {3: "its node is away"}}, "partition 3: its node is away"),
+        ({"audits": [replace(WELL, committed=3)]}, "the audit of partition 0 does not balance"),
+        ({"audits": [replace(WELL, appended=104, length=100)]}, "at its limit of 100"),
+        ({"oldest_s": 61.0}, "has waited for 61 s, more than 60"),
+        ({"dead_letters": 2}, "2 dead letters"),
+        ({"expected_layout": {"schema_version": "1"}}, "schema_version of the layout is missing"),
+    ],
+)
+def test_each_fault_is_said(change: dict[str, object], said: str) -> None:
+    """Each fault is one sentence."""
+    (text,) = problems(replace(HEALTHY, **change), age_max_s=60, backlog_limit=100)  # type: ignore[arg-type]
+
+    assert said in text
