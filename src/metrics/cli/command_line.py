@@ -7,6 +7,7 @@ import click
 from metrics.cli.check import check
 from metrics.cli.dead import dead
 from metrics.cli.failures import NoAnswerError
+from metrics.cli.importing.command import import_
 from metrics.cli.keys import keys
 from metrics.cli.query import query
 from metrics.cli.send import send
@@ -34,5 +35,5 @@ def command_line() -> None:
     logging.getLogger("metrics.client").setLevel(logging.CRITICAL)
 
 
-for command in (check, dead, keys, query, send, status, tail):
+for command in (check, dead, import_, keys, query, send, status, tail):
     command_line.add_command(command)
