@@ -15,7 +15,7 @@ USERS = Path(__file__).parents[1] / "deploy" / "redis" / "users.acl"
 """A line for each user, with ``<NAME>_SHA256`` in the place of the digest of its password."""
 
 ADMIN = "admin"
-ROLES = ("collector", "worker", "query")
+ROLES = ("collector", "worker", "query", "operator")
 
 
 class RedisWithUsers(EmbeddedRedis):

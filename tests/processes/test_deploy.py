@@ -64,11 +64,11 @@ def test_app_json_names_what_there_is(manifest: dict[str, Any]) -> None:
 
 
 def test_heroku_installs_what_the_processes_need() -> None:
-    """requirements.txt installs the server extra with the pinned versions."""
+    """requirements.txt installs the server and its command line with the pinned versions."""
     text = (ROOT / "requirements.txt").read_text("utf-8")
     lines = [line for line in text.splitlines() if not line.startswith("#")]
 
-    assert lines == ["--constraint ops/constraints.txt", ".[server]"]
+    assert lines == ["--constraint ops/constraints.txt", ".[cli,server]"]
 
 
 @pytest.mark.parametrize("name", procfile())

@@ -6,9 +6,11 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from metrics.audit import read_audits
 from metrics.backlog import Backlog
+from metrics.cli.command_line import command_line
 from metrics.connection import Connection, command
 from metrics.errors import StorageUnsoundError
 from metrics.hours import Hour
@@ -117,6 +119,11 @@ def test_each_role_can_do_its_work_and_no_more(redis_with_users: RedisWithUsers)
         page = KnownKeys(query, partitions=PARTITIONS).page([""], "", 9)
         assert page == [(KEY, Hour.parse(HOUR))]
         assert read_audits(query, [0])[0].applied == 4
+        operator = CliRunner(env={"REDIS_URL": redis_with_users.url_of("operator")})
+        status = operator.invoke(command_line, ["status"])
+        assert "unhealthy: 1 dead letters" in status.output
+        assert "worker-1: 0 pending" in status.output
+        assert operator.invoke(command_line, ["dead", "retry", "--all"]).output == "1 retried\n"
         for connection, name in ((collector, HOUR), (query, "dead"), (worker, "seen:first")):
             reply = connection.execute([command("HSET", f"metrics:{{0}}:{name}", "a", "b")])[0]
             assert "permission" in str(reply).lower(), reply
