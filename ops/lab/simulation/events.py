@@ -108,6 +108,16 @@ class Events:
         process.kill()
         process.boot()
 
+    def retry_dead_letters(self) -> None:
+        """Have all dead letters read once more, mended or not."""
+        retry = Script.named("retry_dead_letter")
+        self._wire.carry(_OPERATOR, ("SCRIPT", "LOAD", retry.text))
+        for names in map(PartitionNames, range(self._partitions)):
+            keys = [names.stream, names.audit, names.backlog, names.dead]
+            for id_, _ in self._wire.carry(_OPERATOR, ("XRANGE", names.dead, "-", "+")):
+                call = retry.call(keys, [id_, self._wire.new_nonce()])
+                self._wire.carry(_OPERATOR, call.arguments)
+
     def _kill(self) -> None:
         self.restart(self._random.choice(self._processes))
 

@@ -42,6 +42,9 @@ DRAIN_ROUNDS_MAX = 40
 ROUNDS_AFTER = 2
 """Rounds of another worker after that, in which nothing may change."""
 
+RETRIED_SHARE = 0.5
+"""How often all dead letters are retried then, and what is in the streams is committed again."""
+
 LOOKED_AFTER_SHARE = 0.25
 """How often that is looked at, after a restart of Redis."""
 
@@ -218,14 +221,20 @@ class Schedule:
             The hashes of all key-hours.
         """
         rounds = self._rounds_of("heir-1")
-        for _ in range(DRAIN_ROUNDS_MAX):
-            next(rounds)
-            if self._checks.is_drained():
-                break
+        self._drain(rounds)
+        if self._random.random() < RETRIED_SHARE:
+            self._events.retry_dead_letters()
+            self._drain(rounds)
         hashes = self._checks.hashes()
         if self._random.random() < LOOKED_AFTER_SHARE:
             self._look_after(hashes)
         return hashes
+
+    def _drain(self, rounds: Iterator[None]) -> None:
+        for _ in range(DRAIN_ROUNDS_MAX):
+            next(rounds)
+            if self._checks.is_drained():
+                return
 
     def _look_after(self, hashes: Hashes) -> None:
         """See that neither a restart of Redis nor another worker changes anything."""
