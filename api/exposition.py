@@ -1,87 +1,34 @@
 """``GET /metrics`` of both services: what they count, as Prometheus text.
 
-What a process answered it counts in its memory. With ``WEB_CONCURRENCY``
-above 1 a scrape reaches any one process of the service, so those series say which it was, in the
-label ``process``: none ever jumps to the count of another. But a scraper that keeps its connection
-stays with one process, and sees its share only; to see all, start several services of one
-process each, on ports of their own.
-
-No series names a key, so this asks for no token, as ``/healthz`` does not.
+All processes of a service count in memory that they share, so whichever is scraped answers for
+all. No series names a key, so this asks for no token, as ``/healthz`` does not.
 
 Source:
     Prometheus, "Exposition formats", text-based format 0.0.4.
 """
 
-import os
-from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Sequence
+from http import HTTPStatus
+from itertools import product
+from time import monotonic
 from typing import Any, Protocol
 
 import falcon
+from falcon.inspect import inspect_routes
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
-from prometheus_client.metrics_core import CounterMetricFamily, Metric
+from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import CollectorRegistry
 
+from metrics.instruments import Count, Histogram
+from metrics.shared_cells import SharedCells
 
-class RequestCounters:
-    """Counts what a resource answers: a middleware of falcon, a collector of prometheus_client.
+NO_ROUTE = "none"
+"""The route of a request whose path is no route, or that was refused before that was looked at."""
 
-    Safe for greenlets: nothing here waits. Probes and scrapes do not count, paths that are no route
-    do.
+PROBES = ("/healthz", "/readyz", "/metrics")
+"""Routes that are asked all the time, and count neither as requests nor in latencies."""
 
-    Args:
-        service: Its name, in the names of the series.
-        resource: The resource whose answers count.
-        counters: Name -> help text. The resource sets ``req.context.<name>`` to the number of the
-            request's messages.
-    """
-
-    def __init__(
-        self, service: str, resource: object, *, counters: Mapping[str, str] | None = None
-    ) -> None:
-        self._service = service
-        self._resource = resource
-        self._requests: Counter[int] = Counter()
-        self._counters = counters or {}
-        self._messages = dict.fromkeys(self._counters, 0)
-
-    def process_response(
-        self, req: falcon.Request, resp: falcon.Response, resource: object, req_succeeded: bool
-    ) -> None:
-        """Count an answer, good or bad, as falcon is about to give it."""
-        if resource is self._resource or resource is None:
-            self.count(resp.status_code, req.context)
-
-    def count(self, status: int, counters: object) -> None:
-        """Count an answer.
-
-        Args:
-            status: Its status.
-            counters: Has as attributes what became of its messages.
-        """
-        self._requests[status] += 1
-        for outcome in self._messages:
-            self._messages[outcome] += getattr(counters, outcome, 0)
-
-    def collect(self) -> Iterator[Metric]:
-        """Yield the series."""
-        process = str(os.getpid())
-        requests = CounterMetricFamily(
-            f"metrics_{self._service}_requests",
-            "Requests that this process answered, by status.",
-            labels=["process", "status"],
-        )
-        for status, count in sorted(self._requests.items()):
-            requests.add_metric([process, str(status)], count)
-        yield requests
-        for outcome, count in self._messages.items():
-            messages = CounterMetricFamily(
-                f"metrics_{self._service}_messages_{outcome}",
-                f"{self._counters[outcome]}; repetitions count again.",
-                labels=["process"],
-            )
-            messages.add_metric([process], count)
-            yield messages
+_STATUSES = tuple(str(status.value) for status in HTTPStatus)
 
 
 class Series(Protocol):
@@ -89,6 +36,80 @@ class Series(Protocol):
 
     def collect(self) -> Iterator[Metric]:
         """Yield them."""
+
+
+class RequestSeries:
+    """Counts what a service answers, by route and status, and how long each took.
+
+    It is a middleware of falcon, and what is answered without falcon is told to it. Safe for
+    greenlets: nothing here waits.
+
+    Args:
+        service: Its name, in the names of the series.
+        cells: Where it counts.
+        routes: All routes that there are.
+        record: Takes the times of some requests, in seconds, if they are recorded as a key.
+    """
+
+    def __init__(
+        self,
+        service: str,
+        cells: SharedCells,
+        routes: Sequence[str],
+        *,
+        record: Callable[[Sequence[float]], None] | None = None,
+    ) -> None:
+        counted = [NO_ROUTE, *(route for route in routes if route not in PROBES)]
+        self._counted = frozenset(counted)
+        self._record = record
+        self._requests = Count(
+            cells,
+            f"metrics_{service}_requests",
+            "Requests that were answered, by route and status.",
+            labels=["route", "status"],
+            label_sets=product(counted, _STATUSES),
+            shows_zeros=False,
+        )
+        self._seconds = Histogram(
+            cells,
+            f"metrics_{service}_request_seconds",
+            "How long requests took, from the head to the answer, by route.",
+            label="route",
+            label_values=counted,
+        )
+
+    def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Note when a request began."""
+        req.context.began = monotonic()
+
+    def process_response(
+        self, req: falcon.Request, resp: falcon.Response, resource: object, req_succeeded: bool
+    ) -> None:
+        """Count an answer, good or bad, as falcon is about to give it."""
+        route = req.uri_template or NO_ROUTE
+        # One that was refused before anybody could look at the clock took no time.
+        self.count(
+            route, resp.status_code, [monotonic() - getattr(req.context, "began", monotonic())]
+        )
+
+    def count(self, route: str, status: int, seconds: Sequence[float]) -> None:
+        """Count answers of one kind.
+
+        Args:
+            route: Their route.
+            status: Their status.
+            seconds: How long each took.
+        """
+        if self._record is not None:
+            self._record(seconds)
+        if route in self._counted:
+            self._requests.add(len(seconds), (route, str(status)))
+            self._seconds.observe_all(seconds, route)
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the series."""
+        yield from self._requests.collect()
+        yield from self._seconds.collect()
 
 
 class Exposition:
@@ -108,18 +129,27 @@ class Exposition:
 
 
 def add_exposition(
-    app: falcon.App[Any, Any], request_counters: RequestCounters, more: Series | None = None
-) -> None:
-    """Let an app count its answers, and give it ``/metrics``.
+    app: falcon.App[Any, Any],
+    service: str,
+    cells: SharedCells,
+    series: Sequence[Series],
+    *,
+    record: Callable[[Sequence[float]], None] | None = None,
+) -> RequestSeries:
+    """Give an app ``/metrics``, let it count its answers, and return what counts them.
 
     Args:
-        app: Of one service.
-        request_counters: Counts its answers.
-        more: What else the service shows.
+        app: Of one service, with all of its routes.
+        service: Its name, in the names of the series.
+        cells: Where it counts.
+        series: What else it shows.
+        record: Takes the times of some requests, in seconds, if they are recorded as a key.
     """
-    registry = CollectorRegistry()
-    registry.register(request_counters)
-    if more is not None:
-        registry.register(more)
-    app.add_middleware(request_counters)
+    registry = CollectorRegistry(auto_describe=False)
     app.add_route("/metrics", Exposition(registry))
+    routes = [route.path for route in inspect_routes(app)]
+    requests = RequestSeries(service, cells, routes, record=record)
+    for each in (requests, *series):
+        registry.register(each)
+    app.add_middleware(requests)
+    return requests

@@ -5,20 +5,23 @@ from gevent import monkey
 
 monkey.patch_all()
 
+import os  # noqa: E402
+
+# numpy would start threads, and a process with threads should not fork.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 import gc  # noqa: E402
 import logging  # noqa: E402
-import os  # noqa: E402
 import resource  # noqa: E402
 import sys  # noqa: E402
 from importlib import import_module  # noqa: E402
 
 from gunicorn.arbiter import Arbiter  # noqa: E402
+from gunicorn.workers.base import Worker  # noqa: E402
 
 from metrics.errors import SettingsError  # noqa: E402
 from metrics.settings import Settings, in_url  # noqa: E402
-
-# numpy would start threads, and a process with threads should not fork.
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+from metrics.shared_cells import SharedCells  # noqa: E402
 
 logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
 
@@ -57,3 +60,13 @@ def on_starting(server: Arbiter) -> None:
     """Import what the workers run, once for all: they start sooner, and share its memory."""
     import_module(server.app.app_uri.partition(":")[0])
     gc.freeze()
+
+
+def pre_fork(server: Arbiter, worker: Worker) -> None:
+    """Give the process that is forked next a row of its own to count in."""
+    worker.row = SharedCells.of_service().take_row()
+
+
+def child_exit(server: Arbiter, worker: Worker) -> None:
+    """Let another process go on in the row of one that has ended."""
+    SharedCells.of_service().give_back(worker.row)

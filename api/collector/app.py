@@ -18,8 +18,9 @@ from api.collector.inline_queue import InlineQueue
 from api.collector.messages import ANSWER_DEADLINE_S, Messages
 from api.collector.node_queues import NodeQueues
 from api.collector.send_queue import SENDERS
+from api.collector.series import AppendSeries, MessageSeries
 from api.cross_site import add_cross_site
-from api.exposition import RequestCounters, add_exposition
+from api.exposition import Series, add_exposition
 from api.health import add_health
 from api.openapi import add_openapi
 from api.problems import add_problems
@@ -27,17 +28,13 @@ from api.startup import load
 from api.time_slices import has_greenlets
 from metrics.connection import Connection
 from metrics.cross_site import CrossSiteRules
+from metrics.instruments import RedisErrors
 from metrics.layout import Layout
 from metrics.settings import Settings
+from metrics.shared_cells import SharedCells
 from metrics.stream import Appender
 
 REDIS_TIMEOUT_S = 1.5
-
-_MESSAGE_COUNTERS = {
-    "accepted": "Messages that this process answered as accepted",
-    "rejected": "Messages that this process answered as rejected",
-    "dropped": "Messages that clients reported to this process as dropped",
-}
 
 _log = logging.getLogger(__name__)
 
@@ -50,6 +47,7 @@ def create_app(
     layout: Layout | None = None,
     commit: GroupCommit | None = None,
     with_greenlets: bool = True,
+    cells: SharedCells | None = None,
 ) -> WSGIApp:
     """Return the collector as a WSGI app.
 
@@ -60,11 +58,19 @@ def create_app(
         layout: That of the process, if it has one already.
         commit: Appends the batches; one with queues of its own, if not given.
         with_greenlets: Whether each request has a greenlet; else it has a thread.
+        cells: Where it counts; memory of its own, if not given.
     """
+    cells = cells or SharedCells()
+    redis_errors = RedisErrors(cells, "metrics_collector_redis_errors")
+    connection.on_error = redis_errors.count
+    message_series = MessageSeries(cells)
     layout = layout or Layout(connection, partitions=settings.partitions)
+    series: list[Series] = [redis_errors, message_series]
     queues = None
     if commit is None:
-        send = _appender(connection, settings, layout).send
+        appends = AppendSeries(cells, _appender(connection, settings, layout).send)
+        series.append(appends)
+        send = appends.send
         if with_greenlets:
             queues = NodeQueues(connection, send, partitions=settings.partitions)
         inline = InlineQueue(send)
@@ -77,6 +83,7 @@ def create_app(
     messages = Messages(
         commit,
         access=access,
+        series=message_series,
         partitions=settings.partitions,
         retention_days=settings.retention_days,
         body_max_bytes=settings.body_max_bytes,
@@ -85,13 +92,13 @@ def create_app(
     rules = CrossSiteRules.of(settings)
     app = falcon.App()
     problems = add_problems(app, ["POST /messages", "GET /"])
-    add_cross_site(app, rules, settings)
     add_health(app, connection, layout)
     add_openapi(app, "api.collector")
-    request_counters = RequestCounters("collector", resource=messages, counters=_MESSAGE_COUNTERS)
-    add_exposition(app, request_counters)
     app.add_route("/messages", messages)
     app.add_route("/", FrontPage(settings))
+    # First of those that look at each request, so that it sees when that begins.
+    requests = add_exposition(app, "collector", cells, series)
+    add_cross_site(app, rules, settings)
     if queues is None:
         return app
     posts = FastPosts(
@@ -100,7 +107,8 @@ def create_app(
         builder=messages.builder,
         failed=partial(messages.failed, problems),
         write=problems.content,
-        count=request_counters.count,
+        requests=requests,
+        messages=message_series,
         partitions=settings.partitions,
         deadline_s=ANSWER_DEADLINE_S,
         now=now,
@@ -125,7 +133,13 @@ def get_app() -> WSGIApp:
             "METRICS_HOST is %s",
             settings.host,
         )
-    app = create_app(connection, settings, layout=layout, with_greenlets=has_greenlets())
+    app = create_app(
+        connection,
+        settings,
+        layout=layout,
+        with_greenlets=has_greenlets(),
+        cells=SharedCells.of_service(),
+    )
     # What there is by now stays: the garbage collector need not go through it again and again.
     gc.freeze()
     return app

@@ -3,6 +3,7 @@
 A request may also hold loss reports: how many messages of a key-hour its sender dropped.
 """
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -22,6 +23,10 @@ from metrics.message import (
 )
 
 ERRORS_SHOWN_MAX = 20
+
+REASONS = ("key", "value", "timestamp", "dropped", "token", "form")
+"""What may be wrong with a message that is rejected: a field of it, its sender's token, or else its
+form."""
 
 WORK_MAX = 100
 """After so many messages it is asked whether others should go on."""
@@ -71,6 +76,7 @@ class BatchBuilder:
         dropped: How many messages were dropped, as those reports say.
         rejected: How many of both were bad so far.
         forbidden: How many of those only because their sender may not write their key.
+        reasons: How many of both were bad for which of the ``REASONS``.
         left_out: How many of both were good and are not to be taken now.
         ignored: How many lines are no messages, and no error.
         errors: What was wrong with the first of them.
@@ -92,6 +98,7 @@ class BatchBuilder:
         self.dropped = 0
         self.rejected = 0
         self.forbidden = 0
+        self.reasons: Counter[str] = Counter()
         self.left_out = 0
         self.ignored = 0
         self.errors: list[Rejection] = []
@@ -204,9 +211,18 @@ class BatchBuilder:
         """Return whether the messages of a key are taken."""
         return self._may_write(key) and not (self._is_left_out and self._is_left_out(key))
 
-    def reject(self, reason: InvalidMessageError | str, messages: int = 1) -> None:
-        """Count messages as bad, all for the same reason; a text is made for the first ones."""
+    def reject(
+        self, reason: InvalidMessageError | str, messages: int = 1, *, kind: str = ""
+    ) -> None:
+        """Count messages as bad, all for the same reason; a text is made for the first ones.
+
+        Args:
+            reason: The rule that they break.
+            messages: How many they are.
+            kind: One of the ``REASONS``, if the rule does not begin with it.
+        """
         self.work()
+        self.reasons[kind or _kind_of(reason)] += messages
         shown = min(messages, ERRORS_SHOWN_MAX - len(self.errors))
         detail = str(reason) if shown > 0 else ""
         for _ in range(shown):
@@ -261,7 +277,7 @@ class BatchBuilder:
         if self._may_write(key):
             return False
         self.forbidden += 1
-        self.reject(InvalidMessageError("this token may not write the key %s", key))
+        self.reject(InvalidMessageError("this token may not write the key %s", key), kind="token")
         return True
 
     def _leaves_out(self, key: str) -> bool:
@@ -275,6 +291,13 @@ class BatchBuilder:
 
     def _hour_of(self, timestamp: object) -> Hour:
         return self.arrival_hour if timestamp is None else Hour.of(self.times.check(timestamp))
+
+
+def _kind_of(reason: InvalidMessageError | str) -> str:
+    """Return which of the ``REASONS`` it is: a rule of a field begins with its name."""
+    rule = str(reason.args[0]) if isinstance(reason, InvalidMessageError) else reason
+    field = rule.partition(" ")[0].removesuffix("s")
+    return field if field in REASONS else "form"
 
 
 def shown_errors(errors: Sequence[Rejection]) -> list[dict[str, object]]:

@@ -20,6 +20,8 @@ from api.collector.group_commit import GroupCommit
 from api.collector.node_queues import NodeQueues
 from api.collector.request_body import idempotency_key_of
 from api.collector.send_queue import PendingAppend
+from api.collector.series import MessageSeries
+from api.exposition import RequestSeries
 from api.problems import Problem
 from api.time_slices import SLICE_S
 from metrics.errors import MetricsError, StorageUnavailableError
@@ -35,24 +37,13 @@ SINGLE_BYTES_MAX = 512
 PAUSE_S = 0.0005
 """How long others may go on after a slice: one turn of the loop, in which short bodies come."""
 
+_ROUTE = "/messages"
+
 Answer = tuple[str, list[tuple[str, str]], bytes]
 """Status, headers and body."""
 
-Failed = Callable[
-    [bytes, Grant, IdempotencyKey | None, float, MetricsError], tuple[Problem, object]
-]
-"""Returns the answer to a body that Redis did not take, or not all of it, and what became of its
-messages, for those who count."""
-
-
-class _Taken(msgspec.Struct, frozen=True):
-    """What became of the messages of a request, for those who count."""
-
-    accepted: int
-    dropped: int = 0
-
-
-_ONE = _Taken(1)
+Failed = Callable[[bytes, Grant, IdempotencyKey | None, float, MetricsError], Problem]
+"""Returns the answer to a body that Redis did not take, or not all of it."""
 
 
 class _Unread(msgspec.Struct, frozen=True, gc=False):
@@ -75,8 +66,8 @@ class FastPosts:
             write some keys.
         failed: Returns the answer to what Redis did not take.
         write: Returns the content of such an answer.
-        count: Counts each answer that is given here, by its status and by what became of its
-            messages.
+        requests: Counts each answer that is given here.
+        messages: Counts the messages of each.
         partitions: How many partitions there are.
         deadline_s: How long a request waits for Redis, in seconds.
         now: The clock that gives a message its hour, in Unix seconds.
@@ -90,7 +81,8 @@ class FastPosts:
         builder: Callable[[float, Callable[[str], bool]], BatchBuilder],
         failed: Failed,
         write: Callable[[Problem], bytes],
-        count: Callable[[int, object], None],
+        requests: RequestSeries,
+        messages: MessageSeries,
         partitions: int,
         deadline_s: float,
         now: Callable[[], float],
@@ -100,12 +92,14 @@ class FastPosts:
         self._builder = builder
         self._failed = failed
         self._write = write
-        self._count = count
+        self._requests = requests
+        self._messages = messages
         self._partitions = partitions
         self._deadline_s = deadline_s
         self._now = now
         self._loop = gevent.get_hub().loop
         self._unread: list[_Unread] = []
+        self._answered: list[float] = []
         self._pause: Any = None  # kept, since a timer that nobody has never fires
 
     def take(self, body: bytes, grant: Grant = EVERYTHING) -> Answer | None:
@@ -126,8 +120,7 @@ class FastPosts:
         failures = pending.get()
         item = pending.item
         if failures == {} and isinstance(item, SingleMessage):
-            self._count(202, _ONE)
-            return _ONE_ACCEPTED
+            return self._one_accepted(pending.deadline)
         if failures is None:
             return None
         if isinstance(failures, Exception) and not isinstance(failures, MetricsError):
@@ -139,8 +132,9 @@ class FastPosts:
         elif failures and error is None:
             error = failure_of(batch, failures)
         if error is not None:
-            return self._refusal(*self._failed(body, grant, None, self._now(), error), error)
-        return self._accepted(batch)
+            problem = self._failed(body, grant, None, self._now(), error)
+            return self._refusal(problem, pending.deadline, error)
+        return self._accepted(batch, pending.deadline)
 
     def take_once(self, body: bytes, grant: Grant, key: str) -> Answer | None:
         """Do what ``take`` does for a body under an Idempotency-Key: it counts once.
@@ -151,6 +145,7 @@ class FastPosts:
             key: The key.
         """
         arrival = self._now()
+        deadline = monotonic() + self._deadline_s
         batch = self._batch(body, arrival, grant)
         if batch is None:
             return None
@@ -159,7 +154,6 @@ class FastPosts:
             idempotency_key = idempotency_key_of(key, grant.token_id, body)
             if idempotency_key is None:
                 return None
-            deadline = monotonic() + self._deadline_s
             first = self._commit.reserve(idempotency_key, arrival, deadline)
             if first != arrival:
                 arrival = first
@@ -168,11 +162,11 @@ class FastPosts:
                     return None
             self._commit.append(Batch(batch.columns, idempotency_key), deadline)
         except Problem as problem:
-            return self._refusal(problem, None, None)
+            return self._refusal(problem, deadline, None)
         except MetricsError as error:
             failed = self._failed(body, grant, idempotency_key, arrival, error)
-            return self._refusal(*failed, error)
-        return self._accepted(batch)
+            return self._refusal(failed, deadline, error)
+        return self._accepted(batch, deadline)
 
     def _append(self, batch: Batch, deadline: float) -> MetricsError | None:
         try:
@@ -181,15 +175,33 @@ class FastPosts:
             return error
         return None
 
-    def _accepted(self, batch: Batch) -> Answer:
+    def _one_accepted(self, deadline: float) -> Answer:
+        self._answered.append(deadline)
+        if len(self._answered) == 1:
+            # It runs when all that Redis answered together are answered.
+            self._loop.run_callback(self._count_answered)
+        return _ONE_ACCEPTED
+
+    def _count_answered(self) -> None:
+        """Count the single messages that were answered in this turn of the event loop."""
+        deadlines, self._answered = self._answered, []
+        began_with = monotonic() + self._deadline_s
+        self._requests.count(_ROUTE, 202, [began_with - deadline for deadline in deadlines])
+        self._messages.count(len(deadlines))
+
+    def _count_request(self, status: int, deadline: float) -> None:
+        self._requests.count(_ROUTE, status, [monotonic() + self._deadline_s - deadline])
+
+    def _accepted(self, batch: Batch, deadline: float) -> Answer:
         columns = [column for some in batch.columns.values() for column in some]
         accepted = sum(column.messages for column in columns)
-        self._count(202, _Taken(accepted, sum(column.dropped for column in columns)))
+        self._count_request(202, deadline)
+        self._messages.count(accepted, dropped=sum(column.dropped for column in columns))
         return _accepted(accepted)
 
-    def _refusal(self, problem: Problem, counters: object, cause: MetricsError | None) -> Answer:
+    def _refusal(self, problem: Problem, deadline: float, cause: MetricsError | None) -> Answer:
         problem.__cause__ = cause
-        self._count(problem.status_code, counters)
+        self._count_request(problem.status_code, deadline)
         content = self._write(problem)
         own = [(name.lower(), value) for name, value in dict(problem.headers or {}).items()]
         headers = [*own, ("content-type", PROBLEM_JSON), ("content-length", str(len(content)))]

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from time import monotonic
-from types import SimpleNamespace
 from typing import Any
 
 import falcon
@@ -13,6 +12,7 @@ from api.collector.batch_builder import BatchBuilder, shown_errors
 from api.collector.bodies import read_body
 from api.collector.group_commit import GroupCommit
 from api.collector.request_body import idempotency_key_of, read_bytes
+from api.collector.series import MessageSeries
 from api.problems import Problem, Problems, unavailable
 from api.time_slices import TimeSlices
 from metrics.errors import MetricsError, PartlyStoredError
@@ -30,6 +30,7 @@ class Messages:
     Args:
         commit: Appends the batches.
         access: Who may write which keys.
+        series: Counts the messages.
         partitions: How many there are.
         retention_days: How old a timestamp may be.
         body_max_bytes: How long a body may be, before and after decompression.
@@ -41,6 +42,7 @@ class Messages:
         commit: GroupCommit,
         *,
         access: Access,
+        series: MessageSeries,
         partitions: int,
         retention_days: int,
         body_max_bytes: int,
@@ -48,6 +50,7 @@ class Messages:
     ) -> None:
         self._commit = commit
         self._access = access
+        self._series = series
         self._partitions = partitions
         self._retention_days = retention_days
         self._body_max_bytes = body_max_bytes
@@ -67,7 +70,7 @@ class Messages:
         idempotency_key = idempotency_key_of(
             req.get_header("Idempotency-Key"), grant.token_id, body
         )
-        post = _Post(req.content_type, body, grant, idempotency_key, req.context)
+        post = _Post(req.content_type, body, grant, idempotency_key)
         arrival = self._now()
         builder = self._read(post, arrival)
         if post.idempotency_key is not None:
@@ -83,8 +86,8 @@ class Messages:
                 builder = self._read(post, arrival)
         if not _has_good(builder):
             if builder.rejected or not builder.ignored:
-                raise _nothing_good(post, builder)
-            post.count_messages(builder)
+                raise self._nothing_good(builder)
+            self._count(builder)
             _accept(builder, resp)
             return
         try:
@@ -93,7 +96,7 @@ class Messages:
             self._commit.append(batch, monotonic() + ANSWER_DEADLINE_S)
         except PartlyStoredError as error:
             raise self._partly_stored(post, arrival, error) from error
-        post.count_messages(builder)
+        self._count(builder)
         _accept(builder, resp)
 
     def failed(
@@ -104,20 +107,19 @@ class Messages:
         idempotency_key: IdempotencyKey | None,
         arrival: float,
         error: MetricsError,
-    ) -> tuple[Problem, object]:
-        """Return the answer to a plain body that Redis did not take, and what became of it.
+    ) -> Problem:
+        """Return the answer to a plain body that Redis did not take.
 
         Raises:
             MetricsError: That error, if it has no answer of its own.
         """
         if isinstance(error, PartlyStoredError):
-            counters = SimpleNamespace()
-            post = _Post("application/json", body, grant, idempotency_key, counters)
-            return self._partly_stored(post, arrival, error), counters
+            post = _Post("application/json", body, grant, idempotency_key)
+            return self._partly_stored(post, arrival, error)
         problem = problems.of(error)
         if problem is None:
             raise error
-        return problem, None
+        return problem
 
     def _partly_stored(self, post: "_Post", arrival: float, error: PartlyStoredError) -> Problem:
         """Return the answer that says what is stored and what is not, loss reports included."""
@@ -125,7 +127,7 @@ class Messages:
         builder = self._read(
             post, arrival, lambda key: partition_of(key, self._partitions) in error.partitions
         )
-        post.count_messages(builder)
+        self._count(builder)
         again = "the same body under the same Idempotency-Key" if post.idempotency_key else "those"
         good = builder.accepted + builder.reports + builder.left_out
         return unavailable(
@@ -160,6 +162,20 @@ class Messages:
         read_body(post.content_type, post.body, builder)
         return builder
 
+    def _nothing_good(self, builder: BatchBuilder) -> Problem:
+        """Return the answer to a request that has nothing to append."""
+        self._count(builder)
+        forbidden = builder.rejected > 0 and builder.forbidden == builder.rejected
+        return Problem(
+            falcon.HTTP_403 if forbidden else falcon.HTTP_400,
+            builder.errors[0].detail if builder.errors else "The body has no messages.",
+            **_counts(builder),
+            errors=shown_errors(builder.errors),
+        )
+
+    def _count(self, builder: BatchBuilder) -> None:
+        self._series.count(builder.accepted, dropped=builder.dropped, rejected=builder.reasons)
+
 
 def _has_good(builder: BatchBuilder) -> bool:
     """Return whether a request has anything to append."""
@@ -179,18 +195,6 @@ def _counts(builder: BatchBuilder) -> dict[str, Any]:
     return {"accepted": builder.accepted, "rejected": builder.rejected, **ignored}
 
 
-def _nothing_good(post: "_Post", builder: BatchBuilder) -> Problem:
-    """Return the answer to a request that has nothing to append."""
-    post.count_messages(builder)
-    forbidden = builder.rejected > 0 and builder.forbidden == builder.rejected
-    return Problem(
-        falcon.HTTP_403 if forbidden else falcon.HTTP_400,
-        builder.errors[0].detail if builder.errors else "The body has no messages.",
-        **_counts(builder),
-        errors=shown_errors(builder.errors),
-    )
-
-
 class _Post(msgspec.Struct, frozen=True, gc=False):
     """What came with a request. A struct, as it is made in a tenth of a dataclass' time."""
 
@@ -198,9 +202,3 @@ class _Post(msgspec.Struct, frozen=True, gc=False):
     body: bytes
     grant: Grant
     idempotency_key: IdempotencyKey | None
-    context: Any
-
-    def count_messages(self, builder: BatchBuilder) -> None:
-        """Say what became of its messages, for those who count."""
-        self.context.accepted, self.context.rejected = builder.accepted, builder.rejected
-        self.context.dropped = builder.dropped

@@ -11,7 +11,7 @@ import falcon
 
 from api.access import Access
 from api.cross_site import add_cross_site
-from api.exposition import RequestCounters, add_exposition
+from api.exposition import add_exposition
 from api.health import add_health
 from api.openapi import add_openapi
 from api.problems import add_problems
@@ -25,9 +25,11 @@ from metrics.admission import Admission
 from metrics.connection import Connection
 from metrics.cross_site import CrossSiteRules
 from metrics.deletion import Deletion
+from metrics.instruments import RedisErrors
 from metrics.known_keys import KnownKeys
 from metrics.layout import Layout
 from metrics.settings import Settings
+from metrics.shared_cells import SharedCells
 from metrics.store import Store
 
 CONNECTIONS_MAX = 8
@@ -55,6 +57,7 @@ def create_app(
     *,
     now: Callable[[], float] = time.time,
     layout: Layout | None = None,
+    cells: SharedCells | None = None,
 ) -> falcon.App[Any, Any]:
     """Return the query service as a WSGI app.
 
@@ -63,7 +66,11 @@ def create_app(
         settings: Of the process.
         now: Clock by which an hour is over, in Unix seconds.
         layout: That of the process, if it has one already.
+        cells: Where it counts; memory of its own, if not given.
     """
+    cells = cells or SharedCells()
+    redis_errors = RedisErrors(cells, "metrics_query_redis_errors")
+    connection.on_error = redis_errors.count
     layout = layout or Layout(connection, partitions=settings.partitions)
     access = Access(settings.read_tokens)
     known_keys = KnownKeys(connection, partitions=settings.partitions)
@@ -96,15 +103,16 @@ def create_app(
     )
     app = falcon.App()
     add_problems(app, ROUTES)
-    add_cross_site(app, CrossSiteRules.of(settings), settings)
     add_health(app, connection, layout)
     add_openapi(app, "api.query")
-    add_exposition(app, RequestCounters("query", resource=statistics), AuditSeries(audit_reader))
     app.add_route("/audit", Audit(audit_reader, access=access))
     # A key may be named like these: falcon looks at the number of segments, too.
     app.add_route("/keys", keys)
     app.add_route("/{key}/{stat}/{date}", statistics, suffix="day")
     app.add_route("/{key}/{stat}/{date}/{hour}", statistics)
+    # First of those that look at each request, so that it sees when that begins.
+    add_exposition(app, "query", cells, [redis_errors, AuditSeries(audit_reader)])
+    add_cross_site(app, CrossSiteRules.of(settings), settings)
     return app
 
 
@@ -123,7 +131,7 @@ def get_app() -> falcon.App[Any, Any]:
             "METRICS_HOST is %s",
             settings.host,
         )
-    app = create_app(connection, settings, layout=layout)
+    app = create_app(connection, settings, layout=layout, cells=SharedCells.of_service())
     # What there is by now stays: the garbage collector need not go through it again and again.
     gc.freeze()
     return app

@@ -10,7 +10,7 @@ names (MOVED, ASK), a little later (TRYAGAIN), or after a script that it does no
 
 import hashlib
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cache
@@ -108,10 +108,15 @@ class _Route:
 
 
 class Connection:
-    """The way to one Redis or to a Redis Cluster. Safe for threads and greenlets."""
+    """The way to one Redis or to a Redis Cluster. Safe for threads and greenlets.
+
+    Attributes:
+        on_error: Is told each error that stands in the place of a reply.
+    """
 
     def __init__(self, topology: Topology) -> None:
         self._topology = topology
+        self.on_error: Callable[[MetricsError], object] = _ignore
 
     @classmethod
     def open(cls, url: str, *, timeout_s: float, connections_max: int) -> Self:
@@ -148,7 +153,11 @@ class Connection:
             routes = self._routes_again(calls, failed, replies)
             if not routes:
                 break
-        return [_ours(reply, call) for reply, call in zip(replies, calls, strict=True)]
+        found = [_ours(reply, call) for reply, call in zip(replies, calls, strict=True)]
+        for each in found:
+            if isinstance(each, MetricsError):
+                self.on_error(each)
+        return found
 
     def ask(self, call: Call) -> Reply:
         """Send one call and return its reply.
@@ -252,6 +261,10 @@ def _confirmed(count: Reply, replicas: int) -> StorageUnavailableError | None:
     return StorageUnavailableError(
         f"fewer than {replicas} replicas have it in time: {count}", stored="unknown"
     )
+
+
+def _ignore(_: MetricsError) -> None:
+    pass
 
 
 def done(reply: Reply | MetricsError) -> Reply:

@@ -2,10 +2,9 @@
 
 import http.client
 import logging
-import os
 import socket
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import falcon
 import falcon.testing
@@ -27,7 +26,7 @@ from workers.counters import Counters
 from workers.health import HealthServer
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-PROCESS = f"process={os.getpid()}"
+HOUR_ROUTE = "route=/{key}/{stat}/{date}/{hour}"
 
 
 def samples_in(text: str) -> dict[str, float]:
@@ -39,6 +38,11 @@ def samples_in(text: str) -> dict[str, float]:
         for family in text_string_to_metric_families(text)
         for sample in family.samples
     }
+
+
+def of(samples: Mapping[str, float], *names: str) -> dict[str, float]:
+    """Return the samples whose names begin with one of these."""
+    return {name: value for name, value in samples.items() if name.startswith(names)}
 
 
 def scrape(client: falcon.testing.TestClient) -> dict[str, float]:
@@ -100,10 +104,10 @@ def test_without_redis_a_service_still_says_what_it_answered() -> None:
     client = client_of(nobody)
     client.simulate_get(f"/{KEY}/max/2026-11-23/14")
 
-    assert scrape(client) == {
-        f"metrics_query_requests_total {PROCESS} status=503": 1,
-        "metrics_partitions_unreadable": 16,
-    }
+    samples = scrape(client)
+    assert samples[f"metrics_query_requests_total {HOUR_ROUTE} status=503"] == 1
+    assert samples["metrics_query_redis_errors_total kind=unavailable"] > 0
+    assert samples["metrics_partitions_unreadable"] == 16
 
 
 def test_the_audit_of_another_number_of_partitions_fails_the_scrape(connection: Connection) -> None:
@@ -114,7 +118,7 @@ def test_the_audit_of_another_number_of_partitions_fails_the_scrape(connection: 
 
 
 def test_queries_are_counted_by_status(connection: Connection) -> None:
-    """Queries and unknown paths are counted by status; probes, scrapes and the audit are not."""
+    """Requests are counted by route and status, those of no route too; probes are not."""
     add(connection, VALUES)
     commit(connection)
     client = client_of(connection)
@@ -130,10 +134,17 @@ def test_queries_are_counted_by_status(connection: Connection) -> None:
 
     samples = scrape(client)
 
-    assert {name: value for name, value in samples.items() if "requests" in name} == {
-        f"metrics_query_requests_total {PROCESS} status=200": 3,
-        f"metrics_query_requests_total {PROCESS} status=400": 2,
-        f"metrics_query_requests_total {PROCESS} status=404": 2,
+    assert of(samples, "metrics_query_requests_total") == {
+        f"metrics_query_requests_total {HOUR_ROUTE} status=200": 3,
+        f"metrics_query_requests_total {HOUR_ROUTE} status=400": 2,
+        f"metrics_query_requests_total {HOUR_ROUTE} status=404": 1,
+        "metrics_query_requests_total route=/audit status=200": 1,
+        "metrics_query_requests_total route=none status=404": 1,
+    }
+    assert of(samples, "metrics_query_request_seconds_count") == {
+        f"metrics_query_request_seconds_count {HOUR_ROUTE}": 6,
+        "metrics_query_request_seconds_count route=/audit": 1,
+        "metrics_query_request_seconds_count route=none": 1,
     }
 
 
@@ -146,7 +157,7 @@ def test_no_token_is_asked_for_and_no_key_told(connection: Connection) -> None:
 
     text = client.simulate_get("/metrics").text
 
-    assert samples_in(text)[f"metrics_query_requests_total {PROCESS} status=401"] == 1
+    assert samples_in(text)[f"metrics_query_requests_total {HOUR_ROUTE} status=401"] == 1
     assert KEY not in text
     assert "secret" not in text
 
@@ -161,23 +172,31 @@ def test_messages_are_counted_by_what_became_of_them(connection: Connection) -> 
         '{"key":"a","values":[1,2]}',
         '{"key":"a","values":[-1,-2,-3,-4,-5]}',
         '[["a",1],["away",2],["a",-1],{"key":"a","dropped":17},{"key":"away","dropped":4}]',
+        '[["?",1],{"key":"a","value":1,"timestamp":7},{"key":"a","dropped":0},{"value":1}]',
     ):
         post(collector, body)
     after = scrape(collector)
 
-    assert before == {
-        f"metrics_collector_messages_accepted_total {PROCESS}": 0,
-        f"metrics_collector_messages_rejected_total {PROCESS}": 0,
-        f"metrics_collector_messages_dropped_total {PROCESS}": 0,
+    rejected = "metrics_collector_messages_rejected_total reason="
+    messages = "metrics_collector_messages"
+    assert len(of(before, messages)) == 8
+    assert set(of(before, messages).values()) == {0}
+    assert of(after, messages, "metrics_collector_requests") == {
+        "metrics_collector_messages_accepted_total": 6,
+        f"{rejected}value": 7,
+        f"{rejected}key": 1,
+        f"{rejected}timestamp": 1,
+        f"{rejected}dropped": 1,
+        f"{rejected}form": 1,
+        f"{rejected}token": 0,
+        "metrics_collector_messages_dropped_total": 17,
+        "metrics_collector_requests_total route=/messages status=202": 2,
+        "metrics_collector_requests_total route=/messages status=400": 2,
+        "metrics_collector_requests_total route=/messages status=503": 1,
     }
-    assert after == {
-        f"metrics_collector_messages_accepted_total {PROCESS}": 6,
-        f"metrics_collector_messages_rejected_total {PROCESS}": 7,
-        f"metrics_collector_messages_dropped_total {PROCESS}": 17,
-        f"metrics_collector_requests_total {PROCESS} status=202": 2,
-        f"metrics_collector_requests_total {PROCESS} status=400": 1,
-        f"metrics_collector_requests_total {PROCESS} status=503": 1,
-    }
+    assert after["metrics_collector_request_seconds_count route=/messages"] == 5
+    assert after["metrics_collector_append_seconds_count"] == 4
+    assert after["metrics_collector_append_requests_sum"] == 4
 
 
 @pytest.fixture
