@@ -60,6 +60,7 @@ def serve(settings: Settings, environ: Mapping[str, str]) -> int:
         _log.warning("waiting for Redis: %s", error)
     consumer = consumer_name(environ, settings.port)
     counters = Counters()
+    connection.on_error = counters.redis_errors.count
     aggregator = Aggregator(
         Backlog(connection, consumer=consumer, retention_days=settings.retention_days),
         ensure_layout=layout.ensure,

@@ -208,7 +208,10 @@ class Aggregator:
         ]
         if not commits:
             return
-        for commit, result in zip(commits, self._backlog.commit(commits, self._now()), strict=True):
+        began = self._monotonic()
+        results = self._backlog.commit(commits, self._now())
+        self._counters.commit_seconds.observe(self._monotonic() - began)
+        for commit, result in zip(commits, results, strict=True):
             self._settle(commit, result)
 
     def _settle(self, commit: Commit, result: bool | Exceptions | MetricsError) -> None:

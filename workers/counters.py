@@ -1,9 +1,33 @@
 """What a worker has done since it started, as Prometheus series."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from prometheus_client.metrics_core import CounterMetricFamily, Metric
+
+from metrics.instruments import SIZES, Histogram, RedisErrors
+from metrics.shared_cells import SharedCells
+
+
+def _commit_seconds() -> Histogram:
+    return Histogram(
+        SharedCells(),
+        "metrics_worker_commit_seconds",
+        "How long Redis took for the commits that were sent together.",
+    )
+
+
+def _commit_messages() -> Histogram:
+    return Histogram(
+        SharedCells(),
+        "metrics_worker_commit_messages",
+        "How many messages were in a commit that Redis did.",
+        bounds=SIZES,
+    )
+
+
+def _redis_errors() -> RedisErrors:
+    return RedisErrors(SharedCells(), "metrics_worker_redis_errors")
 
 
 @dataclass(slots=True, eq=False)
@@ -20,6 +44,9 @@ class Counters:
         entries_dead_lettered: Entries that were moved to the dead stream.
         messages_dead: Messages whose hash was not sound, and that went to the dead stream.
         entries_claimed: Entries that were taken over from another worker.
+        commit_seconds: How long Redis took for the commits of a round.
+        commit_messages: How many messages commits had that Redis did.
+        redis_errors: Calls to Redis that failed.
     """
 
     commits: int = 0
@@ -29,12 +56,16 @@ class Counters:
     entries_dead_lettered: int = 0
     messages_dead: int = 0
     entries_claimed: int = 0
+    commit_seconds: Histogram = field(default_factory=_commit_seconds)
+    commit_messages: Histogram = field(default_factory=_commit_messages)
+    redis_errors: RedisErrors = field(default_factory=_redis_errors)
 
     def committed(self, entries: int, messages: int) -> None:
         """Count a commit that Redis did, of so many entries with so many messages."""
         self.commits += 1
         self.entries_committed += entries
         self.messages_committed += messages
+        self.commit_messages.observe(messages)
 
     def refused(self) -> None:
         """Count a commit that the fence refused."""
@@ -66,3 +97,5 @@ class Counters:
             yield CounterMetricFamily(
                 f"metrics_worker_{name}", f"{text}, by this worker since it started.", count
             )
+        for each in (self.commit_seconds, self.commit_messages, self.redis_errors):
+            yield from each.collect()

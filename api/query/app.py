@@ -11,7 +11,7 @@ import falcon
 
 from api.access import Access
 from api.cross_site import add_cross_site
-from api.exposition import add_exposition
+from api.exposition import Series, add_exposition
 from api.health import add_health
 from api.openapi import add_openapi
 from api.problems import add_problems
@@ -19,6 +19,7 @@ from api.query.audit import Audit, AuditReader
 from api.query.audit_series import AuditSeries
 from api.query.deletion import ROUTE, KeyHourDeletion
 from api.query.keys import Keys
+from api.query.memory_series import MemorySeries
 from api.query.statistics import Statistics
 from api.startup import load
 from metrics.admission import Admission
@@ -111,7 +112,12 @@ def create_app(
     app.add_route("/{key}/{stat}/{date}", statistics, suffix="day")
     app.add_route("/{key}/{stat}/{date}/{hour}", statistics)
     # First of those that look at each request, so that it sees when that begins.
-    add_exposition(app, "query", cells, [redis_errors, AuditSeries(audit_reader)])
+    series: list[Series] = [
+        redis_errors,
+        AuditSeries(audit_reader),
+        MemorySeries(connection, partitions=settings.partitions),
+    ]
+    add_exposition(app, "query", cells, series)
     add_cross_site(app, CrossSiteRules.of(settings), settings)
     return app
 

@@ -46,13 +46,21 @@ class AuditSeries:
         backlog = GaugeMetricFamily(
             "metrics_backlog_entries", "Entries not committed yet.", labels=["partition"]
         )
+        oldest = GaugeMetricFamily(
+            "metrics_backlog_oldest_seconds",
+            "How long ago the oldest entry was appended that is not committed yet; 0 if none.",
+            labels=["partition"],
+        )
         balance = GaugeMetricFamily(
             "metrics_books_balance", "1 if the audit balances, 0 if not.", labels=["partition"]
         )
         for partition, each in audit.items():
             backlog.add_metric([partition], each.length)
             balance.add_metric([partition], each.balance)
+            if each.oldest_s is not None:
+                oldest.add_metric([partition], each.oldest_s)
         yield backlog
+        yield oldest
         yield balance
         yield GaugeMetricFamily(
             "metrics_partitions_unreadable",

@@ -7,7 +7,7 @@ Source:
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from metrics.connection import Connection, Script
 from metrics.errors import MetricsError, StorageUnsoundError
@@ -36,6 +36,8 @@ class PartitionAudit:
         applied: Messages in the entries that were committed.
         dead_messages: Messages in the entries that are dead.
         length: Entries in the stream, its backlog.
+        oldest_s: How long ago the oldest of those was appended, in seconds; 0 if there is none,
+            None if this process may not know.
         foreign: Entries that no collector appended and that are in the dead stream now; they are
             in no other count.
         deleted: Messages, among those applied, of key-hours that were deleted since; one that is
@@ -52,6 +54,7 @@ class PartitionAudit:
     length: int
     foreign: int = 0
     deleted: int = 0
+    oldest_s: float | None = field(default=0.0, compare=False)
 
     @property
     def balance(self) -> bool:
@@ -85,11 +88,12 @@ def read_audits(
 def _audit_of(names: PartitionNames, reply: Reply | MetricsError) -> PartitionAudit | MetricsError:
     if isinstance(reply, MetricsError):
         return reply
-    *texts, length = reply
+    texts, (length, *oldest_ms) = reply[: len(_COUNTS)], reply[len(_COUNTS) :]
     counts = {}
     for name, text in zip(_COUNTS, texts, strict=True):
         if text is not None and not _COUNT.fullmatch(text):
             value = shown(text.decode(errors="replace"))
             return StorageUnsoundError(f"{names.audit} is not sound: {name} is {value}")
         counts[name] = int(text or 0)
-    return PartitionAudit(names.number, **counts, length=length)
+    oldest_s = oldest_ms[0] / 1000 if oldest_ms else None
+    return PartitionAudit(names.number, **counts, length=length, oldest_s=oldest_s)

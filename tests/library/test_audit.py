@@ -214,3 +214,20 @@ def test_the_audit_can_be_read_while_redis_is_full(connection: Connection) -> No
 
     connection.ask(command("CONFIG", "SET", "maxmemory", 0))
     assert audit == replace(EMPTY, appended=1, accepted=1, length=1)
+
+
+def test_the_audit_tells_the_age_of_the_oldest_entry(connection: Connection) -> None:
+    """The audit has the age of the oldest entry by the clock of Redis; 0 without a backlog."""
+    assert audit_in(connection).oldest_s == 0
+    seconds, _ = connection.ask(command("TIME"))
+    connection.ask(command("XADD", NAMES.stream, f"{int(seconds) - 100}000-1", "a", "1"))
+    append(connection, batch([1.0]))
+
+    oldest_s = audit_in(connection).oldest_s
+
+    assert oldest_s is not None
+    assert oldest_s >= 100
+    seconds, _ = connection.ask(command("TIME"))
+    connection.ask(command("FLUSHALL"))
+    connection.ask(command("XADD", NAMES.stream, f"{int(seconds) + 100}000-1", "a", "1"))
+    assert audit_in(connection).oldest_s == 0

@@ -12,6 +12,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from metrics.connection import Connection, command
+from metrics.errors import StorageUnavailableError
 from metrics.keyspace import LAYOUT, PartitionNames, partition_of
 from ops.local.ports import free_port
 from ops.local.waiting import wait_until
@@ -70,6 +71,11 @@ def test_the_audit_is_series_of_each_partition(connection: Connection) -> None:
         f"metrics_messages_applied_total {partition}": 4,
         f"metrics_messages_dead_total {partition}": 0,
         f"metrics_backlog_entries {partition}": 0,
+        f"metrics_backlog_oldest_seconds {partition}": 0,
+        f"metrics_redis_memory_used_bytes {partition}": samples[
+            f"metrics_redis_memory_used_bytes {partition}"
+        ],
+        f"metrics_redis_memory_max_bytes {partition}": 0,
         f"metrics_books_balance {partition}": 1,
     }
     assert samples["metrics_messages_accepted_total partition=2"] == 2
@@ -93,7 +99,8 @@ def test_partitions_that_cannot_be_read_have_no_series(connection: Connection) -
 
     samples = scrape(client_of(Without(connection, PartitionNames(3).stream)))
 
-    assert not [name for name in samples if name.endswith(("partition=3", "partition=5"))]
+    unreadable = [name for name in samples if name.endswith(("partition=3", "partition=5"))]
+    assert all(name.startswith("metrics_redis_memory_") for name in unreadable)
     assert samples["metrics_partitions_unreadable"] == 2
     assert samples["metrics_books_balance partition=4"] == 1
 
@@ -234,11 +241,18 @@ def test_a_worker_tells_what_it_did(health: HealthServer, counters: Counters) ->
     counters.dead_lettered()
     counters.died(4)
     counters.claimed(7)
+    counters.redis_errors.count(StorageUnavailableError("away"))
     status, content_type, text = get(health, "/metrics")
 
     assert (status, content_type) == (200, CONTENT_TYPE)
+    after = samples_in(text)
     assert set(before.values()) == {0}
-    assert samples_in(text) == {
+    assert after["metrics_worker_commit_messages_bucket le=64.0"] == 1
+    assert after["metrics_worker_commit_messages_sum"] == 150
+    assert after["metrics_worker_redis_errors_total kind=unavailable"] == 1
+    assert {
+        name: after[name] for name in after if "commit_" not in name and "kind" not in name
+    } == {
         "metrics_worker_commits_total": 2,
         "metrics_worker_entries_committed_total": 4,
         "metrics_worker_messages_committed_total": 150,

@@ -48,7 +48,7 @@ def hash_of(connection: Connection, name: str) -> dict[str, str]:
 def audit_of(connection: Connection, partition: int = 0) -> dict[str, int]:
     """Return the audit of a partition by the names of its counts, the rare ones only if not 0."""
     audit = asdict(_audit_in(connection, partition))
-    del audit["partition"]
+    del audit["partition"], audit["oldest_s"]
     return {name: count for name, count in audit.items() if count or name not in RARE}
 
 
