@@ -7,7 +7,7 @@ Source:
     Prometheus, "Exposition formats", text-based format 0.0.4.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from http import HTTPStatus
 from itertools import product
 from time import monotonic
@@ -19,6 +19,7 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_late
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import CollectorRegistry
 
+from api.self_times import SelfTimes
 from metrics.instruments import Count, Histogram
 from metrics.shared_cells import SharedCells
 
@@ -48,7 +49,7 @@ class RequestSeries:
         service: Its name, in the names of the series.
         cells: Where it counts.
         routes: All routes that there are.
-        record: Takes the times of some requests, in seconds, if they are recorded as a key.
+        self_times: Records how long requests took, if that is wanted.
     """
 
     def __init__(
@@ -56,12 +57,11 @@ class RequestSeries:
         service: str,
         cells: SharedCells,
         routes: Sequence[str],
-        *,
-        record: Callable[[Sequence[float]], None] | None = None,
+        self_times: SelfTimes | None = None,
     ) -> None:
         counted = [NO_ROUTE, *(route for route in routes if route not in PROBES)]
         self._counted = frozenset(counted)
-        self._record = record
+        self._self_times = self_times
         self._requests = Count(
             cells,
             f"metrics_{service}_requests",
@@ -87,10 +87,7 @@ class RequestSeries:
     ) -> None:
         """Count an answer, good or bad, as falcon is about to give it."""
         route = req.uri_template or NO_ROUTE
-        # One that was refused before anybody could look at the clock took no time.
-        self.count(
-            route, resp.status_code, [monotonic() - getattr(req.context, "began", monotonic())]
-        )
+        self.count(route, resp.status_code, [monotonic() - req.context.began])
 
     def count(self, route: str, status: int, seconds: Sequence[float]) -> None:
         """Count answers of one kind.
@@ -100,8 +97,8 @@ class RequestSeries:
             status: Their status.
             seconds: How long each took.
         """
-        if self._record is not None:
-            self._record(seconds)
+        if self._self_times is not None:
+            self._self_times.record(seconds)
         if route in self._counted:
             self._requests.add(len(seconds), (route, str(status)))
             self._seconds.observe_all(seconds, route)
@@ -133,8 +130,7 @@ def add_exposition(
     service: str,
     cells: SharedCells,
     series: Sequence[Series],
-    *,
-    record: Callable[[Sequence[float]], None] | None = None,
+    self_times: SelfTimes | None = None,
 ) -> RequestSeries:
     """Give an app ``/metrics``, let it count its answers, and return what counts them.
 
@@ -143,12 +139,12 @@ def add_exposition(
         service: Its name, in the names of the series.
         cells: Where it counts.
         series: What else it shows.
-        record: Takes the times of some requests, in seconds, if they are recorded as a key.
+        self_times: Records how long requests took, if that is wanted.
     """
     registry = CollectorRegistry(auto_describe=False)
     app.add_route("/metrics", Exposition(registry))
     routes = [route.path for route in inspect_routes(app)]
-    requests = RequestSeries(service, cells, routes, record=record)
+    requests = RequestSeries(service, cells, routes, self_times)
     for each in (requests, *series):
         registry.register(each)
     app.add_middleware(requests)

@@ -24,6 +24,7 @@ from api.exposition import Series, add_exposition
 from api.health import add_health
 from api.openapi import add_openapi
 from api.problems import add_problems
+from api.self_times import SelfTimes
 from api.startup import load
 from api.time_slices import has_greenlets
 from metrics.connection import Connection
@@ -48,6 +49,7 @@ def create_app(
     commit: GroupCommit | None = None,
     with_greenlets: bool = True,
     cells: SharedCells | None = None,
+    self_times: SelfTimes | None = None,
 ) -> WSGIApp:
     """Return the collector as a WSGI app.
 
@@ -59,6 +61,7 @@ def create_app(
         commit: Appends the batches; one with queues of its own, if not given.
         with_greenlets: Whether each request has a greenlet; else it has a thread.
         cells: Where it counts; memory of its own, if not given.
+        self_times: Records how long requests took, if that is wanted.
     """
     cells = cells or SharedCells()
     redis_errors = RedisErrors(cells, "metrics_collector_redis_errors")
@@ -68,7 +71,7 @@ def create_app(
     series: list[Series] = [redis_errors, message_series]
     queues = None
     if commit is None:
-        appends = AppendSeries(cells, _appender(connection, settings, layout).send)
+        appends = AppendSeries(cells, Appender.of(connection, settings, layout).send)
         series.append(appends)
         send = appends.send
         if with_greenlets:
@@ -97,7 +100,7 @@ def create_app(
     app.add_route("/messages", messages)
     app.add_route("/", FrontPage(settings))
     # First of those that look at each request, so that it sees when that begins.
-    requests = add_exposition(app, "collector", cells, series)
+    requests = add_exposition(app, "collector", cells, series, self_times)
     add_cross_site(app, rules, settings)
     if queues is None:
         return app
@@ -133,23 +136,17 @@ def get_app() -> WSGIApp:
             "METRICS_HOST is %s",
             settings.host,
         )
+    self_times = SelfTimes.of("collector", settings, connection, layout)
     app = create_app(
         connection,
         settings,
         layout=layout,
         with_greenlets=has_greenlets(),
         cells=SharedCells.of_service(),
+        self_times=self_times,
     )
+    if self_times is not None:
+        self_times.start()
     # What there is by now stays: the garbage collector need not go through it again and again.
     gc.freeze()
     return app
-
-
-def _appender(connection: Connection, settings: Settings, layout: Layout) -> Appender:
-    return Appender(
-        connection,
-        ensure_layout=layout.ensure,
-        backlog_limit_entries=settings.backlog_limit_entries,
-        window_s=settings.dedupe_seconds,
-        replicas=settings.wait_replicas,
-    )

@@ -21,6 +21,7 @@ from api.query.deletion import ROUTE, KeyHourDeletion
 from api.query.keys import Keys
 from api.query.memory_series import MemorySeries
 from api.query.statistics import Statistics
+from api.self_times import SelfTimes
 from api.startup import load
 from metrics.admission import Admission
 from metrics.connection import Connection
@@ -59,6 +60,7 @@ def create_app(
     now: Callable[[], float] = time.time,
     layout: Layout | None = None,
     cells: SharedCells | None = None,
+    self_times: SelfTimes | None = None,
 ) -> falcon.App[Any, Any]:
     """Return the query service as a WSGI app.
 
@@ -68,6 +70,7 @@ def create_app(
         now: Clock by which an hour is over, in Unix seconds.
         layout: That of the process, if it has one already.
         cells: Where it counts; memory of its own, if not given.
+        self_times: Records how long requests took, if that is wanted.
     """
     cells = cells or SharedCells()
     redis_errors = RedisErrors(cells, "metrics_query_redis_errors")
@@ -117,7 +120,7 @@ def create_app(
         AuditSeries(audit_reader),
         MemorySeries(connection, partitions=settings.partitions),
     ]
-    add_exposition(app, "query", cells, series)
+    add_exposition(app, "query", cells, series, self_times)
     add_cross_site(app, CrossSiteRules.of(settings), settings)
     return app
 
@@ -137,7 +140,16 @@ def get_app() -> falcon.App[Any, Any]:
             "METRICS_HOST is %s",
             settings.host,
         )
-    app = create_app(connection, settings, layout=layout, cells=SharedCells.of_service())
+    self_times = SelfTimes.of("query", settings, connection, layout)
+    app = create_app(
+        connection,
+        settings,
+        layout=layout,
+        cells=SharedCells.of_service(),
+        self_times=self_times,
+    )
+    if self_times is not None:
+        self_times.start()
     # What there is by now stays: the garbage collector need not go through it again and again.
     gc.freeze()
     return app

@@ -31,6 +31,9 @@ NO_CLI = "ops/run: for the redis-cli below: apt install redis-tools, or brew ins
 CONCURRENCY_MAX = 4
 """One Redis is busy with what so many collector processes take in."""
 
+SELF_KEY = "metrics.{service}-1"
+"""Both services record how long they take: so there is something to see from the first second."""
+
 READY_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 15.0
 
@@ -113,6 +116,7 @@ def _run(environ: Mapping[str, str], cli: str) -> int:
             "METRICS_HOST": settings.host,
             "PORT": str(settings.port),
             "PYTHONUNBUFFERED": "1",
+            "METRICS_SELF_KEY": environ.get("METRICS_SELF_KEY", SELF_KEY),
             "WEB_CONCURRENCY": environ.get("WEB_CONCURRENCY") or str(web_concurrency()),
             "PATH": os.pathsep.join([str(Path(sys.executable).parent), environ.get("PATH", "")]),
         },

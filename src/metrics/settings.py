@@ -12,12 +12,16 @@ EVERYWHERE = "0.0.0.0"  # noqa: S104  (a platform's router comes from outside)
 LOOPBACK = "127.0.0.1"
 WILDCARD = "*"
 
+SERVICE = "{service}"
+"""In ``METRICS_SELF_KEY``: the name of the service."""
+
 _TOKEN = re.compile(r"(?:((?:[A-Za-z0-9][A-Za-z0-9._:-]{0,127})?)\*=)?([\x21-\x7e]+)")
 _UNPREFIXED_SECRET = re.compile(r"[^=*]+=*")
 _HOST_NAME = re.compile(r"[a-z0-9_]([a-z0-9_.-]{0,252}[a-z0-9_])?", re.IGNORECASE)
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^\s/?#@,]+", re.IGNORECASE)
 # Without what a shell or a page might take for something else: both show it.
 _WEB_URL = re.compile(r"https?://[A-Za-z0-9\[][A-Za-z0-9._:\[\]-]*(?:/[A-Za-z0-9._~/-]*)?")
+_SELF_KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
 _URL_SCHEMES = ("redis://", "rediss://", "unix://")
 
 
@@ -58,6 +62,7 @@ class Settings:
     allowed_hosts: tuple[str, ...] = ()
     allowed_origins: tuple[str, ...] = ()
     query_url: str = ""
+    self_key: str = ""
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str], *, default_host: str = EVERYWHERE) -> Self:
@@ -96,10 +101,15 @@ class Settings:
             allowed_hosts=read.hosts("METRICS_ALLOWED_HOSTS"),
             allowed_origins=read.origins("METRICS_ALLOWED_ORIGINS"),
             query_url=read.web_url("METRICS_QUERY_URL"),
+            self_key=read.self_key("METRICS_SELF_KEY"),
         )
         if read.problems:
             raise SettingsError("; ".join(read.problems))
         return settings
+
+    def self_key_of(self, service: str) -> str:
+        """Return the key under which a service records its own response times; empty if none."""
+        return self.self_key.replace(SERVICE, service)
 
 
 class _Reader:
@@ -181,6 +191,15 @@ class _Reader:
             lambda text: text == WILDCARD or _ORIGIN.fullmatch(text) is not None,
             "an origin such as https://dashboard.example",
         )
+
+    def self_key(self, name: str) -> str:
+        text = self._environ.get(name, "").strip()
+        if text and not _SELF_KEY.fullmatch(text.replace(SERVICE, "collector")):
+            self.problems.append(
+                f"{name} must be a key, 1 to 128 characters of A-Z a-z 0-9 . _ : - beginning with "
+                f"a letter or digit; {SERVICE} in it stands for collector or query; got {text!r}"
+            )
+        return text
 
     def _listed(self, name: str, is_one: Callable[[str], bool], what: str) -> tuple[str, ...]:
         entries = [entry.strip().lower() for entry in self._environ.get(name, "").split(",")]

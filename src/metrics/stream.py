@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from functools import cache
 from itertools import islice
+from typing import Self
 
 import msgspec
 
@@ -17,8 +18,10 @@ from metrics.errors import (
 )
 from metrics.idempotency import IdempotencyKey, Reservation, conflict, not_ours
 from metrics.keyspace import PartitionNames
+from metrics.layout import Layout
 from metrics.node import Argument, Reply
 from metrics.nonce import new_nonce
+from metrics.settings import Settings
 
 _APPEND = Script.named("append")
 
@@ -197,6 +200,17 @@ class Appender:
         self._limit = backlog_limit_entries
         self._window_s = window_s
         self._replicas = replicas
+
+    @classmethod
+    def of(cls, connection: Connection, settings: Settings, layout: Layout) -> Self:
+        """Return the appender of a process."""
+        return cls(
+            connection,
+            ensure_layout=layout.ensure,
+            backlog_limit_entries=settings.backlog_limit_entries,
+            window_s=settings.dedupe_seconds,
+            replicas=settings.wait_replicas,
+        )
 
     def send(self, items: Sequence[Item]) -> list[Failures | float | MetricsError]:
         """Send all items in one go, and wait for Redis.
