@@ -18,6 +18,7 @@ from api.problems import add_problems
 from api.query.audit import Audit, AuditReader
 from api.query.audit_series import AuditSeries
 from api.query.deletion import ROUTE, KeyHourDeletion
+from api.query.export import Export
 from api.query.keys import Keys
 from api.query.memory_series import MemorySeries
 from api.query.statistics import Statistics
@@ -29,6 +30,7 @@ from metrics.cross_site import CrossSiteRules
 from metrics.deletion import Deletion
 from metrics.instruments import RedisErrors
 from metrics.known_keys import KnownKeys
+from metrics.last_hours import LastHours
 from metrics.layout import Layout
 from metrics.settings import Settings
 from metrics.shared_cells import SharedCells
@@ -42,11 +44,16 @@ LARGE_AT_ONCE = 1
 LARGE_WAITING_MAX = 8
 LARGE_WAIT_S = 2.0
 
+EXPORTS_WAITING_MAX = 2
+EXPORT_WAIT_S = 5.0
+"""Half of what Prometheus waits for: two of them may scrape the same."""
+
 ROUTES = (
     "GET /<key>/<stat>/<date>/<hour>",
     "GET /<key>/<stat>/<date>",
     "GET /keys",
     "GET /audit",
+    "GET /export/prometheus",
     ROUTE,
 )
 
@@ -112,6 +119,18 @@ def create_app(
     app.add_route("/audit", Audit(audit_reader, access=access))
     # A key may be named like these: falcon looks at the number of segments, too.
     app.add_route("/keys", keys)
+    app.add_route(
+        "/export/prometheus",
+        Export(
+            LastHours(connection, known_keys, settings),
+            access=access,
+            ensure_layout=layout.ensure,
+            admission=Admission(
+                "exports", at_once=1, waiting_max=EXPORTS_WAITING_MAX, wait_s=EXPORT_WAIT_S
+            ),
+            now=now,
+        ),
+    )
     app.add_route("/{key}/{stat}/{date}", statistics, suffix="day")
     app.add_route("/{key}/{stat}/{date}/{hour}", statistics)
     # First of those that look at each request, so that it sees when that begins.
