@@ -21,6 +21,7 @@ from tests.processes.test_exposition import samples_in
 from tests.support.prometheus import Prometheus, needs_prometheus, promtool
 
 DEPLOY = ROOT / "ops" / "deploy"
+GRAFANA = DEPLOY / "grafana"
 KEY = "checkout.web-1"
 TIMEOUT_S = 90.0
 SELF_KEY = "metrics.{service}-1"
@@ -102,7 +103,12 @@ def test_any_process_of_a_service_answers_for_all_and_none_that_dies_is_forgotte
         for _ in range(times):
             assert pipeline.collector.post(f'{{"key":"{KEY}","value":1}}').status == 202
 
+    def count(name: str) -> float:
+        return samples_of(pipeline.collector)[name] - before.get(name, 0)
+
     post(10)
+    # A process counts what it answered once it has answered.
+    wait_until(lambda: count(accepted) == 10, TIMEOUT_S)
     log = pipeline.collector.log
     booted = set(map(int, re.findall(r"Booting worker with pid: (\d+)", log.read_text("utf-8"))))
     assert len(booted) == 2
@@ -114,10 +120,48 @@ def test_any_process_of_a_service_answers_for_all_and_none_that_dies_is_forgotte
     pipeline.collector.wait_until_ready(TIMEOUT_S)
     post(10)
 
-    for _ in range(8):
-        after = samples_of(pipeline.collector)
-        assert after[accepted] - before[accepted] == 20
-        assert after[answered] - before[answered] == 20
+    for name in (accepted, answered):
+        wait_until(lambda: count(name) == 20, TIMEOUT_S)  # noqa: B023
+        assert {count(name) for _ in range(8)} == {20}
+
+
+def targets_of(name: str) -> list[dict[str, Any]]:
+    """Return the queries of a dashboard, and those of its variables."""
+    page = json.loads((GRAFANA / name).read_text("utf-8"))
+    targets = [target for panel in page["panels"] for target in panel["targets"]]
+    queries = [each["query"] for each in page["templating"]["list"] if each["type"] == "query"]
+    return [*targets, *(each["infinityQuery"] for each in queries if "infinityQuery" in each)]
+
+
+@needs_prometheus
+@pytest.mark.parametrize("name", ["pipeline.json", "numbers-prometheus.json"])
+def test_every_query_of_a_dashboard_finds_something(
+    prometheus: Prometheus, pipeline: Pipeline, name: str
+) -> None:
+    """Each query of a dashboard has an answer in a Prometheus that scrapes a running pipeline."""
+    assert pipeline.query.get(f"/{KEY}/max/today").status == 200
+    for target in targets_of(name):
+        expression = target["expr"].replace("$__rate_interval", "10s").replace("$key", ".*")
+        wait_until(lambda: prometheus.query(expression), TIMEOUT_S, expression)  # noqa: B023
+
+
+def test_every_query_of_the_json_dashboard_finds_its_columns(pipeline: Pipeline) -> None:
+    """Each column that the dashboard for Infinity names is in the answer, with its type."""
+    at = datetime.now(UTC) - timedelta(hours=2)
+    variables = {"${key}": KEY, "${day}": f"{at:%F}", "${hour}": str(at.hour)}
+    kinds = {"number": (int, float), "string": str, "boolean": bool}
+    for target in targets_of("numbers.json"):
+        url = target["url"]
+        for name, value in variables.items():
+            url = url.replace(name, value)
+        answer = pipeline.query.get(url)
+        assert answer.status == 200, url
+        found = answer.json[target["root_selector"]] if target["root_selector"] else [answer.json]
+        rows = [row for row in found if row is not None]
+        assert rows, url
+        for column in target["columns"]:
+            for row in rows:
+                assert isinstance(row[column["selector"]], kinds[column["type"]]), column
 
 
 @needs_prometheus
