@@ -42,8 +42,8 @@ class Series(Protocol):
 class RequestSeries:
     """Counts what a service answers, by route and status, and how long each took.
 
-    It is a middleware of falcon, and what is answered without falcon is told to it. Safe for
-    greenlets: nothing here waits.
+    It is a middleware of falcon; who answers without falcon calls ``count``. Safe for greenlets:
+    nothing here waits.
 
     Args:
         service: Its name, in the names of the series.

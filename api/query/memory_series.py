@@ -1,6 +1,6 @@
 """How full Redis is, as Prometheus series.
 
-By partition, as its node has it: series are for whoever asks, and do not tell where Redis is.
+By partition, as its node has it: whoever asks for series need not know where Redis is.
 
 Source:
     https://redis.io/docs/latest/commands/info/, "Memory".

@@ -111,7 +111,7 @@ class Connection:
     """The way to one Redis or to a Redis Cluster. Safe for threads and greenlets.
 
     Attributes:
-        on_error: Is told each error that stands in the place of a reply.
+        on_error: Is called with each error that stands in the place of a reply.
     """
 
     def __init__(self, topology: Topology) -> None:

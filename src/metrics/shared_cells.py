@@ -21,7 +21,7 @@ import numpy as np
 ROWS = 128
 """How many processes of a service may live at once, old ones that are being replaced included."""
 
-CELLS = 2048
+CELLS = 4096
 """How many numbers a process has."""
 
 _BYTES = 8

@@ -45,8 +45,9 @@ def test_every_series_of_the_alerts_exists(connection: Connection) -> None:
 
     for rule in rules():
         names = re.findall(r"\b(metrics_\w+)", rule["expr"])
-        assert names or rule["expr"].startswith("up{job="), rule["alert"]
-        grouped = set(re.findall(r"(?:by|on) \((\w+)\)", rule["expr"])) - {"job"}
+        assert names or "up{job=" in rule["expr"], rule["alert"]
+        lists = re.findall(r"(?:by|on) \(([\w, ]+)\)", rule["expr"])
+        grouped = {label for each in lists for label in each.split(", ")} - {"job"}
         asked = set(re.findall(r"(\w+)=~?\"", rule["expr"])) - {"job"}
         for name in names:
             assert name in series, name
@@ -61,8 +62,12 @@ def test_every_alert_leads_to_a_place_in_the_runbook() -> None:
 
 
 def test_every_alert_says_how_bad_it_is_and_what_it_is() -> None:
-    """Every alert has a severity and a summary that is a sentence."""
+    """Every alert has a severity, a summary that is a sentence, and a link into the runbook."""
     for rule in rules():
+        page, _, place = rule["annotations"]["runbook_url"].partition("#")
+        assert (page, place in places_in(PAGE)) == ("docs/operations.md", True), rule["alert"]
+        (row,) = re.findall(rf"^\|.*`{rule['alert']}`.*$", PAGE, re.MULTILINE)
+        assert f"(#{place})" in row, rule["alert"]
         assert rule["labels"]["severity"] in ("page", "ticket")
         assert rule["annotations"]["summary"].endswith(".")
 
