@@ -70,6 +70,7 @@ def test_the_audit_is_series_of_each_partition(connection: Connection) -> None:
         f"metrics_messages_accepted_total {partition}": 4,
         f"metrics_messages_applied_total {partition}": 4,
         f"metrics_messages_dead_total {partition}": 0,
+        f"metrics_messages_deleted_total {partition}": 0,
         f"metrics_backlog_entries {partition}": 0,
         f"metrics_backlog_oldest_seconds {partition}": 0,
         f"metrics_redis_memory_used_bytes {partition}": samples[
