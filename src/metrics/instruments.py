@@ -30,6 +30,9 @@ SIZES = (1, 4, 16, 64, 256, 1024, 4096, 16384, 65536)
 
 _UNLABELLED = ((),)
 
+_ASKED_FOR = ("no such key", "BUSYGROUP")
+"""Answers to a worker that looks whether its consumer groups are there."""
+
 
 class Count:
     """A counter, with or without labels.
@@ -162,6 +165,8 @@ class RedisErrors:
                 kind = "unavailable"
             case StorageUnsoundError():
                 kind = "unsound"
+            case _ if any(text in str(error) for text in _ASKED_FOR):
+                return
             case _:
                 kind = "unexpected"
         self._count.add(1, (kind,))

@@ -6,7 +6,9 @@ from collections.abc import Iterable
 import pytest
 from prometheus_client.metrics_core import Metric
 
-from metrics.instruments import Count, Histogram
+from metrics.backlog import Backlog
+from metrics.connection import Connection, command
+from metrics.instruments import Count, Histogram, RedisErrors
 from metrics.shared_cells import CELLS, SharedCells
 
 
@@ -74,3 +76,21 @@ def test_more_numbers_than_there_is_room_for_are_refused() -> None:
 
     with pytest.raises(ValueError, match=f"{CELLS + 1} numbers are more than the {CELLS}"):
         Histogram(cells, "h", "Help.", bounds=())
+
+
+def test_calls_that_failed_are_counted_and_a_group_that_is_not_there_yet_is_no_failure(
+    connection: Connection,
+) -> None:
+    """Errors of Redis count by kind; the answers to a worker that makes its groups do not."""
+    errors = RedisErrors(SharedCells(), "errors")
+    connection.on_error = errors.count
+    Backlog(connection, consumer="worker-1", retention_days=30).create_groups(range(4))
+    before = samples(errors.collect())
+    connection.execute([command("SET", "a", "1"), command("HGET", "a", "b"), command("NONE", "a")])
+
+    assert set(before.values()) == {0}
+    assert samples(errors.collect()) == {
+        ("errors_total", "unavailable"): 0,
+        ("errors_total", "unsound"): 1,
+        ("errors_total", "unexpected"): 1,
+    }
