@@ -21,6 +21,7 @@ from api.query.deletion import ROUTE, KeyHourDeletion
 from api.query.export import Export
 from api.query.keys import Keys
 from api.query.memory_series import MemorySeries
+from api.query.origins import Origins
 from api.query.statistics import Statistics
 from api.self_times import SelfTimes
 from api.startup import load
@@ -51,6 +52,7 @@ EXPORT_WAIT_S = 5.0
 ROUTES = (
     "GET /<key>/<stat>/<date>/<hour>",
     "GET /<key>/<stat>/<date>",
+    "GET /<prefix>*/keys/<hour>",
     "GET /keys",
     "GET /audit",
     "GET /export/prometheus",
@@ -109,6 +111,7 @@ def create_app(
         ),
     )
     keys = Keys(known_keys, access=access, ensure_layout=layout.ensure)
+    origins = Origins(store, access=access, ensure_layout=layout.ensure)
     audit_reader = AuditReader(
         connection, ensure_layout=layout.ensure, partitions=settings.partitions
     )
@@ -131,6 +134,7 @@ def create_app(
             now=now,
         ),
     )
+    app.add_route("/{key}/keys/{hours}", origins)
     app.add_route("/{key}/{stat}/{date}", statistics, suffix="day")
     app.add_route("/{key}/{stat}/{date}/{hour}", statistics)
     # First of those that look at each request, so that it sees when that begins.

@@ -9,7 +9,7 @@ What reads many hashes is let in by an ``Admission``, a few at once.
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from itertools import islice
 from typing import Self
@@ -138,6 +138,27 @@ class Store:
             return self._read_prefix(key, hours)
         return self._read_key(key, hours)
 
+    def read_by_key(self, key: str, hours: Sequence[Hour]) -> dict[str, Merger]:
+        """Read what some hours hold together, for each of the keys with a prefix.
+
+        Args:
+            key: A prefix, which may be empty, and ``*``.
+            hours: The hours, from the first to the last.
+
+        Raises:
+            MetricsError: As ``read`` does.
+        """
+        newest = self._newest_hours(key, hours)
+        hashes = (
+            KeyHour(index, each, hour, self._hash_of(each, hour))
+            for index, (each, digits) in enumerate(newest.items())
+            for hour in hours
+            if digits >= hour.digits
+        )
+        with self._sized(key, _count_key_hours(newest, hours), hashes) as found:
+            added = self._key_hours.read(found, len(newest))
+        return {each: of_key.merger for each, of_key in zip(newest, added, strict=True)}
+
     def _read_key(self, key: str, hours: Sequence[Hour]) -> list[Result]:
         hashes = list(self._hashes_of({key: hours[-1].digits}, hours))
         partition = PartitionNames(partition_of(key, self._partitions))
@@ -155,19 +176,31 @@ class Store:
         backlog = _backlog_of(self._connection.execute(_backlog_calls(partitions, hours)))
         newest = self._newest_hours(key, hours)
         touched = _count_key_hours(newest, hours)
+        with self._sized(key, touched, self._hashes_of(newest, hours)) as found:
+            return self._results(found, backlog)
+
+    @contextmanager
+    def _sized(
+        self, key: str, touched: int, hashes: Iterator[KeyHour]
+    ) -> Iterator[list[tuple[KeyHour, int]]]:
+        """Give those of the hashes that are there, with their sizes, once they may be read.
+
+        Raises:
+            InvalidQueryError: If they are too many, or too large.
+            OverloadedError: If they are many, and too many such questions are being answered.
+        """
         if touched > KEY_HOURS_MAX:
             raise _too_much(key, f"{touched} key-hours", KEY_HOURS_MAX)
         with ExitStack() as stack:
             is_large = touched > SMALL_KEY_HOURS
             if is_large:
                 stack.enter_context(self._large)
-            hashes = self._hashes_of(newest, hours)
             found: list[tuple[KeyHour, int]] = []
             while some := list(islice(hashes, LENGTHS_PER_REPLY)):
                 found += [each for each in self._key_hours.sizes(some) if each[1]]
             if _fields_in(key, found) > SMALL_FIELDS and not is_large:
                 stack.enter_context(self._large)
-            return self._results(found, backlog)
+            yield found
 
     def _newest_hours(self, key: str, hours: Sequence[Hour]) -> dict[str, int]:
         prefix = key.removesuffix(WILDCARD)
@@ -185,8 +218,11 @@ class Store:
             since = hour.digits
             for key, digits in newest.items():
                 if digits >= since:
-                    partition = PartitionNames(partition_of(key, self._partitions))
-                    yield KeyHour(index, key, hour, partition.hour(key_hour(key, hour)))
+                    yield KeyHour(index, key, hour, self._hash_of(key, hour))
+
+    def _hash_of(self, key: str, hour: Hour) -> str:
+        partition = PartitionNames(partition_of(key, self._partitions))
+        return partition.hour(key_hour(key, hour))
 
     def _results(self, sized: Sequence[tuple[KeyHour, int]], backlog: _Backlog) -> list[Result]:
         added = self._key_hours.read(sized, len(backlog.entries))
