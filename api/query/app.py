@@ -17,6 +17,7 @@ from api.openapi import add_openapi
 from api.problems import add_problems
 from api.query.audit import Audit, AuditReader
 from api.query.audit_series import AuditSeries
+from api.query.dashboard.front_page import add_dashboard
 from api.query.deletion import ROUTE, KeyHourDeletion
 from api.query.export import Export
 from api.query.keys import Keys
@@ -57,6 +58,7 @@ ROUTES = (
     "GET /audit",
     "GET /export/prometheus",
     ROUTE,
+    "GET /",
 )
 
 _log = logging.getLogger(__name__)
@@ -137,6 +139,7 @@ def create_app(
     app.add_route("/{key}/keys/{hours}", origins)
     app.add_route("/{key}/{stat}/{date}", statistics, suffix="day")
     app.add_route("/{key}/{stat}/{date}/{hour}", statistics)
+    add_dashboard(app, known_keys, access, layout.ensure)
     # First of those that look at each request, so that it sees when that begins.
     series: list[Series] = [
         redis_errors,

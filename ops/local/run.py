@@ -189,7 +189,7 @@ def _welcome(settings: Settings, cli: str) -> str:
     to = f"'{at}'" if at[0] == "[" else at
     port = settings.port
     return f"""
-metrics is ready: collector http://{at}:{port}, query http://{at}:{port + 100}
+metrics is ready: collector http://{at}:{port}, query and dashboard http://{at}:{port + 100}
 
   curl {to}:{port}/messages -d '{{"key":"checkout.web-1","value":123.4}}'
   curl {to}:{port + 100}/checkout.web-1/median/$(date -u +%F/%H)
