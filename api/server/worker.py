@@ -1,6 +1,6 @@
 """gunicorn's gevent worker, with an HTTP server of our own around the WSGI app.
 
-gunicorn's own serve fewer requests (``ops.lab.bench.http_workers``), wait for ever for one that
+gunicorn's own serve fewer requests (``ops.lab.bench.ingest``), wait for ever for one that
 does not come, and pass requests on whose length is given twice.
 """
 

@@ -53,16 +53,25 @@ class Service:
         redis_url: What it gets as ``REDIS_URL``.
         log: The file that it writes to, at its end.
         command: What to start instead of the line of the Procfile.
+        health: The path that answers once it is up.
         environ: More variables.
     """
 
     def __init__(
-        self, name: str, redis_url: str, log: Path, *, command: str = "", **environ: str
+        self,
+        name: str,
+        redis_url: str,
+        log: Path,
+        *,
+        command: str = "",
+        health: str = "/healthz",
+        **environ: str,
     ) -> None:
         self.name = name
         self.port = free_port()
         self.log = log
         self._command = command or procfile()[name]
+        self._health = health
         self._environ = {
             "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
             "PORT": str(self.port),
@@ -118,7 +127,7 @@ class Service:
         Raises:
             RuntimeError: If it has ended; with what it logged.
         """
-        return self._is_well("/healthz")
+        return self._is_well(self._health)
 
     @property
     def has_ended(self) -> bool:
@@ -172,7 +181,7 @@ class Service:
         if self.has_ended:
             raise RuntimeError(f"{self.label} has ended: {self.log.read_text('utf-8')}")
         try:
-            return self.get(path).status == http.client.OK
+            return self.get(path).status // 100 == 2
         except (OSError, http.client.HTTPException):
             return False
 

@@ -19,7 +19,7 @@ from tests.lab.test_chaos import last_line, numbers_in
 def run(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
     """Do a run to its end."""
     return subprocess.run(
-        [sys.executable, "-m", "ops.lab.chaos.apps", "--calm", "1", *arguments],
+        [sys.executable, "-m", "ops.lab.chaos", "--load", "apps", "--calm", "1", *arguments],
         cwd=ROOT,
         env={**os.environ, "TMPDIR": str(folder)},
         stdin=subprocess.DEVNULL,
@@ -42,7 +42,7 @@ def passed(folder: Path, *arguments: str) -> dict[str, int]:
 
 def test_a_collector_that_dies_costs_no_message_and_no_app_waits(tmp_path: Path) -> None:
     """No message is dropped or counted twice when its collectors die."""
-    numbers = passed(tmp_path, "--seed", "11", "--seconds", "3")
+    numbers = passed(tmp_path, "--seed", "11", "--count", "2", "--every", "1")
 
     assert numbers["faults"] >= 2
     assert numbers["recorded"] > 200
@@ -68,7 +68,7 @@ def test_a_client_that_does_not_tell_what_it_drops_is_found_out(tmp_path: Path) 
 
     done = run(
         tmp_path / "run",
-        *("--seed", "13", "--away", "2", "--processes", "2", "--source", str(tmp_path / "source")),
+        *("--seed", "13", "--away", "2", "--apps", "2", "--source", str(tmp_path / "source")),
     )
 
     assert done.returncode == 1, done.stdout + done.stderr

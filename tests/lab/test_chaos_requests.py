@@ -7,7 +7,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
-from ops.lab.chaos.requests import Line, Request
+from ops.lab.chaos.requests import CollectorConnection, Request
 from ops.lab.ledger import Message
 from ops.local.ports import free_port
 
@@ -66,10 +66,10 @@ def collector() -> Iterator[Collector]:
 
 def answered(port: int) -> tuple[str, bool]:
     """Return what is known after a request, and whether its answer was wrong."""
-    line = Line(port)
-    line.send(REQUEST)
-    answer = line.answer(REQUEST)
-    line.hang_up()
+    connection = CollectorConnection(port)
+    connection.send(REQUEST)
+    answer = connection.answer(REQUEST)
+    connection.hang_up()
     return answer.outcome, answer.is_wrong
 
 
@@ -111,14 +111,14 @@ def test_where_nobody_listens_nothing_is_stored() -> None:
     assert answered(free_port()) == ("fail", False)
 
 
-def test_a_line_is_used_again_after_a_failure(collector: Collector) -> None:
-    """A line connects again after a failure."""
-    line = Line(collector.server_port)
+def test_a_connection_is_used_again_after_a_failure(collector: Collector) -> None:
+    """A connection is made again after a failure."""
+    connection = CollectorConnection(collector.server_port)
     collector.length = 1000
-    line.send(REQUEST)
-    assert line.answer(REQUEST).outcome == "info"
+    connection.send(REQUEST)
+    assert connection.answer(REQUEST).outcome == "info"
     collector.length = 0
 
-    line.send(REQUEST)
-    assert line.answer(REQUEST).outcome == "ok"
-    line.hang_up()
+    connection.send(REQUEST)
+    assert connection.answer(REQUEST).outcome == "ok"
+    connection.hang_up()

@@ -46,7 +46,7 @@ def test_every_fault_comes_once_in_every_round() -> None:
 
 def test_a_run_without_findings_passes() -> None:
     """A run without findings has status 0 and one line with its numbers."""
-    verdict = Verdict(7, accepted=100, counted=101, faults=5, findings=[])
+    verdict = Verdict(7, {"accepted": 100, "counted": 101}, faults=5, findings=[])
 
     assert verdict.status == 0
     assert str(verdict) == "PASS seed=7 accepted=100 counted=101 faults=5"
@@ -55,7 +55,7 @@ def test_a_run_without_findings_passes() -> None:
 def test_a_run_with_findings_fails_and_names_the_batches() -> None:
     """A run with findings has status 1, and its line names each batch once."""
     findings = [Finding("x", "chaos.1/2"), Finding("y", "chaos.1/2"), Finding("z", "chaos.0/9")]
-    verdict = Verdict(7, accepted=100, counted=99, faults=5, findings=findings)
+    verdict = Verdict(7, {"accepted": 100, "counted": 99}, faults=5, findings=findings)
 
     assert verdict.status == 1
     assert str(verdict) == "FAIL seed=7 accepted=100 counted=99 faults=5: chaos.1/2, chaos.0/9"
@@ -64,14 +64,14 @@ def test_a_run_with_findings_fails_and_names_the_batches() -> None:
 def test_a_verdict_stays_one_line_that_can_be_read() -> None:
     """The last line names at most IDS_MAX batches, and how many more there are."""
     findings = [Finding("x", f"chaos.1/{i}") for i in range(IDS_MAX + 3)]
-    verdict = Verdict(7, accepted=1, counted=1, faults=1, findings=findings)
+    verdict = Verdict(7, {}, faults=1, findings=findings)
 
     assert str(verdict).endswith(f"chaos.1/{IDS_MAX - 1} and 3 more")
 
 
 def test_a_failure_that_concerns_no_batch_is_told_itself() -> None:
     """A finding without a batch is in the last line with its own text."""
-    verdict = Verdict(7, 1, 1, 1, [Finding("TimeoutError: the backlog is empty")])
+    verdict = Verdict(7, {}, 1, [Finding("TimeoutError: the backlog is empty")])
 
     assert str(verdict).endswith("faults=1: TimeoutError: the backlog is empty")
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from metrics.aggregate import Aggregate
 from ops.lab.bench.ingest import wrk
-from ops.lab.bench.ingest.messages import response_times
+from ops.lab.load.messages import response_times
 from ops.lab.scale import __main__ as scale
 from ops.lab.scale.assumptions import Assumptions
 from ops.lab.scale.check import Compared
@@ -20,7 +20,7 @@ from ops.lab.scale.demand import Layout, busiest_master_share, demand, folding, 
 from ops.lab.scale.figures import REFERENCE, Figures
 from ops.lab.scale.hardware import ALL, CLUSTER, ONE_MACHINE, THIS_MACHINE, Hardware
 from ops.lab.scale.limits import CHANGES, RATE_MAX, highest, limits
-from ops.lab.scale.prices import Line, cost, fit
+from ops.lab.scale.prices import LinearCost, cost, fit
 from ops.lab.scale.report import KEYS, RATES, WAYS
 from ops.lab.scale.sizing import least, size
 from ops.lab.scale.spread import buckets_in, busiest_share, distinct, draws_for, occupied
@@ -59,7 +59,7 @@ def test_no_price_is_negative() -> None:
 
 def test_a_line_goes_through_both_its_measurements() -> None:
     """The cost of requests is a line through both measurements."""
-    line = Line.through((10, 3.0), (1000, 102.0))
+    line = LinearCost.through((10, 3.0), (1000, 102.0))
 
     assert line.of(1, 10) == pytest.approx(3.0)
     assert line.of(2, 2000) == pytest.approx(204.0)

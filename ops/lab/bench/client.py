@@ -1,190 +1,190 @@
-"""What recording one response time costs an app, beside other libraries.
+"""What the client library costs an app: ``python -m ops.lab.bench.client``.
 
-``python -m ops.lab.bench.client``. Everything is measured in one run against a process that really
-receives; the rounds alternate, since machines change speed, and ratios are taken within a round.
+One call of ``record``, a value that waits, and how long the requests of an app take while
+collectors are well, hang, or are not there. What is compared is measured in turns, since machines
+change speed.
 """
 
 import argparse
 import logging
+import socket
 import sys
 import time
 import tracemalloc
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from importlib.util import find_spec
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing, contextmanager
+from itertools import chain
+from pathlib import Path
 from statistics import median
+from tempfile import TemporaryDirectory
+from time import perf_counter_ns
 
-from ops.lab.bench import libraries
-from ops.lab.bench.libraries import SetUp
-from ops.lab.bench.receiver import Destination, Receiver, nobody
-from ops.lab.bench.single_calls import clock_ns, in_a_loop, in_bursts, one_after_the_other
-from ops.lab.latencies import Latencies
+from tabulate import tabulate
+
+from metrics import Client
+from ops.lab.quantiles import Quantiles, shown
+from ops.lab.service import Service
+from ops.lab.system import embedded_redis
 from ops.local.ports import free_port
 
-CALLS = 50_000
-ROUNDS = 3
-VALUES = 1_000_000
-LOST = 1000
-"""Messages that are sent to nobody, to see who notices."""
+KEY, VALUE = "checkout.web-1", 123.4
+BURST = 10
+"""Calls between two pauses."""
 
-SETTLE_S = 0.1
-"""A thread that was to notice something has done it after this long."""
+PAUSE_S = 0.0002
+"""Long enough for other threads to have the interpreter."""
 
+THREADS = 4
+OTHERS_S = 0.0008
+"""How long a request of an app waits for a database and the like."""
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """A library in one of its states.
+WORK = 2000
+"""And what it computes: about a tenth of a millisecond."""
 
-    Attributes:
-        name: What it is called.
-        package: What must be installed.
-        idle: Sets it up to be measured while nothing else happens.
-        flushing: And while it delivers; None if each call does that itself.
-        is_heard: Whether somebody receives what it sends.
-    """
+NO_CLIENT = "no client"
 
-    name: str
-    package: str
-    idle: SetUp
-    flushing: SetUp | None = None
-    is_heard: bool = True
-
-
-OURS = "metrics"
-ROWS = (
-    Row(OURS, "metrics", libraries.idle, libraries.flushing),
-    Row("metrics, collectors hang", "metrics", libraries.roomy, libraries.roomy, is_heard=False),
-    Row("metrics, buffer full", "metrics", libraries.full, libraries.full, is_heard=False),
-    Row("statsd", "statsd", libraries.statsd),
-    Row("datadog", "datadog", libraries.datadog),
-    Row("datadog, buffer", "datadog", libraries.datadog_buffered, libraries.datadog_flushing),
-    Row(
-        "datadog, sender thread",
-        "datadog",
-        libraries.datadog_background,
-        libraries.datadog_background,
-    ),
-    Row(
-        "prometheus_client", "prometheus_client", libraries.prometheus, libraries.prometheus_scraped
-    ),
-)
-
-KEEPERS = (
-    Row(OURS, "metrics", libraries.roomy),
-    Row("datadog, buffer", "datadog", libraries.datadog_kept),
-)
-"""What holds messages in memory until they are sent, set up to hold all of them."""
-
-
-@dataclass(frozen=True, slots=True)
-class Cost:
-    """What a call costs in one round.
-
-    Attributes:
-        idle: While nothing else happens.
-        flushing: While a flush runs.
-        loop_ns: In a loop that does nothing else, on average.
-    """
-
-    idle: Latencies
-    flushing: Latencies | None
-    loop_ns: float
+Record = Callable[[], object]
 
 
 def main(arguments: Sequence[str]) -> int:
     """Print the tables."""
     parser = argparse.ArgumentParser(prog="python -m ops.lab.bench.client", description=__doc__)
-    parser.add_argument("--calls", type=int, default=CALLS, help="of each measurement")
-    parser.add_argument("--rounds", type=int, default=ROUNDS)
-    parser.add_argument("--values", type=int, default=VALUES, help="held in memory")
+    parser.add_argument("--calls", type=int, default=50_000, help="of each state and round")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=3.0, help="of an app, each state, round")
     options = parser.parse_args(arguments)
-    # Clients are made here that cannot deliver: what they say of it is no news.
+    # Clients are made here that cannot deliver: what they log of it is no news.
     logging.getLogger("metrics.client").addHandler(logging.NullHandler())
-    missing = {row.package for row in ROWS if find_spec(row.package) is None}
-    for package in sorted(missing):
-        print(f"{package} is left out, it is not installed: pip install '.[bench]'")
-    rows = [row for row in ROWS if row.package not in missing]
-    with Receiver() as receiver, nobody() as unread:
-        heard = receiver.destination
-        rounds = [
-            {row.name: _cost(row, heard if row.is_heard else unread, options.calls) for row in rows}
-            for _ in range(options.rounds)
-        ]
-        _print_costs(rounds)
-        _print_bytes([row for row in KEEPERS if row.package not in missing], unread, options.values)
-        _print_noticed([row for row in rows if row.is_heard], unread)
+    with collector() as well, socket.create_server(("127.0.0.1", 0)) as hanging:
+        hangs = f"http://127.0.0.1:{hanging.getsockname()[1]}"
+        print(_table_of_calls(well, hangs, options.calls, options.rounds), "\n")
+        print(f"a value that waits takes {bytes_of_a_value(hangs, 10 * options.calls):.1f} bytes\n")
+        print(_table_of_an_app(well, hangs, options.seconds, options.rounds))
     return 0
 
 
-def _cost(row: Row, to: Destination, calls: int) -> Cost:
-    with row.idle(to, calls) as library:
-        idle = one_after_the_other(library.record, library.arguments, calls)
-    with row.idle(to, calls) as library:
-        loop_ns = in_a_loop(library.record, library.arguments, calls)
-    if row.flushing is None:
-        return Cost(idle, None, loop_ns)
-    with row.flushing(to, calls) as library:
-        flushing = in_bursts(library.record, library.arguments, calls, library.between)
-    return Cost(idle, flushing, loop_ns)
+@contextmanager
+def collector() -> Iterator[str]:
+    """A collector that takes everything; its URL."""
+    with TemporaryDirectory() as folder, embedded_redis() as redis:
+        service = Service("collector", redis.url, Path(folder, "collector.log"))
+        try:
+            yield f"http://127.0.0.1:{service.start().port}"
+        finally:
+            service.kill()
 
 
-def _print_costs(rounds: Sequence[dict[str, Cost]]) -> None:
-    print(f"One call, in ns; {clock_ns()} ns for reading the clock are taken off each.")
-    print(f"{'':<26}{'nothing else happens':^24}{'while a flush runs':^24}{'in a loop':^18}")
-    figures = ("median", "p99", "p99.9") * 2 + ("mean",)
-    print(f"{'':<26}" + "".join(f"{figure:>8}" for figure in figures) + "   to ours")
-    for name in rounds[0]:
-        costs = [costs[name] for costs in rounds]
-        ratio = median(costs[name].loop_ns / costs[OURS].loop_ns for costs in rounds)
-        print(
-            f"{name:<26}{_three([cost.idle for cost in costs])}"
-            f"{_three([cost.flushing for cost in costs if cost.flushing])}"
-            f"{median(cost.loop_ns for cost in costs):>8.0f}{ratio:>10.1f}"
-        )
+def clients(well: str, hangs: str, stack: ExitStack) -> dict[str, Record]:
+    """Return what records one value, by the state of its client."""
+
+    def client(url: str, max_buffered: int) -> Record:
+        made = Client(url, max_buffered=max_buffered, flush_seconds=0.01)
+        stack.callback(made.close, timeout=0.0)
+        return lambda: made.record(KEY, VALUE)
+
+    return {
+        "collectors well": client(well, 1_000_000),
+        "collectors hang": client(hangs, 10_000_000),
+        "buffer full": client(hangs, 2),
+    }
 
 
-def _three(found: Sequence[Latencies]) -> str:
-    """Return three figures, each the median of its rounds."""
-    if not found:
-        return f"{'-':>8}" * 3
-    figures: tuple[Callable[[Latencies], int], ...] = (
+def in_bursts(record: Record, calls: int) -> Quantiles:
+    """Return nanoseconds of calls, between which other threads run; less those of the clock."""
+    clock_ns = median(-(perf_counter_ns() - perf_counter_ns()) for _ in range(10_000))
+    took: list[float] = []
+    while len(took) < calls:
+        time.sleep(PAUSE_S)
+        for _ in range(BURST):
+            begun = perf_counter_ns()
+            record()
+            took.append(perf_counter_ns() - begun - clock_ns)
+    return Quantiles.of(took)
+
+
+def _table_of_calls(well: str, hangs: str, calls: int, rounds: int) -> str:
+    with ExitStack() as stack:
+        records = clients(well, hangs, stack)
+        found = [
+            {name: in_bursts(record, calls) for name, record in records.items()}
+            for _ in range(rounds)
+        ]
+    return _table("one call", found, "collectors well")
+
+
+def bytes_of_a_value(hangs: str, values: int) -> float:
+    """Return what a value takes that waits, as tracemalloc counts."""
+    with closing(Client(hangs, max_buffered=values + 1, flush_seconds=3600.0)) as client:
+        client.record(KEY, VALUE)
+        tracemalloc.start()
+        before, _ = tracemalloc.get_traced_memory()
+        for _ in range(values):
+            client.record(KEY, VALUE)
+        after, _ = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        client.close(timeout=0.0)
+    return (after - before) / values
+
+
+def _table_of_an_app(well: str, hangs: str, seconds: float, rounds: int) -> str:
+    """Let an app answer in a few threads; what two without a client differ by is chance."""
+    states = {
+        NO_CLIENT: "",
+        "no client, again": "",
+        "collectors well": well,
+        "collectors hang": hangs,
+        "collectors refuse": f"http://127.0.0.1:{free_port()}",
+    }
+    names = list(states)
+    found = []
+    for number in range(rounds):
+        first = number % len(names)
+        in_turn = names[first:] + names[:first]
+        found.append({name: _requests(states[name], seconds) for name in in_turn})
+    return _table(
+        "an app's request", [{name: each[name] for name in names} for each in found], NO_CLIENT
+    )
+
+
+def _requests(url: str, seconds: float) -> Quantiles:
+    with closing(Client(url or "http://127.0.0.1:9", enabled=bool(url))) as client:
+        give_up = perf_counter_ns() + int(seconds * 1e9)
+
+        def answer() -> list[int]:
+            took: list[int] = []
+            while (begun := perf_counter_ns()) < give_up:
+                time.sleep(OTHERS_S)
+                sum(number * number for number in range(WORK))
+                client.record(KEY, (perf_counter_ns() - begun) / 1e6)
+                took.append(perf_counter_ns() - begun)
+            return took
+
+        with ThreadPoolExecutor(THREADS) as pool:
+            answers = [pool.submit(answer) for _ in range(THREADS)]
+        client.close(timeout=0.0)
+    return Quantiles.of(chain.from_iterable(each.result() for each in answers))
+
+
+def _table(what: str, rounds: Sequence[Mapping[str, Quantiles]], base: str) -> str:
+    """Return a table: medians of the rounds, and of the ratios to ``base`` within a round."""
+    figures: Sequence[Callable[[Quantiles], float]] = (
         lambda each: each.p50,
         lambda each: each.p99,
         lambda each: each.p999,
     )
-    return "".join(f"{median(map(figure, found)):>8.0f}" for figure in figures)
-
-
-def _print_bytes(rows: Sequence[Row], to: Destination, values: int) -> None:
-    print(f"\nMemory of a value that waits, in bytes: of {values}, as tracemalloc counts.")
-    for row in rows:
-        tracemalloc.start()
-        try:
-            with row.idle(to, values) as library:
-                before, _ = tracemalloc.get_traced_memory()
-                for _ in range(values):
-                    library.record(*library.arguments)
-                after, _ = tracemalloc.get_traced_memory()
-        finally:
-            tracemalloc.stop()
-        print(f"{row.name:<26}{(after - before) / values:>8.1f}")
-
-
-def _print_noticed(rows: Sequence[Row], unread: Destination) -> None:
-    print(f"\nOf {LOST} messages that nobody got, so many did the library know of.")
-    print(f"{'':<26}{'hangs':>8}{'refused':>8}")
-    refused = Destination(free_port(), free_port())
-    for row in rows:
-        print(f"{row.name:<26}{_noticed(row, unread):>8}{_noticed(row, refused):>8}")
-
-
-def _noticed(row: Row, to: Destination) -> int:
-    set_up = libraries.roomy if row.name == OURS else row.idle
-    with set_up(to, LOST) as library:
-        for _ in range(LOST):
-            library.record(*library.arguments)
-        time.sleep(SETTLE_S)
-        return library.noticed()
+    rows = [
+        (
+            name,
+            *(shown(median(of(each[name]) for each in rounds)) for of in figures),
+            *(
+                f"{median(of(each[name]) / of(each[base]) for each in rounds):.2f}"
+                for of in figures
+            ),
+        )
+        for name in rounds[0]
+    ]
+    return tabulate(rows, (what, "p50", "p99", "p99.9", "to the first", "p99", "p99.9"))
 
 
 if __name__ == "__main__":

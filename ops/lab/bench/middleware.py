@@ -4,18 +4,17 @@ A trivial app, bare and wrapped, answers in turns within one process, without a 
 """
 
 import asyncio
-import statistics
 from collections.abc import Callable, Iterable
+from statistics import median
 from time import perf_counter
-from typing import TypeVar
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 from wsgiref.util import FileWrapper
+
+from tabulate import tabulate
 
 from metrics.client.asgi import ASGIApp, ASGIMiddleware, Event, Receive, Scope, Send
 from metrics.client.client import Client
 from metrics.client.wsgi import WSGIMiddleware
-
-App = TypeVar("App")
 
 REQUESTS = 5000
 ROUNDS = 9
@@ -36,20 +35,21 @@ def main() -> None:
         batch_size=100_000,
         flush_seconds=3600.0,
     )
-    print(f"{'app':<8}{'bare µs':>10}{'wrapped µs':>12}{'added µs':>10}")
+    wsgi, asgi = WSGIMiddleware(_wsgi_app, client), ASGIMiddleware(_asgi_app, client)
     try:
-        wsgi: WSGIApplication = WSGIMiddleware(_wsgi_app, client)
-        asgi: ASGIApp = ASGIMiddleware(_asgi_app, client)
-        _print("WSGI", _wsgi_us, _wsgi_app, wsgi)
-        _print("ASGI", _asgi_us, _asgi_app, asgi)
+        rows = [
+            ("WSGI", *_medians(lambda: _wsgi_us(_wsgi_app), lambda: _wsgi_us(wsgi))),
+            ("ASGI", *_medians(lambda: _asgi_us(_asgi_app), lambda: _asgi_us(asgi))),
+        ]
     finally:
         client.close(timeout=0)
+    print(tabulate(rows, ("app", "bare µs", "wrapped µs", "added µs"), floatfmt=".2f"))
 
 
-def _print(name: str, measure: Callable[[App], float], bare: App, wrapped: App) -> None:
-    pairs = [(measure(bare), measure(wrapped)) for _ in range(ROUNDS)]
-    bare_us, wrapped_us = (statistics.median(times) for times in zip(*pairs, strict=True))
-    print(f"{name:<8}{bare_us:>10.2f}{wrapped_us:>12.2f}{wrapped_us - bare_us:>10.2f}")
+def _medians(bare: Callable[[], float], wrapped: Callable[[], float]) -> tuple[float, ...]:
+    pairs = [(bare(), wrapped()) for _ in range(ROUNDS)]
+    bare_us, wrapped_us = (median(times) for times in zip(*pairs, strict=True))
+    return bare_us, wrapped_us, wrapped_us - bare_us
 
 
 def _wsgi_us(app: WSGIApplication) -> float:

@@ -1,7 +1,10 @@
 """Chaos: real processes on a real Redis, broken again and again, and not one message miscounted.
 
 Clients keep a ledger of what they send while faults are injected in an order that the seed gives;
-then the ledger and all that was counted are compared, exactly. Ends with one line, PASS or FAIL.
+then the ledger and all that was counted are compared, exactly. With ``--load apps`` those who send
+are apps with our client library, each a process with all collectors' URLs: one collector at a time
+is killed and started again; or with ``--away`` all are away at once, and then every other app has
+a buffer that is too small for that. Ends with one line, PASS or FAIL.
 """
 
 import argparse
@@ -16,21 +19,24 @@ from math import inf
 from pathlib import Path
 
 from metrics.errors import SettingsError
-from ops.lab.chaos.catalogue import faults_of
-from ops.lab.chaos.clients import Load
-from ops.lab.chaos.fault import Fault
+from ops.lab.chaos.apps.fleet import Fleet, specs_of
+from ops.lab.chaos.catalogue import Fault, faults_around_apps, faults_of
+from ops.lab.chaos.clients import Clients
+from ops.lab.chaos.load import ChaosLoad
 from ops.lab.chaos.one_redis import OneRedis
 from ops.lab.chaos.run import Run
 from ops.lab.chaos.six_nodes import SixNodes
-from ops.lab.chaos.system import System
+from ops.lab.chaos.system import ChaosSystem
 from ops.lab.chaos.verdict import Verdict
-from ops.lab.ledger import Ledger
 from ops.local.redis_server import find_server, version_of
 from ops.local.server_wheels import ALL, servers_in
 from ops.local.signals import interrupt_on_signals
 
 SECONDS = 60.0
 EVERY_S = 3.0
+CALM_S = 5.0
+APPS = 8
+RATE = 200.0
 PAUSE_MAX_S = 20.0
 PAUSE_SHARE = 1 / 15
 """How long a single Redis is stopped at a time, if it is not told: a share of the run."""
@@ -69,6 +75,11 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--faults", default="", help="names with commas between them; else all")
     parser.add_argument("--pause", type=float, help="seconds for which a single Redis is stopped")
     parser.add_argument("--source", type=Path, help="folder with a metrics package to use instead")
+    parser.add_argument("--load", choices=("requests", "apps"), default="requests")
+    parser.add_argument("--away", type=float, help="of apps: seconds without any collector")
+    parser.add_argument("--calm", type=float, default=CALM_S, help="of apps: seconds before that")
+    parser.add_argument("--apps", type=int, default=APPS, help="how many")
+    parser.add_argument("--rate", type=float, default=RATE, help="values a second of each app")
     return parser.parse_args(arguments)
 
 
@@ -82,16 +93,33 @@ def _run(options: argparse.Namespace, folder: Path) -> Verdict:
         redis = SixNodes(server, data) if options.on == "cluster" else OneRedis(server, data)
         redis = stack.enter_context(closing(redis))
         redis.start()
-        system = stack.enter_context(closing(System(redis, folder, source=options.source)))
-        ledger = Ledger()
-        load = Load(ledger, system.collectors, options.seed)
+        system = stack.enter_context(closing(ChaosSystem(redis, folder, source=options.source)))
+        load, faults = _load(options, system, folder)
         stack.callback(load.leave)
-        pause_s = options.pause or min(PAUSE_MAX_S, options.seconds * PAUSE_SHARE)
-        faults = _chosen(faults_of(system, load, pause_s), options.faults)
+        chosen = _chosen(faults, options.faults)
         system.start()
-        run = Run(system, ledger=ledger, load=load, seed=options.seed, say=_say)
-        seconds = inf if options.count else options.seconds
-        return run.execute(faults, seconds=seconds, every_s=options.every, count=options.count)
+        run = Run(system, load, seed=options.seed, say=_say)
+        count = 1 if options.away else options.count
+        seconds = inf if count else options.seconds
+        return run.execute(chosen, seconds=seconds, every_s=options.every, count=count)
+
+
+def _load(
+    options: argparse.Namespace, system: ChaosSystem, folder: Path
+) -> tuple[ChaosLoad, dict[str, Fault]]:
+    """Return who sends, and the faults around them."""
+    if options.load == "apps":
+        fleet = Fleet(
+            specs_of(options.apps, options.rate, options.away),
+            system.collector_urls,
+            folder / "apps.log",
+            calm_s=options.calm,
+            source=options.source,
+        )
+        return fleet, faults_around_apps(system, options.away)
+    clients = Clients(system, options.seed)
+    pause_s = options.pause or min(PAUSE_MAX_S, options.seconds * PAUSE_SHARE)
+    return clients, faults_of(system, clients, pause_s)
 
 
 def _server(version: str | None) -> Path:

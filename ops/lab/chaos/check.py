@@ -1,8 +1,10 @@
 """The comparison of the ledger with all that Redis and the query service tell."""
 
 import http.client
+import signal
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from time import sleep
 
 from metrics.aggregate import Aggregate
 from metrics.connection import Connection, command, done
@@ -11,13 +13,19 @@ from metrics.errors import StorageUnsoundError
 from metrics.hours import Hour
 from metrics.keyspace import PartitionNames
 from metrics.merged import merged
-from ops.lab.chaos.system import System
+from ops.lab.chaos.load import Say
+from ops.lab.chaos.system import CLAIM_S, ChaosSystem
 from ops.lab.chaos.verdict import Finding
 from ops.lab.ledger import NOTHING, Counted, Ledger, Message
+from ops.lab.system import path_of
 
 HASHES_AT_ONCE = 500
 ASKED_MAX = 50
 """Key-hours that the query service is asked for."""
+
+DRAIN_TIMEOUT_S = 60.0
+CLAIM_ROUND_S = 1.5 * CLAIM_S
+"""After this long a worker has looked for everything that it can claim."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +108,7 @@ def changes(before: Sequence[Hash], after: Sequence[Hash], when: str) -> list[Fi
     ]
 
 
-def wrong_books(system: System, when: str) -> Iterator[Finding]:
+def wrong_books(system: ChaosSystem, when: str) -> Iterator[Finding]:
     """Yield what is wrong with the audit, as Redis and as the query service has them."""
     for audit in system.audit():
         if not audit.balance or audit.dead or audit.length:
@@ -110,12 +118,63 @@ def wrong_books(system: System, when: str) -> Iterator[Finding]:
         yield Finding(f"{when}: GET /audit answers {answer.status} {answer.body.decode()}")
 
 
-def wrong_answers(system: System, hashes: Sequence[Hash], when: str) -> Iterator[Finding]:
+def wrong_answers(system: ChaosSystem, hashes: Sequence[Hash], when: str) -> Iterator[Finding]:
     """Yield answers of the query service that differ from the hashes, for some of them."""
     step = len(hashes) // ASKED_MAX + 1
     for each in hashes[::step]:
-        day, _, hour_of_day = str(each.hour).partition("T")
-        path = f"/{each.key}/sum/{day}/{hour_of_day}"
+        path = f"/{each.key}/sum/{path_of(each.hour)}"
         answer = system.query.get(path)
         if answer.status != http.client.OK or answer.json["value"] != each.aggregate.sum:
             yield Finding(f"{when}: GET {path} answers {answer.status} {answer.body.decode()}")
+
+
+class Comparison:
+    """Compares a ledger with the hashes, the audit and the query service, more than once.
+
+    Args:
+        system: What has come to rest.
+        ledger: What was sent to it.
+        say: Shows how it goes.
+
+    Attributes:
+        counted: Messages in the hashes.
+    """
+
+    def __init__(self, system: ChaosSystem, ledger: Ledger, say: Say) -> None:
+        self._system = system
+        self._ledger = ledger
+        self._say = say
+        self.counted = 0
+
+    def findings(self) -> Iterator[Finding]:
+        """Yield all differences; if there are none, those after restarts as well."""
+        hashes = read_hashes(self._system.connection, self._system.partitions)
+        self.counted = sum(each.aggregate.count for each in hashes)
+        found = [
+            *differences(self._ledger, hashes, "after the faults"),
+            *unlike_their_values(hashes),
+            *wrong_books(self._system, "after the faults"),
+            *wrong_answers(self._system, hashes, "after the faults"),
+        ]
+        yield from found or self._after_restarts(hashes)
+
+    def _after_restarts(self, hashes: Sequence[Hash]) -> Iterator[Finding]:
+        """Look for what fresh workers may find, and what may come back when all is restarted."""
+        self._say("draining a second time, with fresh workers")
+        self._system.replace_workers()
+        yield from self._changes_since(hashes, "after a second drain")
+        self._say("restarting everything; Redis was killed")
+        self._system.restart()
+        yield from self._changes_since(hashes, "after everything was restarted")
+        # What is torn off the end of the append-only file shows at the restart after the next.
+        self._say("restarting Redis")
+        self._system.redis.restart(signal.SIGTERM)
+        yield from self._changes_since(hashes, "after Redis was restarted")
+
+    def _changes_since(self, hashes: Sequence[Hash], when: str) -> Iterator[Finding]:
+        self._system.wait_until_ready()
+        sleep(CLAIM_ROUND_S)
+        self._system.drain(DRAIN_TIMEOUT_S)
+        now = read_hashes(self._system.connection, self._system.partitions)
+        yield from changes(hashes, now, when)
+        yield from wrong_books(self._system, when)

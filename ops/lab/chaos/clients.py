@@ -1,15 +1,18 @@
 """Clients that write each batch into the ledger, and repeat it until they know its outcome."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from random import Random
 from threading import Event, Lock, Thread
 from time import gmtime, monotonic, strftime
-from typing import Literal, Self
+from typing import Literal
 
-from ops.lab.chaos.requests import Answer, Line, Request
+from ops.lab.chaos.auditor import Auditor
+from ops.lab.chaos.check import Comparison
+from ops.lab.chaos.load import Say
+from ops.lab.chaos.requests import Answer, CollectorConnection, Request
+from ops.lab.chaos.system import ChaosSystem
 from ops.lab.chaos.verdict import Finding
 from ops.lab.ledger import Ledger
-from ops.lab.service import Service
 
 Manner = Literal["plain", "losing every first answer", "to all collectors at once"]
 """How clients send what has an Idempotency-Key."""
@@ -26,37 +29,47 @@ PAUSE_S = 0.03
 PAUSE_AFTER_FAILURE_S = 0.05
 
 
-class Load:
-    """All clients of a run.
+class Clients:
+    """All clients of a run, the ledger of what they send, and somebody who reads the audit.
 
     Args:
-        ledger: Where everything is written down.
-        collectors: Where to send; any of them will do.
+        system: Where to send; any of its collectors will do.
         seed: Decides what is sent.
 
     Attributes:
         manner: How they send now.
         batches: How many were begun.
-        findings: Answers that no client should get.
     """
 
-    def __init__(self, ledger: Ledger, collectors: Sequence[Service], seed: int) -> None:
+    def __init__(self, system: ChaosSystem, seed: int) -> None:
         self.manner: Manner = "plain"
         self.batches = 0
-        self.findings: list[Finding] = []
+        self._findings: list[Finding] = []
+        self._ledger = Ledger()
+        self._counted = 0
+        self._auditor = Auditor(system.query)
         self.stopping = Event()
         self.leaving = Event()
         self._lock = Lock()
         self._clients = [
-            Client(self, f"chaos.{i}", ledger, collectors, Random(f"{seed} client {i}"))  # noqa: S311
+            Client(
+                self,
+                f"chaos.{i}",
+                self._ledger,
+                [collector.port for collector in system.collectors],
+                Random(f"{seed} client {i}"),  # noqa: S311
+            )
             for i in range(CLIENTS)
         ]
 
-    def start(self) -> Self:
+    def start(self) -> None:
         """Let them begin."""
-        for client in self._clients:
-            client.start()
-        return self
+        for thread in (self._auditor, *self._clients):
+            thread.start()
+
+    def progress(self) -> str:
+        """Return how many batches were begun."""
+        return f"{self.batches:6d} batches"
 
     def finish(self, timeout_s: float) -> list[Finding]:
         """Let each repeat what it has until it is known, and begin no more.
@@ -82,6 +95,19 @@ class Load:
         """Let them go, whatever they have."""
         self.stopping.set()
         self.leaving.set()
+        self._auditor.leave()
+
+    def check(self, system: ChaosSystem, say: Say) -> Iterator[Finding]:
+        """Yield each difference between the ledger and what is counted, now and after restarts."""
+        comparison = Comparison(system, self._ledger, say)
+        yield from comparison.findings()
+        self._counted = comparison.counted
+        say(f"the audit was read {self._auditor.answers} times on the way")
+        yield from (*self._findings, *self._auditor.findings)
+
+    def numbers(self) -> Mapping[str, int]:
+        """Return how many messages were answered 202, and how many are in the hashes."""
+        return {"accepted": self._ledger.counts()["1"], "counted": self._counted}
 
     def began(self) -> None:
         """Count a batch."""
@@ -92,17 +118,17 @@ class Load:
         """Write down an answer that no client should get."""
         text = f"at {strftime('%T', gmtime())} UTC batch {batch} was answered {answer.told}"
         with self._lock:
-            self.findings.append(Finding(text, batch))
+            self._findings.append(Finding(text, batch))
 
 
 class Client(Thread):
     """One app: it has one batch at a time.
 
     Args:
-        load: Says how to send, and until when.
+        clients: Say how to send, and until when.
         name: Its keys and batches begin with it.
         ledger: Where everything is written down.
-        collectors: Where to send.
+        ports: Of the collectors.
         random: Decides what is sent, and where to.
 
     Attributes:
@@ -112,17 +138,17 @@ class Client(Thread):
 
     def __init__(
         self,
-        load: Load,
+        clients: Clients,
         name: str,
         ledger: Ledger,
-        collectors: Sequence[Service],
+        ports: Sequence[int],
         random: Random,
     ) -> None:
         super().__init__(name=name, daemon=True)
-        self._load = load
+        self._all = clients
         self._ledger = ledger
         self._random = random
-        self._lines = [Line(collector.port) for collector in collectors]
+        self._connections = [CollectorConnection(port) for port in ports]
         self._keys: list[str] = []
         self._keys_made = 0
         self.batch = ""
@@ -131,9 +157,9 @@ class Client(Thread):
     def run(self) -> None:
         """Send batches until it is enough."""
         number = 0
-        while not self._load.stopping.wait(PAUSE_S):
+        while not self._all.stopping.wait(PAUSE_S):
             number += 1
-            self._load.began()
+            self._all.began()
             self._send(number)
 
     def _send(self, number: int) -> None:
@@ -143,7 +169,7 @@ class Client(Thread):
         if is_keyed:
             self._send_until_known(Request.of(messages, self.batch))
         else:
-            self._attempt(Request.of(messages), [self._random.choice(self._lines)])
+            self._attempt(Request.of(messages), [self._random.choice(self._connections)])
 
     def _choose_keys(self) -> list[str]:
         """Return the keys of a batch's messages, each with room for a whole batch."""
@@ -156,35 +182,35 @@ class Client(Thread):
         return self._random.choices(self._keys, k=self._random.randint(1, MESSAGES_PER_BATCH_MAX))
 
     def _send_until_known(self, request: Request) -> None:
-        if self._load.manner == "losing every first answer":
+        if self._all.manner == "losing every first answer":
             self._lose_answer(request)
-        while not self._load.leaving.is_set():
-            if self._load.manner == "to all collectors at once":
-                is_known = self._attempt(request, self._lines)
+        while not self._all.leaving.is_set():
+            if self._all.manner == "to all collectors at once":
+                is_known = self._attempt(request, self._connections)
             else:
-                is_known = self._attempt(request, [self._random.choice(self._lines)])
+                is_known = self._attempt(request, [self._random.choice(self._connections)])
             if is_known:
                 return
-            self._load.leaving.wait(PAUSE_AFTER_FAILURE_S)
+            self._all.leaving.wait(PAUSE_AFTER_FAILURE_S)
 
     def _lose_answer(self, request: Request) -> None:
         attempt = self._ledger.about_to_send(self.batch)
-        line = self._random.choice(self._lines)
-        line.send(request)
-        line.hang_up()
+        connection = self._random.choice(self._connections)
+        connection.send(request)
+        connection.hang_up()
         self._ledger.answered(attempt, "info")
 
-    def _attempt(self, request: Request, lines: Sequence[Line]) -> bool:
-        """Send a request once down each line; return whether there is no more to find out."""
+    def _attempt(self, request: Request, connections: Sequence[CollectorConnection]) -> bool:
+        """Send a request once on each connection; return whether there is no more to find out."""
         attempts = []
-        for line in lines:
-            attempts.append((line, self._ledger.about_to_send(self.batch)))
-            line.send(request)
+        for connection in connections:
+            attempts.append((connection, self._ledger.about_to_send(self.batch)))
+            connection.send(request)
         is_known = False
-        for line, attempt in attempts:
-            self.last = answer = line.answer(request)
+        for connection, attempt in attempts:
+            self.last = answer = connection.answer(request)
             self._ledger.answered(attempt, answer.outcome)
             is_known = is_known or answer.is_wrong or answer.outcome == "ok"
             if answer.is_wrong:
-                self._load.found(self.batch, answer)
+                self._all.found(self.batch, answer)
         return is_known

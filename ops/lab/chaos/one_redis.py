@@ -60,19 +60,12 @@ class OneRedis:
         with self.server.client() as client:
             client.script_flush()
 
-    def pause(self) -> None:
-        """Stop the server where it stands."""
-        self._signal(signal.SIGSTOP)
-
-    def resume(self) -> None:
-        """Let it go on."""
-        self._signal(signal.SIGCONT)
+    def signal(self, number: signal.Signals) -> None:
+        """Send the server a signal."""
+        if self.server.process is not None:
+            self.server.process.send_signal(number)
 
     def close(self) -> None:
         """Leave nothing of it."""
         self.proxy.close()
         self.server.stop(signal.SIGKILL)
-
-    def _signal(self, number: signal.Signals) -> None:
-        if self.server.process is not None:
-            self.server.process.send_signal(number)

@@ -43,7 +43,7 @@ class Request:
         return cls(json.dumps(rows), headers, len(messages))
 
 
-class Line:
+class CollectorConnection:
     """A kept connection to a collector.
 
     It connects when first used, and again after a failure.

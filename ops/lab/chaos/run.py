@@ -1,8 +1,7 @@
 """One run: load and faults, then calm, and what is found out in it."""
 
-import signal
 import subprocess
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from itertools import islice
 from time import monotonic, sleep
@@ -10,56 +9,41 @@ from time import monotonic, sleep
 from redis.exceptions import RedisError
 
 from metrics.errors import MetricsError
-from ops.lab.chaos.auditor import Auditor
-from ops.lab.chaos.check import (
-    Hash,
-    changes,
-    differences,
-    read_hashes,
-    unlike_their_values,
-    wrong_answers,
-    wrong_books,
-)
-from ops.lab.chaos.clients import Load
-from ops.lab.chaos.fault import Fault
+from ops.lab.chaos.catalogue import Fault
+from ops.lab.chaos.load import ChaosLoad, Say
 from ops.lab.chaos.schedule import schedule
-from ops.lab.chaos.system import CLAIM_S, System
+from ops.lab.chaos.system import ChaosSystem
 from ops.lab.chaos.verdict import Finding, Verdict
-from ops.lab.ledger import Ledger
 
 KNOWN_TIMEOUT_S = 30.0
-"""How long it may take, after the faults, until clients know what became of their batches."""
+"""How long it may take, after the faults, until it is known what became of all that was sent."""
 
 DRAIN_TIMEOUT_S = 60.0
-CLAIM_ROUND_S = 1.5 * CLAIM_S
-"""After this long a worker has looked for everything that it can claim."""
 
-_FAILURES = (TimeoutError, RuntimeError, subprocess.TimeoutExpired, MetricsError, RedisError)
+_FAILURES = (
+    *(TimeoutError, RuntimeError, ValueError, OSError, subprocess.TimeoutExpired),
+    *(MetricsError, RedisError),
+)
 """What is raised when something that must come does not."""
-
-Say = Callable[[str], None]
 
 
 class Run:
-    """A system, its clients and their ledger, and what was found so far.
+    """A system and its load, and what was found so far.
 
     Args:
         system: What is broken; it runs.
-        ledger: What the clients write down.
-        load: The clients.
+        load: Those who send.
         seed: Of the schedule.
-        say: Tells a person how it goes.
+        say: Shows a person how it goes.
     """
 
-    def __init__(self, system: System, *, ledger: Ledger, load: Load, seed: int, say: Say) -> None:
+    def __init__(self, system: ChaosSystem, load: ChaosLoad, *, seed: int, say: Say) -> None:
         self._system = system
-        self._ledger = ledger
         self._load = load
         self._seed = seed
         self._say = say
         self._faults = 0
         self._findings: list[Finding] = []
-        self._hashes: list[Hash] = []
 
     def execute(
         self,
@@ -77,23 +61,19 @@ class Run:
             every_s: From the beginning of a fault to that of the next, if it takes no longer.
             count: How many faults at most.
         """
-        auditor = Auditor(self._system.query)
-        auditor.start()
         self._load.start()
         with self._noting():
             self._inject(faults, seconds, every_s, count)
         with self._noting():
-            self._come_to_rest()
-            self._compare()
-            if not self._findings:
-                self._see_that_it_stays()
+            self._say("no more faults; waiting until all is delivered and the backlog is empty")
+            self._system.wait_until_ready()
+            self._findings += self._load.finish(KNOWN_TIMEOUT_S)
+            self._system.drain(DRAIN_TIMEOUT_S)
+            # One by one: what was found before a failure counts as well.
+            for finding in self._load.check(self._system, self._say):
+                self._findings.append(finding)
         self._load.leave()
-        auditor.leave()
-        self._say(f"the audit was read {auditor.answers} times on the way")
-        self._find(*self._load.findings, *auditor.findings)
-        counted = sum(each.aggregate.count for each in self._hashes)
-        accepted = self._ledger.counts()["1"]
-        return Verdict(self._seed, accepted, counted, self._faults, self._findings)
+        return Verdict(self._seed, self._load.numbers(), self._faults, self._findings)
 
     def _inject(
         self, faults: Mapping[str, Fault], seconds: float, every_s: float, count: int | None
@@ -105,54 +85,11 @@ class Run:
                 sleep(max(0.0, begun + seconds - begin))
                 return
             sleep(random.uniform(0, every_s / 2))
-            done = faults[name].inject(random)
+            done = faults[name](random)
             self._faults += 1
-            self._say(
-                f"{monotonic() - begun:6.1f} s  {self._load.batches:6d} batches  {name}: {done}"
-            )
+            self._say(f"{monotonic() - begun:6.1f} s  {self._load.progress()}  {name}: {done}")
             self._system.check_running()
             sleep(max(0.0, begin + every_s - monotonic()))
-
-    def _come_to_rest(self) -> None:
-        self._say("no more faults; waiting until every batch is known and the backlog is empty")
-        self._system.wait_until_ready()
-        self._find(*self._load.finish(KNOWN_TIMEOUT_S))
-        self._system.drain(DRAIN_TIMEOUT_S)
-
-    def _compare(self) -> None:
-        """Compare the ledger, the hashes, the audit and the query service."""
-        when = "after the faults"
-        self._hashes = self._read_hashes()
-        self._find(*differences(self._ledger, self._hashes, when))
-        self._find(*unlike_their_values(self._hashes))
-        self._find(*wrong_books(self._system, when))
-        self._find(*wrong_answers(self._system, self._hashes, when))
-
-    def _see_that_it_stays(self) -> None:
-        """Look for what fresh workers may find, and what may come back when all is restarted."""
-        self._say("draining a second time, with fresh workers")
-        self._system.replace_workers()
-        self._look_for_changes("after a second drain")
-        self._say("restarting everything; Redis was killed")
-        self._system.restart()
-        self._look_for_changes("after everything was restarted")
-        # What is torn off the end of the append-only file shows at the restart after the next.
-        self._say("restarting Redis")
-        self._system.redis.restart(signal.SIGTERM)
-        self._look_for_changes("after Redis was restarted")
-
-    def _look_for_changes(self, when: str) -> None:
-        self._system.wait_until_ready()
-        sleep(CLAIM_ROUND_S)
-        self._system.drain(DRAIN_TIMEOUT_S)
-        self._find(*changes(self._hashes, self._read_hashes(), when))
-        self._find(*wrong_books(self._system, when))
-
-    def _read_hashes(self) -> list[Hash]:
-        return read_hashes(self._system.connection, self._system.partitions)
-
-    def _find(self, *findings: Finding) -> None:
-        self._findings += findings
 
     @contextmanager
     def _noting(self) -> Iterator[None]:
@@ -160,4 +97,4 @@ class Run:
         try:
             yield
         except _FAILURES as error:
-            self._find(Finding(f"{type(error).__name__}: {error}"))
+            self._findings.append(Finding(f"{type(error).__name__}: {error}"))

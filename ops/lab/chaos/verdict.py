@@ -1,6 +1,6 @@
 """The verdict of a run: one line, and a status."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 IDS_MAX = 20
@@ -26,15 +26,13 @@ class Verdict:
 
     Attributes:
         seed: Of the run.
-        accepted: Messages that were answered 202.
-        counted: Messages in the hashes.
+        numbers: What the load says of itself, by name.
         faults: How many were injected.
         findings: What is not as it must be.
     """
 
     seed: int
-    accepted: int
-    counted: int
+    numbers: Mapping[str, int]
     faults: int
     findings: Sequence[Finding]
 
@@ -45,10 +43,8 @@ class Verdict:
 
     def __str__(self) -> str:
         word = "FAIL" if self.findings else "PASS"
-        line = (
-            f"{word} seed={self.seed} accepted={self.accepted} counted={self.counted} "
-            f"faults={self.faults}"
-        )
+        numbers = {"seed": self.seed, **self.numbers, "faults": self.faults}
+        line = " ".join([word, *(f"{name}={number}" for name, number in numbers.items())])
         return f"{line}: {self._ids()}" if self.findings else line
 
     def _ids(self) -> str:

@@ -11,13 +11,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ops.lab.bench.ingest import wrk
-from ops.lab.bench.ingest.machine import described, load_average
+from ops.lab.machine import described, load_average
 from ops.lab.scale.assumptions import Assumptions
 from ops.lab.scale.check import DEVIATION_MAX, check
 from ops.lab.scale.figures import REFERENCE, Figures
 from ops.lab.scale.incidents import incidents
 from ops.lab.scale.measure import SECONDS, measure
-from ops.lab.scale.plot import svg
+from ops.lab.scale.plot import plot
 from ops.lab.scale.report import failures, report, told
 
 ROUNDS = 3
@@ -88,7 +88,7 @@ def _simulate(seed: int, folder: Path | None) -> None:
         print(told(incident))
         if folder is not None:
             path = folder / f"scale-{incident.name}.svg"
-            path.write_text(svg(incident), "utf-8")
+            plot(incident, path)
             print(f"  wrote {path}")
 
 

@@ -12,15 +12,14 @@ from dataclasses import dataclass, replace
 from statistics import median
 
 from ops.lab.bench.ingest.measure import measure as measure_run
-from ops.lab.bench.ingest.ours import Ours
-from ops.lab.bench.ingest.systems import folders
+from ops.lab.bench.ingest.systems import folders, ours
+from ops.lab.cpu import CpuUse
 from ops.lab.scale.assumptions import Assumptions
 from ops.lab.scale.components.collector import PROCESSES, SENT_BY_WRK
 from ops.lab.scale.figures import Figures
 from ops.lab.scale.hardware import THIS_MACHINE
 from ops.lab.scale.limits import Limit, limits
 from ops.lab.scale.measure import measure
-from ops.lab.scale.others import Watch
 from ops.lab.scale.traffic import Traffic, Way
 
 DEVIATION_MAX = 0.25
@@ -98,10 +97,10 @@ def predict(way: Way, figures: Figures, others_cores: float = 0.0) -> Limit:
 def _run(way: Way, seconds: float) -> tuple[float, float]:
     """Return the messages per second of a real run, and the cores that others had meanwhile."""
     workload = SENT_BY_WRK[way]
-    with folders() as (data, bodies), Ours(data, collectors=PROCESSES) as ours:
-        watch = Watch()
-        run = measure_run(ours, workload, ours.forms[workload.shape][0], seconds, bodies)
-        others_cores = watch.others_cores(sum(run.cpu_s.values()) + run.load.cpu_s)
+    with folders() as (data, _), ours(data, collectors=PROCESSES) as system:
+        begin = CpuUse.of({})
+        run = measure_run(system, workload, system.forms[workload.shape][0], seconds)
+        others_cores = CpuUse.of({}).others_since(begin, sum(run.cpu_s.values()))
     if run.complaints():
         raise RuntimeError("; ".join(run.complaints()))
     return run.messages_per_s, others_cores

@@ -117,13 +117,12 @@ def appending(traffic: Traffic, layout: Layout, figures: Figures) -> dict[str, f
     queues = min(layout.masters, places)
     together = max(1.0, figures.requests_per_trip[traffic.shape] / queues)
     trips = traffic.requests_per_s / together
-    draws = together * traffic.keys_per_request
-    columns = trips * distinct(traffic.keys / queues, draws)
+    columns = trips * distinct(traffic.keys / queues, together)
     if traffic.is_marked:
         columns = traffic.requests_per_s
     return {
         "trip": trips * (2 if traffic.is_marked else 1),  # it is registered first
-        "call": trips * distinct(places / queues, draws),
+        "call": trips * distinct(places / queues, together),
         "column": columns,
         "message": traffic.values_per_s,
         "mark": traffic.requests_per_s if traffic.is_marked else 0.0,
@@ -152,8 +151,7 @@ def folding(
 
     def one_round(period_s: float) -> dict[str, float]:
         share = period_s / layout.workers
-        requests = traffic.requests_per_s * traffic.keys_per_request
-        key_hours = distinct(traffic.keys, requests * share)
+        key_hours = distinct(traffic.keys, traffic.requests_per_s * share)
         return {
             "round": layout.partitions / PARTITIONS_MEASURED,
             "commit": max(distinct(places, entries * share), key_hours / COMMIT_COLUMNS_MAX),

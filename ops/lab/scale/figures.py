@@ -4,12 +4,9 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal, Self
+from typing import Self
 
-from ops.lab.scale.prices import Line, Prices
-
-Shape = Literal["single", "rows", "columns", "client"]
-"""How messages lie in a request: as ``ops.lab.bench.ingest`` sends them, or as our client does."""
+from ops.lab.scale.prices import LinearCost, Prices
 
 PARTITIONS = 16
 """With so many a worker's round was measured; a round reads each of them."""
@@ -41,9 +38,9 @@ class Figures:
     """
 
     machine: str
-    collector_s: Mapping[str, Line]
-    sender_s: Mapping[str, Line]
-    wire_bytes: Mapping[str, Line]
+    collector_s: Mapping[str, LinearCost]
+    sender_s: Mapping[str, LinearCost]
+    wire_bytes: Mapping[str, LinearCost]
     requests_per_trip: Mapping[str, float]
     append_redis_s: Prices
     append_bytes: Prices
@@ -66,7 +63,7 @@ class Figures:
         try:
             told = json.loads(path.read_text("utf-8"))
             for name in ("collector_s", "sender_s", "wire_bytes"):
-                told[name] = {shape: Line(**line) for shape, line in told[name].items()}
+                told[name] = {shape: LinearCost(**line) for shape, line in told[name].items()}
             told["key_hour_bytes"] = {int(n): size for n, size in told["key_hour_bytes"].items()}
             return cls(**told)
         except (KeyError, TypeError, AttributeError, ValueError) as error:

@@ -1,17 +1,17 @@
 """Measures all components, one after the other, each with a Redis of its own."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
-from ops.lab.bench.ingest.machine import described
-from ops.lab.scale.components.collector import SHAPES, measure_collector
+from ops.lab.machine import described
+from ops.lab.scale.components.collector import SHAPES, CollectorFigures, measure_collector
 from ops.lab.scale.components.query import measure_query
-from ops.lab.scale.components.streams import measure_streams
+from ops.lab.scale.components.streams import StreamFigures, measure_streams
 from ops.lab.scale.figures import Figures
-from ops.local.ports import free_port
-from ops.local.redis_server import EmbeddedRedis, find_server
+from ops.lab.system import embedded_redis
 
 SECONDS = 3.0
 """Of load, each shape; kinds of work on the streams get a part of it."""
@@ -26,36 +26,21 @@ def measure(seconds: float = SECONDS, shapes: Sequence[str] = SHAPES) -> Figures
         seconds: Of load, each shape.
         shapes: Shapes of requests that the collector is measured with.
     """
-    with _redis() as (server, _):
+    with embedded_redis() as server:
         streams = measure_streams(server, seconds * _KINDS_PART)
-    with _redis() as (server, folder):
-        collector = measure_collector(server, folder, seconds, shapes)
-    with _redis() as (server, folder):
-        query_s, query_redis_s = measure_query(server, folder, seconds)
+    with embedded_redis() as server, TemporaryDirectory(prefix="scale-") as logs:
+        collector = measure_collector(server, Path(logs), seconds, shapes)
+    with embedded_redis() as server, TemporaryDirectory(prefix="scale-") as logs:
+        query_s, query_redis_s = measure_query(server, Path(logs), seconds)
     return Figures(
         machine=described(),
-        collector_s=collector.collector_s,
-        sender_s=collector.sender_s,
-        wire_bytes=collector.wire_bytes,
-        requests_per_trip=collector.requests_per_trip,
-        append_redis_s=streams.append_redis_s,
-        append_bytes=streams.append_bytes,
-        fold_redis_s=streams.fold_redis_s,
-        fold_worker_s=streams.fold_worker_s,
-        fold_bytes=streams.fold_bytes,
+        **fields_of(collector),
+        **fields_of(streams),
         query_s=query_s,
         query_redis_s=query_redis_s,
-        key_hour_bytes=streams.key_hour_bytes,
-        backlog_bytes=streams.backlog_bytes,
-        mark_bytes=streams.mark_bytes,
     )
 
 
-@contextmanager
-def _redis() -> Iterator[tuple[EmbeddedRedis, Path]]:
-    with TemporaryDirectory(prefix="scale-") as folder:
-        server = EmbeddedRedis(find_server(), port=free_port(), folder=Path(folder)).start()
-        try:
-            yield server, Path(folder)
-        finally:
-            server.stop()
+def fields_of(figures: CollectorFigures | StreamFigures) -> dict[str, Any]:
+    """Return the figures of a component, by their names."""
+    return {each.name: getattr(figures, each.name) for each in fields(figures)}

@@ -13,7 +13,7 @@ Prices = Mapping[str, float]
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class LinearCost:
     """What a request costs: something for itself, and something for each of its messages.
 
     Attributes:
@@ -25,7 +25,7 @@ class Line:
     message: float
 
     @classmethod
-    def through(cls, few: tuple[float, float], many: tuple[float, float]) -> "Line":
+    def through(cls, few: tuple[float, float], many: tuple[float, float]) -> "LinearCost":
         """Return the line through two measurements, each of messages in a request and its cost."""
         message = max(0.0, (many[1] - few[1]) / (many[0] - few[0]))
         return cls(max(0.0, few[1] - few[0] * message), message)

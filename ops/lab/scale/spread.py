@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from metrics.keyspace import partition_of
-from ops.lab.bench.ingest.messages import SIGMA
+from ops.lab.load.messages import SIGMA
 
 _FLEETS_MAX, _KEYS_LOOKED_AT = 50, 50_000
 _LOG_GAMMA = math.log(1.02)

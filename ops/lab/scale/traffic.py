@@ -5,13 +5,12 @@ from typing import Literal
 
 from ops.lab.scale.spread import buckets_in
 
-Way = Literal["single", "rows", "columns", "client", "aggregate"]
-"""How messages are sent: a request for each; as ``ops.lab.bench.ingest`` sends rows or columns of
-1,000; by our client library; or folded by the client into one histogram a second and key, which
-is not built yet."""
+Way = Literal["single", "columns", "client", "aggregate"]
+"""How messages are sent: a request for each; as ``ops.lab.bench.ingest`` sends columns of 1,000;
+by our client library; or folded by the client into one histogram a second and key, which is not
+built yet."""
 
 MEASURED_BATCH = 1000
-KEYS_IN_ROWS = 10
 
 FLUSH_S = 1.0
 BATCH_MAX = 1000
@@ -40,7 +39,7 @@ class Traffic:
         """Requests of all senders together."""
         if self.way == "single":
             return self.rate
-        if self.way in ("rows", "columns"):
+        if self.way == "columns":
             return self.rate / MEASURED_BATCH
         # A client sends when its values are a second old; one that has nothing sends nothing.
         flushes = min(self.rate, self.keys / FLUSH_S)
@@ -58,11 +57,6 @@ class Traffic:
             return self.rate
         buckets = buckets_in(self.messages_per_request)
         return self.requests_per_s * NUMBERS_OF_BUCKET * buckets
-
-    @property
-    def keys_per_request(self) -> int:
-        """Different keys in a request."""
-        return min(self.keys, KEYS_IN_ROWS) if self.way == "rows" else 1
 
     @property
     def is_marked(self) -> bool:

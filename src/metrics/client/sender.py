@@ -230,5 +230,5 @@ class Sender:
 
 def _yield_gil() -> None:
     # An app's thread that wants to run would else wait for the interpreter's switch interval; a
-    # sleep of 0 s need not let it (ops/lab/bench/app_latency.py: p99.9 of an app 2.2 ms, so 1.7).
+    # sleep of 0 s need not let it (ops/lab/bench/client.py: p99.9 of an app 2.2 ms, so 1.7).
     threads.sleep(_YIELD_S)

@@ -1,14 +1,13 @@
 """One measurement: a workload on a system, and whether all of it was counted."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from time import monotonic
 
-from ops.lab.bench.ingest.bodies import Form
-from ops.lab.bench.ingest.cpu import cpu_seconds
-from ops.lab.bench.ingest.system import System
-from ops.lab.bench.ingest.workload import Workload
-from ops.lab.bench.ingest.wrk import Load, load
+from ops.lab.bench.ingest.systems import Measured
+from ops.lab.bench.ingest.workload import Form, Workload
+from ops.lab.bench.ingest.wrk import WrkResult, send
+from ops.lab.cpu import CpuUse
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +20,7 @@ class Run:
         form: The name of the form it was written in.
         load: What wrk saw.
         drain_s: How long work went on after the load.
-        cpu_s: CPU seconds of each process, load and drain together.
+        cpu_s: CPU seconds of each process, load and drain together, and of wrk.
         accepted: Messages that the system says it took; 0 if it does not say.
         counted: Messages that a query finds.
     """
@@ -29,9 +28,9 @@ class Run:
     system: str
     workload: Workload
     form: str
-    load: Load
+    load: WrkResult
     drain_s: float
-    cpu_s: dict[str, float]
+    cpu_s: Mapping[str, float]
     accepted: int
     counted: int
 
@@ -44,11 +43,6 @@ class Run:
     def messages_per_s(self) -> float:
         """Messages answered, by the time until the last of them was worked off."""
         return self.answered / (self.load.seconds + self.drain_s)
-
-    def cpu_per_million(self) -> dict[str, float]:
-        """Return CPU seconds per million messages of each process, and of wrk."""
-        used = {**self.cpu_s, "wrk": self.load.cpu_s}
-        return {name: cpu_s * 1e6 / max(self.answered, 1) for name, cpu_s in used.items()}
 
     def complaints(self) -> list[str]:
         """Return what is wrong with it: errors, messages lost, messages too many.
@@ -69,7 +63,7 @@ class Run:
         return found
 
 
-def measure(system: System, workload: Workload, form: Form, seconds: float, folder: Path) -> Run:
+def measure(system: Measured, workload: Workload, form: Form, seconds: float) -> Run:
     """Measure a workload in one form; nobody must have sent any of its keys before.
 
     Args:
@@ -77,23 +71,20 @@ def measure(system: System, workload: Workload, form: Form, seconds: float, fold
         workload: What to send.
         form: How to write it.
         seconds: Of load.
-        folder: Where bodies are put for a while.
     """
-    accepted_before = system.accepted()
-    cpu_before = cpu_seconds(system.processes)
-    found = load(system.port, workload, form, seconds, folder)
+    accepted_before, used_before = system.accepted(), CpuUse.of(system.processes)
+    load = send(system.port, workload, form, seconds)
     ended = monotonic()
     system.drain()
     drain_s = monotonic() - ended
-    cpu = cpu_seconds(system.processes)
-    accepted = system.accepted() - accepted_before
+    used = CpuUse.of(system.processes)
     return Run(
         system.name,
         workload,
         form.name,
-        found,
+        load,
         drain_s,
-        {name: cpu_s - cpu_before[name] for name, cpu_s in cpu.items()},
-        accepted,
-        system.counted(workload.keys(form), at_least=found.requests * workload.batch),
+        {**used.seconds_since(used_before), "wrk": load.cpu_s},
+        system.accepted() - accepted_before,
+        system.counted(workload.keys(form), at_least=load.requests * workload.batch),
     )

@@ -1,39 +1,28 @@
 """How long queries take: of one key-hour, while messages come in, and of many key-hours."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
 from time import time
 
-import numpy as np
-
-from metrics.aggregate import BUCKET_PREFIX, Aggregate
-from metrics.connection import command
 from metrics.hours import Hour
-from metrics.keyspace import PartitionNames, key_hour, partition_of
-from ops.lab.bench.ingest.messages import response_times
-from ops.lab.bench.ingest.ours import Ours, path_of
-from ops.lab.bench.ingest.paced import Answered, Pace, Paced, get, post
-from ops.lab.bench.ingest.workload import Workload
-from ops.lab.latencies import shown
+from ops.lab.bench.ingest.systems import Ours
+from ops.lab.key_hours import aggregate_of, write_key_hour
+from ops.lab.load.plan import Load, Plan, Tick
+from ops.lab.quantiles import in_words
+from ops.lab.system import path_of
 
 PER_S = 200.0
 CONNECTIONS = 4
 SIZES = (1_000, 1_000_000, 36_000_000)
 """Messages of an hour: from one app that rests to ten thousand a second."""
 
-SAMPLE = 1_000_000
-"""Values that are really drawn; in a larger hour each of them counts several times."""
-
+BATCH = 1000
 WIDE_KEYS = 1_000
 WIDE_MESSAGES = 36_000
 """Messages of each key-hour where many are asked for: ten a second, so its hash is full."""
 
 WIDE_PER_S = 1.0
 """Slow enough that each question is alone."""
-
-_BESIDE = Workload("beside-queries", "rows", 1000, 16)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,17 +31,17 @@ class Queried:
 
     Attributes:
         name: Of what, and when.
-        answered: The queries.
-        beside: The POSTs that were sent at the same time, if any.
+        tick: What came of them in the end.
+        beside: And of the POSTs that were sent at the same time, if any.
     """
 
     name: str
-    answered: Answered
-    beside: Answered | None = None
+    tick: Tick
+    beside: Tick | None = None
 
     def complaints(self) -> list[str]:
         """Return what is wrong with it."""
-        found = [("queries", self.answered), ("POSTs beside them", self.beside)]
+        found = [("queries", self.tick), ("POSTs beside them", self.beside)]
         return [
             f"{self.name}: {each.errors} errors of {what} ({each.statuses})"
             for what, each in found
@@ -60,116 +49,85 @@ class Queried:
         ]
 
     def __str__(self) -> str:
-        took = self.answered.latencies
-        return f"{self.name}: p50 {shown(took.p50)}, p99 {shown(took.p99)}, max {shown(took.max)}"
+        return f"{self.name}: {in_words(self.tick.took_ns)}"
 
 
-def write_hour(ours: Ours, key: str, messages: int, sigma: float, hour: Hour | None = None) -> str:
-    """Put a key-hour of so many messages into Redis, as a worker would have left it.
-
-    Args:
-        ours: The system.
-        key: Its key.
-        messages: How many, each of a sample counting equally often.
-        sigma: Of the lognormal distribution.
-        hour: Its hour; the current one if not given.
-
-    Returns:
-        The name of its hash.
-    """
-    hour = hour or Hour.of(time())
-    partition = PartitionNames(partition_of(key, ours.partitions))
-    name = partition.hour(key_hour(key, hour))
-    ours.connection.ask(command("HSET", name, *_hash_of(messages, sigma)))
-    ours.connection.ask(command("ZADD", partition.keys, "GT", hour.digits, key))
-    return name
-
-
-@cache
-def _hash_of(messages: int, sigma: float) -> tuple[str, ...]:
-    """Return the fields and values in turns; the same for the same numbers, so drawn once."""
-    drawn = min(messages, SAMPLE)
-    values = response_times(drawn, 1, sigma)
-    aggregate = Aggregate.of(values, np.full(drawn, messages // drawn).tolist())
-    fields: dict[str, float] = {
-        "count": aggregate.count,
-        "sum": aggregate.sum,
-        "min": aggregate.min,
-        "max": aggregate.max,
-        **{f"{BUCKET_PREFIX}{bucket}": count for bucket, count in aggregate.histogram},
-    }
-    return tuple(text for field, value in fields.items() for text in (field, repr(value)))
-
-
-def by_size(ours: Ours, seconds: float, folder: Path) -> list[Queried]:
-    """Query hours of different sizes while nothing else happens.
-
-    Args:
-        ours: The system, which is up.
-        seconds: Of queries, each size.
-        folder: Where requests are put for a while.
-    """
-    found = []
+def by_size(ours: Ours, seconds: float) -> Iterator[Queried]:
+    """Query hours of different sizes while nothing else happens, so long each."""
     for messages in SIZES:
         key = f"hour-of-{messages}"
-        write_hour(ours, key, messages, sigma=1.0)
-        queries = _queries(ours, [key], seconds, folder)
-        found.append(Queried(f"an hour of {messages:,} messages", queries.result()))
-    return found
+        write(ours, key, messages)
+        with _median_of(ours, [key], seconds) as queries:
+            yield Queried(f"an hour of {messages:,} messages", queries.last())
 
 
-def beside_ingest(ours: Ours, messages_per_s: float, seconds: float, folder: Path) -> Queried:
+def beside_ingest(ours: Ours, messages_per_s: float, seconds: float) -> Queried:
     """Query hours while messages for them come in.
 
     Args:
         ours: The system, which is up.
-        messages_per_s: In rows, ``_BESIDE.batch`` in a request.
-        seconds: Of queries; before them a second for the messages to get going.
-        folder: Where requests are put for a while.
+        messages_per_s: In rows, ``BATCH`` in a request.
+        seconds: Of queries.
     """
-    form = ours.forms["rows"][0]
-    posts = [post(form.path, form.content_type, body) for body in _BESIDE.bodies(form)]
-    keys = _BESIDE.keys(form)
-    for key in keys:
-        write_hour(ours, key, 1000, sigma=1.0)
-    pace = Pace(messages_per_s / _BESIDE.batch, _BESIDE.connections, seconds)
-    ingest = Paced(ours.port, posts, pace, folder)
-    try:
-        queried = _queries(ours, keys, seconds, folder).result()
-        beside = ingest.result()
-    finally:
-        ingest.kill()
+    plan = Plan(
+        port=ours.port,
+        form="rows",
+        app="beside-queries",
+        batch=BATCH,
+        has_keys=False,
+        messages_per_s=messages_per_s,
+        seconds=seconds,
+    )
+    for key in plan.key_names:
+        write(ours, key, 1000)
+    with Load(plan) as ingest, _median_of(ours, plan.key_names, seconds) as queries:
+        queried, beside = queries.last(), ingest.last()
     ours.drain()
     return Queried(f"while {messages_per_s:,.0f} messages/s come in", queried, beside)
 
 
-def wide(ours: Ours, seconds: float, folder: Path) -> list[Queried]:
-    """Query many key-hours at once, one question after the other.
-
-    Args:
-        ours: The system, which is up.
-        seconds: Of queries, each kind.
-        folder: Where requests are put for a while.
-    """
+def wide(ours: Ours, seconds: float) -> Iterator[Queried]:
+    """Query many key-hours at once, one question after the other, so long each kind."""
     hour = Hour.of(time())
     keys = [f"wide.app-{number}" for number in range(WIDE_KEYS)]
     for key in keys:
-        write_hour(ours, key, WIDE_MESSAGES, 1.0, hour)
+        write(ours, key, WIDE_MESSAGES, hour=hour)
     day = [Hour(hour.number // 24 * 24 - hours) for hours in range(1, 25)]
     for one in day:
-        write_hour(ours, keys[0], WIDE_MESSAGES, 1.0, one)
+        write(ours, keys[0], WIDE_MESSAGES, hour=one)
     questions = {
         f"a prefix of {WIDE_KEYS:,} keys": f"/wide.*/median/{path_of(hour)}",
         "a day of one key": f"/{keys[0]}/median/{path_of(day[0]).split('/')[0]}",
     }
-    pace = Pace(WIDE_PER_S, connections=1, seconds=seconds)
-    return [
-        Queried(name, Paced(ours.query.port, [get(path)], pace, folder).result())
-        for name, path in questions.items()
-    ]
+    for name, path in questions.items():
+        plan = Plan(
+            port=ours.query.port,
+            paths=[path],
+            has_keys=False,
+            messages_per_s=WIDE_PER_S,
+            connections=1,
+            seconds=seconds,
+        )
+        with Load(plan) as queries:
+            yield Queried(name, queries.last())
 
 
-def _queries(ours: Ours, keys: Sequence[str], seconds: float, folder: Path) -> Paced:
+def write(ours: Ours, key: str, messages: int, sigma: float = 1.0, hour: Hour | None = None) -> str:
+    """Write a key-hour of lognormal messages, the current one if not given; return its hash."""
+    aggregate = aggregate_of(messages, sigma)
+    now = hour or Hour.of(time())
+    return write_key_hour(ours.connection, len(ours.partitions), key, now, aggregate)
+
+
+def _median_of(ours: Ours, keys: list[str], seconds: float) -> Load:
     hour = path_of(Hour.of(time()))
-    paths = [get(f"/{key}/median/{hour}") for key in keys]
-    return Paced(ours.query.port, paths, Pace(PER_S, CONNECTIONS, seconds), folder)
+    return Load(
+        Plan(
+            port=ours.query.port,
+            paths=[f"/{key}/median/{hour}" for key in keys],
+            has_keys=False,
+            messages_per_s=PER_S,
+            connections=CONNECTIONS,
+            seconds=seconds,
+        )
+    )

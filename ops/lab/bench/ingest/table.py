@@ -1,14 +1,24 @@
-"""The table: what each system took in, and its ratio to the best of the others."""
+"""The table and the plot: what each system took in, and its ratio to the best of the others."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from statistics import median
 
+from tabulate import tabulate
+
 from ops.lab.bench.ingest.measure import Run
+from ops.lab.plot import COLOURS, MARKS, drawing, shown
 
 Round = Sequence[Run]
 """All runs of one round: the machine was the same, as far as that goes."""
 
-MS_PER_US = 1e-3
+Throughputs = Mapping[str, Mapping[int, float]]
+"""System -> messages per request -> messages/s."""
+
+_HEAD = (
+    *("workload", "system", "form", "messages/s", "to best other", "p50 ms", "p99 ms", "drain s"),
+    *("errors", "CPU s per million messages"),
+)
 
 
 def table(rounds: Sequence[Round], ours: str) -> str:
@@ -19,21 +29,26 @@ def table(rounds: Sequence[Round], ours: str) -> str:
         ours: The system whose ratios to the best of the others are shown, with their least and
             greatest: far apart, something else kept the machine busy.
     """
-    lines = [
-        f"{'workload':<11}{'system':<17}{'form':<15}{'messages/s':>12}{'to best peer':>18}"
-        f"{'p50 ms':>9}{'p99 ms':>9}{'drain s':>9}{'errors':>8}   CPU s per million messages"
-    ]
+    rows = []
     for workload, system, form in _names(rounds[0]):
         runs = [_run(each, workload, system, form) for each in rounds]
         ratios = [ratio_to_best(each, workload, ours) for each in rounds]
-        ratio = _shown([each for each in ratios if each is not None]) if system == ours else ""
-        lines.append(
-            f"{workload:<11}{system:<17}{form:<15}{_median(runs, _rate):>12,.0f}{ratio:>18}"
-            f"{_median(runs, _p50_ms):>9.1f}{_median(runs, _p99_ms):>9.1f}"
-            f"{_median(runs, _drain_s):>9.2f}{sum(run.load.errors for run in runs):>8}   "
-            f"{_cpu(runs)}"
+
+        def of(figure: Callable[[Run], float], runs: Sequence[Run] = runs) -> float:
+            return median(map(figure, runs))
+
+        rows.append(
+            (
+                *(workload, system, form, f"{of(lambda run: run.messages_per_s):,.0f}"),
+                _shown([each for each in ratios if each is not None]) if system == ours else "",
+                f"{of(lambda run: run.load.p50_us / 1000):.1f}",
+                f"{of(lambda run: run.load.p99_us / 1000):.1f}",
+                f"{of(lambda run: run.drain_s):.2f}",
+                sum(run.load.errors for run in runs),
+                _cpu(runs),
+            )
         )
-    return "\n".join(lines)
+    return tabulate(rows, _HEAD, disable_numparse=True)
 
 
 def ratio_to_best(runs: Round, workload: str, ours: str) -> float | None:
@@ -52,14 +67,32 @@ def throughputs(rounds: Sequence[Round]) -> dict[str, dict[int, float]]:
     return found
 
 
+def plot(found: Throughputs, path: Path, caption: str) -> None:
+    """Draw throughput against messages per request; each line has its name at its end.
+
+    Args:
+        found: What to show, of up to three systems.
+        path: Of the file.
+        caption: Stands below.
+    """
+    with drawing(path, "Throughput from POST to counted, rows") as figure:
+        axes = figure.subplots()
+        for (name, figures), colour, mark in zip(found.items(), COLOURS, MARKS, strict=False):
+            sizes, rates = zip(*sorted(figures.items()), strict=True)
+            label = f"{name}, at most {shown(max(rates))}/s"
+            axes.loglog(sizes, rates, color=colour, marker=mark, label=label)
+        axes.set_xlabel(f"messages per request\n{caption}")
+        axes.set_ylabel("messages per second")
+        axes.legend()
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_formatter(shown)
+
+
 def _names(runs: Round) -> Iterable[tuple[str, str, str]]:
-    workloads = dict.fromkeys(run.workload.name for run in runs)
-    for workload in workloads:
-        systems = sorted({run.system for run in runs}, key=lambda name: name.lower())
-        for system in systems:
-            for run in runs:
-                if (run.workload.name, run.system) == (workload, system):
-                    yield workload, system, run.form
+    for workload in dict.fromkeys(run.workload.name for run in runs):
+        for run in sorted(runs, key=lambda run: run.system.lower()):
+            if run.workload.name == workload:
+                yield workload, run.system, run.form
 
 
 def _run(runs: Round, workload: str, system: str, form: str) -> Run:
@@ -72,7 +105,7 @@ def _rates_of(runs: Round, workload: str) -> Mapping[str, float]:
     rates: dict[str, float] = {}
     for run in runs:
         if run.workload.name == workload:
-            rates[run.system] = max(_rate(run), rates.get(run.system, 0.0))
+            rates[run.system] = max(run.messages_per_s, rates.get(run.system, 0.0))
     return rates
 
 
@@ -83,28 +116,8 @@ def _shown(ratios: Sequence[float]) -> str:
     return f"{median(ratios):.2f} ({min(ratios):.2f}-{max(ratios):.2f})"
 
 
-def _median(runs: Sequence[Run], figure: Callable[[Run], float]) -> float:
-    return median(map(figure, runs))
-
-
-def _rate(run: Run) -> float:
-    return run.messages_per_s
-
-
-def _p50_ms(run: Run) -> float:
-    return run.load.p50_us * MS_PER_US
-
-
-def _p99_ms(run: Run) -> float:
-    return run.load.p99_us * MS_PER_US
-
-
-def _drain_s(run: Run) -> float:
-    return run.drain_s
-
-
 def _cpu(runs: Sequence[Run]) -> str:
-    per_million = [run.cpu_per_million() for run in runs]
     return " ".join(
-        f"{name} {median(each[name] for each in per_million):.2f}" for name in per_million[0]
+        f"{name} {median(run.cpu_s[name] * 1e6 / max(run.answered, 1) for run in runs):.2f}"
+        for name in runs[0].cpu_s
     )

@@ -10,10 +10,11 @@ import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from time import time
+from typing import Self
 
-from ops.lab.bench.ingest.bodies import Form
-from ops.lab.bench.ingest.workload import Workload, write_files
+from ops.lab.bench.ingest.workload import Form, Workload
 
 SCRIPT = Path(__file__).with_name("load.lua")
 SINCE_S = 86_400
@@ -23,7 +24,7 @@ _RESULT = "RESULT "
 
 
 @dataclass(frozen=True, slots=True)
-class Load:
+class WrkResult:
     """What wrk saw.
 
     Attributes:
@@ -43,7 +44,7 @@ class Load:
     cpu_s: float
 
     @classmethod
-    def parse(cls, printed: str, cpu_s: float) -> "Load":
+    def parse(cls, printed: str, cpu_s: float) -> Self:
         """Read what the script prints at its end.
 
         Raises:
@@ -52,15 +53,9 @@ class Load:
         lines = [line for line in printed.splitlines() if line.startswith(_RESULT)]
         if not lines:
             raise ValueError(f"wrk has no result: {printed}")
-        told = json.loads(lines[-1].removeprefix(_RESULT))
-        return cls(
-            requests=told["requests"],
-            seconds=told["us"] / 1e6,
-            p50_us=told["p50_us"],
-            p99_us=told["p99_us"],
-            errors=told["refused"] + told["broken"],
-            cpu_s=cpu_s,
-        )
+        members = json.loads(lines[-1].removeprefix(_RESULT))
+        errors = members.pop("refused") + members.pop("broken")
+        return cls(seconds=members.pop("us") / 1e6, errors=errors, cpu_s=cpu_s, **members)
 
 
 def is_installed() -> bool:
@@ -68,7 +63,7 @@ def is_installed() -> bool:
     return shutil.which("wrk") is not None
 
 
-def load(port: int, workload: Workload, form: Form, seconds: float, folder: Path) -> Load:
+def send(port: int, workload: Workload, form: Form, seconds: float) -> WrkResult:
     """Send a workload for some seconds, as fast as it is answered.
 
     Args:
@@ -76,24 +71,24 @@ def load(port: int, workload: Workload, form: Form, seconds: float, folder: Path
         workload: What to send.
         form: How to write it.
         seconds: How long.
-        folder: Where the bodies are put, in a folder of their own.
     """
     bodies = workload.bodies(form)
-    files = write_files(bodies, folder)
     since_ms = int((time() - SINCE_S) * 1000)
-    before = _cpu_of_children()
-    done = subprocess.run(
-        [
-            *("wrk", "-t1", f"-c{workload.connections}", f"-d{seconds:.0f}", "--timeout", "10s"),
-            *("-s", SCRIPT, f"http://127.0.0.1:{port}", "--", files, str(len(bodies))),
-            *(form.path, form.content_type, str(since_ms)),
-        ],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    shutil.rmtree(files)
-    return Load.parse(done.stdout + done.stderr, _cpu_of_children() - before)
+    with TemporaryDirectory(prefix="bench-") as folder:
+        for number, body in enumerate(bodies):
+            Path(folder, str(number)).write_text(body, "utf-8")
+        before = _cpu_of_children()
+        done = subprocess.run(
+            [
+                *("wrk", "-t1", f"-c{workload.connections}", f"-d{seconds:.0f}"),
+                *("--timeout", "10s", "-s", SCRIPT, f"http://127.0.0.1:{port}", "--", folder),
+                *(str(len(bodies)), form.path, form.content_type, str(since_ms)),
+            ],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    return WrkResult.parse(done.stdout + done.stderr, _cpu_of_children() - before)
 
 
 def _cpu_of_children() -> float:

@@ -1,7 +1,6 @@
 """The clock of one collector is wrong, and the hour turns under load."""
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from time import sleep, time
@@ -15,31 +14,20 @@ BEFORE_TURN_S = 0.5
 AFTER_TURN_S = 0.5
 
 
-@dataclass(frozen=True, slots=True)
-class PutClockOff:
-    """A clock that jumps by minutes while the collector runs; it stays wrong."""
-
-    clock: Path
-
-    def inject(self, random: Random) -> str:
-        """Put it off, before or after the time of the others."""
-        offset_s = random.choice((-1, 1)) * random.uniform(*OFF_S)
-        set_clock(self.clock, offset_s)
-        return f"the clock of a collector is off by {offset_s:.0f} s"
+def put_clock_off(clock: Path, random: Random) -> str:
+    """Let a clock jump by minutes while its collector runs; it stays wrong."""
+    offset_s = random.choice((-1, 1)) * random.uniform(*OFF_S)
+    set_clock(clock, offset_s)
+    return f"the clock of a collector is off by {offset_s:.0f} s"
 
 
-@dataclass(frozen=True, slots=True)
-class TurnHour:
-    """The end of an hour, and the beginning of the next."""
-
-    clock: Path
-
-    def inject(self, random: Random) -> str:
-        """Put the clock shortly before the end of its hour, and wait until that is over."""
-        now = time()
-        set_clock(self.clock, Hour.of(now).end - BEFORE_TURN_S - now)
-        sleep(BEFORE_TURN_S + AFTER_TURN_S)
-        return f"for a collector it became {(Hour.of(now).number + 1) % 24} o'clock"
+def turn_hour(clock: Path, random: Random) -> str:
+    """Put a clock shortly before the end of its hour, and wait until that is over."""
+    del random
+    now = time()
+    set_clock(clock, Hour.of(now).end - BEFORE_TURN_S - now)
+    sleep(BEFORE_TURN_S + AFTER_TURN_S)
+    return f"for a collector it became {(Hour.of(now).number + 1) % 24} o'clock"
 
 
 def set_clock(clock: Path, offset_s: float) -> None:

@@ -75,82 +75,52 @@ class Shards:
         return f"slot {slot} moved from {source.address} to {target.address}"
 
 
-@dataclass(frozen=True, slots=True)
-class KillMaster:
-    """kill -9 of a master: its replica takes its place, and it comes back as a replica."""
+def kill_master(shards: Shards, random: Random) -> str:
+    """Kill a master: its replica takes its place, and it comes back as a replica."""
+    master = shards.busy_master(random)
+    master.kill()
+    shards.wait_for_promotion(master)
+    sleep(random.uniform(0, AWAY_S))
+    master.start()
+    shards.cluster.wait_until_healthy()
+    return f"master {master.address} killed, replaced and started again"
 
-    shards: Shards
 
-    def inject(self, random: Random) -> str:
-        """Kill one, wait for the promotion, and start it again."""
-        master = self.shards.busy_master(random)
-        master.kill()
-        self.shards.wait_for_promotion(master)
+def pause_master(shards: Shards, random: Random) -> str:
+    """Stop a master for longer than the node timeout; it wakes up, and finds itself replaced."""
+    master = shards.busy_master(random)
+    master.pause()
+    try:
+        shards.wait_for_promotion(master)
         sleep(random.uniform(0, AWAY_S))
-        master.start()
-        self.shards.cluster.wait_until_healthy()
-        return f"master {master.address} killed, replaced and started again"
+    finally:
+        master.resume()
+    shards.cluster.wait_until_healthy()
+    return f"master {master.address} stopped until it was replaced"
 
 
-@dataclass(frozen=True, slots=True)
-class PauseMaster:
-    """A master that stalls for longer than the node timeout, and finds itself replaced."""
-
-    shards: Shards
-
-    def inject(self, random: Random) -> str:
-        """Stop one until its replica has its place, and let it go on."""
-        master = self.shards.busy_master(random)
-        master.pause()
-        try:
-            self.shards.wait_for_promotion(master)
-            sleep(random.uniform(0, AWAY_S))
-        finally:
-            master.resume()
-        self.shards.cluster.wait_until_healthy()
-        return f"master {master.address} stopped until it was replaced"
+def fail_over(shards: Shards, random: Random) -> str:
+    """Let a replica take the place of its master, as before maintenance."""
+    master = shards.busy_master(random)
+    successor = shards.cluster.failover(master)
+    shards.cluster.wait_until_healthy()
+    return f"{successor.address} took the place of {master.address}"
 
 
-@dataclass(frozen=True, slots=True)
-class FailOver:
-    """CLUSTER FAILOVER, as before maintenance."""
-
-    shards: Shards
-
-    def inject(self, random: Random) -> str:
-        """Let a replica take the place of its master."""
-        master = self.shards.busy_master(random)
-        heir = self.shards.cluster.failover(master)
-        self.shards.cluster.wait_until_healthy()
-        return f"{heir.address} took the place of {master.address}"
+def move_slot(shards: Shards, random: Random) -> str:
+    """Move a partition to another master, key by key, while it is in use."""
+    stream = shards.stream(random)
+    source = shards.cluster.master_of(stream)
+    others = [node for node in shards.masters() if node is not source]
+    return shards.move(stream, random.choice(others))
 
 
-@dataclass(frozen=True, slots=True)
-class MoveSlot:
-    """A partition that moves to another master, key by key, while it is in use."""
-
-    shards: Shards
-
-    def inject(self, random: Random) -> str:
-        """Move the slot of a partition to a master."""
-        stream = self.shards.stream(random)
-        source = self.shards.cluster.master_of(stream)
-        others = [node for node in self.shards.masters() if node is not source]
-        return self.shards.move(stream, random.choice(others))
-
-
-@dataclass(frozen=True, slots=True)
-class AddNode:
-    """A master that joins with a replica, and gets a partition."""
-
-    shards: Shards
-
-    def inject(self, random: Random) -> str:
-        """Add both, if they were not added yet, and move a slot to the one that is master."""
-        cluster = self.shards.cluster
-        if len(cluster.nodes) == NODES:
-            master = cluster.add_node()
-            cluster.add_node().ask("CLUSTER REPLICATE", master.id)
-            cluster.wait_until_healthy()
-        added = [node for node in self.shards.masters() if node in cluster.nodes[NODES:]]
-        return f"two nodes added; {self.shards.move(self.shards.stream(random), added[0])}"
+def add_node(shards: Shards, random: Random) -> str:
+    """Let a master join with a replica, if none has yet, and give it a partition."""
+    cluster = shards.cluster
+    if len(cluster.nodes) == NODES:
+        master = cluster.add_node()
+        cluster.add_node().ask("CLUSTER REPLICATE", master.id)
+        cluster.wait_until_healthy()
+    added = [node for node in shards.masters() if node in cluster.nodes[NODES:]]
+    return f"two nodes added; {shards.move(shards.stream(random), added[0])}"

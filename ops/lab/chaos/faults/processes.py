@@ -3,14 +3,13 @@
 import re
 import signal
 from collections.abc import Sequence
-from dataclasses import dataclass
 from random import Random
-from time import monotonic, sleep
+from time import sleep
 
 from ops.lab.chaos.holding import Holdings
 from ops.lab.chaos.system import CLAIM_S
 from ops.lab.service import START_TIMEOUT_S, Service
-from ops.local.waiting import PAUSE_S, wait_until
+from ops.local.waiting import wait_until
 
 AWAY_S = 0.5
 """How long a process that ended is away, at most."""
@@ -21,82 +20,75 @@ REFUSAL_TIMEOUT_S = 2.0
 _REFUSED = re.compile(r"^metrics_worker_commits_refused_total (\d+)", re.MULTILINE)
 
 
-@dataclass(frozen=True, slots=True)
-class Kill:
-    """kill -9 at any moment."""
+def kill(processes: Sequence[Service], random: Random) -> str:
+    """kill -9 one at any moment, and start it again."""  # noqa: D403
+    process = random.choice(processes)
+    sleep(random.uniform(0, AWAY_S))
+    process.kill()
+    sleep(random.uniform(0, AWAY_S))
+    process.launch()
+    return f"{process.label} killed"
 
-    processes: Sequence[Service]
 
-    def inject(self, random: Random) -> str:
-        """Kill one, and start it again."""
-        process = random.choice(self.processes)
-        sleep(random.uniform(0, AWAY_S))
+def kill_and_wait(processes: Sequence[Service], random: Random) -> str:
+    """Kill one, start it again and wait until it is back: the others are there meanwhile."""
+    done = kill(processes, random)
+    for process in processes:
+        process.wait_until_ready(START_TIMEOUT_S)
+    return done
+
+
+def kill_all(processes: Sequence[Service], seconds: float, random: Random) -> str:
+    """Kill all of them, and start them again after so long."""
+    del random
+    for process in processes:
         process.kill()
-        sleep(random.uniform(0, AWAY_S))
+    sleep(seconds)
+    for process in processes:
         process.launch()
-        return f"{process.label} killed"
+    for process in processes:
+        process.wait_until_ready(START_TIMEOUT_S)
+    return f"all {len(processes)} were away for {seconds:g} s"
 
 
-@dataclass(frozen=True, slots=True)
-class Terminate:
-    """SIGTERM under load, in the midst of a commit or a request."""
-
-    processes: Sequence[Service]
-
-    def inject(self, random: Random) -> str:
-        """Let one end by itself, and start it again."""
-        process = random.choice(self.processes)
-        wait_until(process.is_alive, START_TIMEOUT_S, f"{process.label} answers")
-        status = process.stop()
-        if status != 0:
-            raise RuntimeError(f"{process.label} ended with {status} when it was asked to stop")
-        sleep(random.uniform(0, AWAY_S))
-        process.launch()
-        return f"{process.label} stopped"
+def terminate(processes: Sequence[Service], random: Random) -> str:
+    """SIGTERM one under load, in the midst of a commit or a request, and start it again."""
+    process = random.choice(processes)
+    wait_until(process.is_alive, START_TIMEOUT_S, f"{process.label} answers")
+    status = process.stop()
+    if status != 0:
+        raise RuntimeError(f"{process.label} ended with {status} when it was asked to stop")
+    sleep(random.uniform(0, AWAY_S))
+    process.launch()
+    return f"{process.label} stopped"
 
 
-@dataclass(frozen=True, slots=True)
-class KillHolding:
-    """kill -9 of a worker between its read and its commit, or in the midst of that."""
-
-    workers: Sequence[Service]
-    holdings: Holdings
-
-    def inject(self, random: Random) -> str:
-        """Kill one that holds entries, and start it again."""
-        worker = random.choice(self.workers)
-        entries = self.holdings.stop_holder(worker, random)
-        worker.kill()
-        sleep(random.uniform(0, AWAY_S))
-        worker.launch()
-        return f"{worker.label} killed with {entries} entries"
+def kill_holding(workers: Sequence[Service], holdings: Holdings, random: Random) -> str:
+    """Kill a worker that holds entries: between its read and its commit, or in the midst of it."""
+    worker = random.choice(workers)
+    entries = holdings.stop_holder(worker, random)
+    worker.kill()
+    sleep(random.uniform(0, AWAY_S))
+    worker.launch()
+    return f"{worker.label} killed with {entries} entries"
 
 
-@dataclass(frozen=True, slots=True)
-class Stall:
-    """A worker that stops past the claim time, and wakes up with entries that others have taken."""
-
-    workers: Sequence[Service]
-    holdings: Holdings
-
-    def inject(self, random: Random) -> str:
-        """Stall one that holds entries until others have them, and see whether it is refused."""
-        worker = random.choice(self.workers)
-        wait_until(worker.is_alive, START_TIMEOUT_S, f"{worker.label} answers")
-        before = _refusals(worker)
-        entries = self.holdings.stop_holder(worker, random)
-        try:
-            wait_until(
-                lambda: not self.holdings.of(worker),
-                CLAIM_TIMEOUT_S,
-                f"others take over what {worker.label} holds",
-            )
-        finally:
-            worker.send(signal.SIGCONT)
-        return (
-            f"{worker.label} stalled with {entries} entries; "
-            f"{_refusals_after(before, worker)} of its commits refused"
+def stall(workers: Sequence[Service], holdings: Holdings, random: Random) -> str:
+    """Stall a worker until others have what it holds, wake it up, and see whether it is refused."""
+    worker = random.choice(workers)
+    wait_until(worker.is_alive, START_TIMEOUT_S, f"{worker.label} answers")
+    before = _refusals(worker)
+    entries = holdings.stop_holder(worker, random)
+    try:
+        wait_until(
+            lambda: not holdings.of(worker),
+            CLAIM_TIMEOUT_S,
+            f"others take over what {worker.label} holds",
         )
+    finally:
+        worker.send(signal.SIGCONT)
+    refused = _refusals_after(before, worker)
+    return f"{worker.label} stalled with {entries} entries; {refused} of its commits refused"
 
 
 def _refusals(worker: Service) -> int:
@@ -109,7 +101,7 @@ def _refusals_after(before: int, worker: Service) -> int:
 
     It need not be: it may have been stopped while it went through what it holds since earlier.
     """
-    give_up = monotonic() + REFUSAL_TIMEOUT_S
-    while (refusals := _refusals(worker) - before) == 0 and monotonic() < give_up:
-        sleep(PAUSE_S)
-    return refusals
+    try:
+        return wait_until(lambda: _refusals(worker) - before, REFUSAL_TIMEOUT_S)
+    except TimeoutError:
+        return 0

@@ -1,7 +1,6 @@
 """A single redis-server that is restarted, killed or stopped for a while."""
 
 import signal
-from dataclasses import dataclass
 from random import Random
 from time import sleep
 
@@ -11,33 +10,20 @@ AWAY_S = 1.0
 """How long it is away between its end and its start, at most."""
 
 
-@dataclass(frozen=True, slots=True)
-class RestartRedis:
-    """A restart from the append-only file."""
-
-    redis: OneRedis
-    how: signal.Signals
-
-    def inject(self, random: Random) -> str:
-        """End it by a signal, and start it again."""
-        self.redis.server.stop(self.how)
-        sleep(random.uniform(0, AWAY_S))
-        self.redis.server.start()
-        return f"Redis ended by {self.how.name} and started again"
+def restart_redis(redis: OneRedis, how: signal.Signals, random: Random) -> str:
+    """End Redis by a signal, and start it again from its append-only file."""
+    redis.server.stop(how)
+    sleep(random.uniform(0, AWAY_S))
+    redis.server.start()
+    return f"Redis ended by {how.name} and started again"
 
 
-@dataclass(frozen=True, slots=True)
-class PauseRedis:
-    """A Redis that answers nothing and refuses nothing, as on a host that swaps."""
-
-    redis: OneRedis
-    seconds: float
-
-    def inject(self, random: Random) -> str:
-        """Stop it for a while."""
-        self.redis.pause()
-        try:
-            sleep(self.seconds)
-        finally:
-            self.redis.resume()
-        return f"Redis stopped for {self.seconds:g} s"
+def pause_redis(redis: OneRedis, seconds: float, random: Random) -> str:
+    """Let Redis answer nothing and refuse nothing, as on a host that swaps."""
+    del random
+    redis.signal(signal.SIGSTOP)
+    try:
+        sleep(seconds)
+    finally:
+        redis.signal(signal.SIGCONT)
+    return f"Redis stopped for {seconds:g} s"

@@ -5,52 +5,53 @@ more requests are under way, the more of them share a round trip, and the colder
 """
 
 import time
-from array import array
-from collections.abc import Iterator, Sequence
-from contextlib import closing
-from dataclasses import dataclass, replace
-from http import HTTPStatus
-from itertools import repeat
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from time import perf_counter_ns
 
-from metrics.client.batch import Batch, encode
 from metrics.keyspace import partition_of
-from ops.lab.bench.ingest.cpu import cpu_seconds
-from ops.lab.bench.ingest.messages import KEYS, keys_of, response_times
-from ops.lab.bench.ingest.ours import Ours
-from ops.lab.bench.ingest.paced import Pace, Sender, post
-from ops.lab.bench.ingest.workload import COLUMNS, ROWS, SINGLE
-from ops.lab.bench.ingest.wrk import load
-from ops.lab.scale.components.redis_usage import Told
+from ops.lab.bench.ingest.systems import Ours
+from ops.lab.bench.ingest.workload import COLUMNS, SINGLE
+from ops.lab.bench.ingest.wrk import send
+from ops.lab.cpu import CpuUse
+from ops.lab.load.plan import Load, Plan
+from ops.lab.load.posts import posts_of
+from ops.lab.scale.components.redis_usage import RedisUsage
 from ops.lab.scale.figures import PARTITIONS
-from ops.lab.scale.prices import Line
+from ops.lab.scale.prices import LinearCost
 from ops.lab.scale.spread import draws_for
-from ops.lab.service import Service
+from ops.lab.service import START_TIMEOUT_S, Service
 from ops.local.redis_server import EmbeddedRedis
 
-READY_S = 20.0
 ANSWER_BYTES = 190
 """An answer of the collector, head and all."""
 
-SENT_BY_WRK = {"single": SINGLE, "columns": COLUMNS, "rows": ROWS}
+SENT_BY_WRK = {"single": SINGLE, "columns": COLUMNS}
 SHAPES = (*SENT_BY_WRK, "client")
 PROCESSES = 2
 CLIENT_CONNECTIONS = 32
 
 _FEW, _MANY = 10, 1000
-_CLIENT_REQUESTS_PER_S = {_FEW: 8000, _MANY: 2000}
-"""More than a process takes."""
 
 
 @dataclass(frozen=True, slots=True)
 class CollectorFigures:
     """The figures of the collector; see ``Figures``."""
 
-    collector_s: dict[str, Line]
-    sender_s: dict[str, Line]
-    wire_bytes: dict[str, Line]
-    requests_per_trip: dict[str, float]
+    collector_s: dict[str, LinearCost] = field(default_factory=dict)
+    sender_s: dict[str, LinearCost] = field(default_factory=dict)
+    wire_bytes: dict[str, LinearCost] = field(default_factory=dict)
+    requests_per_trip: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Cost:
+    """What requests cost, each on average."""
+
+    messages: int
+    cpu_s: float
+    wire_bytes: float
+    requests_per_trip: float
 
 
 def measure_collector(
@@ -60,119 +61,111 @@ def measure_collector(
 
     Args:
         server: A Redis that is up and empty.
-        folder: Where it logs, and requests are put.
+        folder: Where it logs.
         seconds: Of load, each shape.
         shapes: Which to measure.
     """
     service = Service("collector", server.url, folder / "collector.log", WEB_CONCURRENCY="1")
-    bench = _Bench(service, server, folder, seconds)
-    found = CollectorFigures({}, {}, {}, {})
+    found = CollectorFigures()
     try:
         service.launch()
-        service.wait_until_ready(READY_S)
+        service.wait_until_ready(START_TIMEOUT_S)
         for shape in shapes:
             if shape == "client":
-                bench.by_clients(found)
+                _by_clients(service, server, seconds, found)
             else:
-                bench.by_wrk(shape, found)
+                _by_wrk(service, server, shape, seconds, found)
     finally:
         service.kill()
     return found
 
 
-class _Clients(Sender):
-    """Connections of clients; in this process, since their bodies are no text."""
+def _by_wrk(
+    service: Service, server: EmbeddedRedis, shape: str, seconds: float, found: CollectorFigures
+) -> None:
+    """Send a shape with wrk; add what comes of it."""
+    workload = SENT_BY_WRK[shape]
+    share = replace(workload, connections=workload.connections // PROCESSES)
+    (form,) = Ours.forms[share.shape]
+    meter = _Meter(service, server)
+    sent = send(service.port, share, form, seconds)
+    if sent.errors or not sent.requests:
+        raise RuntimeError(f"the collector answered {sent.errors} requests without success")
+    sizes = [
+        len(request.under(""))
+        for request in posts_of(
+            "single" if shape == "single" else "columns", share.keys(form), share.batch, 0.0
+        )
+    ]
+    cost = meter.cost(share.batch, sent.requests, sizes, share.keys(form))
+    found.collector_s[shape] = LinearCost(cost.cpu_s, 0.0)
+    found.sender_s[shape] = LinearCost(sent.cpu_s / sent.requests, 0.0)
+    found.wire_bytes[shape] = LinearCost(cost.wire_bytes, 0.0)
+    found.requests_per_trip[shape] = cost.requests_per_trip
 
-    def close(self) -> None:
-        """Hang up."""
-        for line in self._by_fd.values():
-            line.close()
-        self._poll.close()
+
+def _by_clients(
+    service: Service, server: EmbeddedRedis, seconds: float, found: CollectorFigures
+) -> None:
+    """Send what our client library sends, small and large; add what comes of it."""
+    few, many = (_of_clients(service, server, messages, seconds) for messages in (_FEW, _MANY))
+    found.collector_s["client"] = LinearCost.through(
+        (few.messages, few.cpu_s), (many.messages, many.cpu_s)
+    )
+    found.wire_bytes["client"] = LinearCost.through(
+        (few.messages, few.wire_bytes), (many.messages, many.wire_bytes)
+    )
+    found.requests_per_trip["client"] = few.requests_per_trip
 
 
-class _Bench:
-    """A collector under load."""
+def _of_clients(service: Service, server: EmbeddedRedis, messages: int, seconds: float) -> _Cost:
+    plan = Plan(
+        port=service.port,
+        app="client",
+        batch=messages,
+        connections=CLIENT_CONNECTIONS,
+        seconds=seconds,
+    )
+    posts = posts_of("client", plan.key_names, messages, time.time())
+    meter = _Meter(service, server)
+    with Load(plan) as load:
+        last = load.last()
+    requests = sum(last.statuses.values())
+    if last.errors or not requests:
+        raise RuntimeError(f"the collector answered {last.statuses}")
+    return meter.cost(
+        messages, requests, [len(post.under("x" * 24)) for post in posts], plan.key_names
+    )
 
-    def __init__(
-        self, service: Service, server: EmbeddedRedis, folder: Path, seconds: float
-    ) -> None:
+
+class _Meter:
+    """Looks at a collector from its making on."""
+
+    def __init__(self, service: Service, server: EmbeddedRedis) -> None:
         self._service = service
         self._server = server
-        self._folder = folder
-        self._seconds = seconds
+        self._begin = self._look()
 
-    def by_wrk(self, shape: str, found: CollectorFigures) -> None:
-        """Send a shape with wrk; add what comes of it."""
-        workload = SENT_BY_WRK[shape]
-        share = replace(workload, connections=workload.connections // PROCESSES)
-        (form,) = Ours.forms[share.shape]
-        cpu_before, calls_before = self._cpu_s(), self._calls()
-        sent = load(self._service.port, share, form, self._seconds, self._folder)
-        cpu_s, calls = self._cpu_s() - cpu_before, self._calls() - calls_before
-        if sent.errors or not sent.requests:
-            raise RuntimeError(f"the collector answered {sent.errors} requests without success")
-        sizes = [len(post(form.path, form.content_type, body)) for body in share.bodies(form)]
-        found.collector_s[shape] = Line(cpu_s / sent.requests, 0.0)
-        found.sender_s[shape] = Line(sent.cpu_s / sent.requests, 0.0)
-        found.wire_bytes[shape] = Line(sum(sizes) / len(sizes) + ANSWER_BYTES, 0.0)
-        found.requests_per_trip[shape] = _requests_per_trip(calls / sent.requests, share.keys(form))
+    def cost(
+        self, messages: int, requests: int, sizes: Sequence[int], keys: Sequence[str]
+    ) -> _Cost:
+        """Return what so many requests of these sizes and keys have cost.
 
-    def by_clients(self, found: CollectorFigures) -> None:
-        """Send what our client library sends, small and large; add what comes of it."""
-        costs, sizes, trips = {}, {}, {}
-        for messages, per_s in _CLIENT_REQUESTS_PER_S.items():
-            number = int(per_s * self._seconds)
-            requests = list(_client_requests(messages, number, str(time.time_ns())))
-            sizes[messages] = sum(map(len, requests)) / len(requests) + ANSWER_BYTES
-            pace = Pace(per_s, CLIENT_CONNECTIONS, self._seconds)
-            cpu_before, calls_before = self._cpu_s(), self._calls()
-            with closing(_Clients(self._service.port, requests, pace)) as sender:
-                begun = perf_counter_ns()
-                sent = sender.run(repeat(begun, number), begun + int(self._seconds * 1e9))
-            if sent != sender.statuses[HTTPStatus.ACCEPTED]:
-                raise RuntimeError(f"the collector answered {dict(sender.statuses)}")
-            costs[messages] = (self._cpu_s() - cpu_before) / sent
-            # A batch that is marked is registered first, by a plain command.
-            trips[messages] = _requests_per_trip(
-                (self._calls() - calls_before) / sent, keys_of("client")
-            )
-        found.collector_s["client"] = Line.through(*costs.items())
-        found.wire_bytes["client"] = Line.through(*sizes.items())
-        found.requests_per_trip["client"] = trips[_FEW]
-
-    def _cpu_s(self) -> float:
-        process = self._service.process
-        if process is None:
-            raise RuntimeError("the collector was not started")
-        return cpu_seconds({"collector": process.pid})["collector"]
-
-    def _calls(self) -> float:
-        with self._server.client() as client:
-            return Told.by(client).script_calls
-
-
-def _requests_per_trip(calls_per_request: float, keys: Sequence[str]) -> float:
-    """Return how many requests shared a round trip: the more, the fewer calls has each."""
-    places = len({partition_of(key, PARTITIONS) for key in keys})
-    return draws_for(places, min(1.0, calls_per_request))
-
-
-def _client_requests(messages: int, number: int, name: str) -> Iterator[bytes]:
-    """Yield requests as the client library sends them, each under a key of its own."""
-    bodies = [_sealed(messages, seed) for seed in range(2 * KEYS)]
-    for i in range(number):
-        batch = bodies[i % len(bodies)]
-        encoding = "Content-Encoding: gzip\r\n" if batch.is_gzip else ""
-        head = (
-            "POST /messages HTTP/1.1\r\nHost: 127.0.0.1:8000\r\nAccept-Encoding: identity\r\n"
-            f"Content-Length: {len(batch.body)}\r\nContent-Type: application/json\r\n"
-            f"User-Agent: metrics-client\r\nIdempotency-Key: {name}/{i}\r\n{encoding}\r\n"
+        The more requests shared a round trip, the fewer calls of scripts has each; a batch that
+        has an idempotency key is registered first, by a plain command.
+        """
+        cpu_s, calls = (now - then for now, then in zip(self._look(), self._begin, strict=True))
+        places = len({partition_of(key, PARTITIONS) for key in keys})
+        return _Cost(
+            messages,
+            cpu_s / requests,
+            sum(sizes) / len(sizes) + ANSWER_BYTES,
+            draws_for(places, min(1.0, calls / requests)),
         )
-        yield head.encode() + batch.body
 
-
-def _sealed(messages: int, seed: int) -> Batch:
-    values = response_times(messages, seed)
-    now = time.time()
-    column = array("d", [number for value in values for number in (now, value)])
-    return encode({keys_of("client")[seed % KEYS]: column}, {}, "", lambda: None)
+    def _look(self) -> tuple[float, float]:
+        if self._service.process is None:
+            raise RuntimeError("the collector was not started")
+        used = CpuUse.of({"collector": self._service.process.pid})
+        with self._server.client() as client:
+            return used.seconds["collector"], RedisUsage.of(client).script_calls

@@ -1,6 +1,6 @@
 """Redis and the worker, each by itself: from work of several kinds the price of each unit."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from time import monotonic
@@ -57,13 +57,14 @@ def measure_streams(server: EmbeddedRedis, seconds: float) -> StreamFigures:
     """
     bench = Workbench(server)
     appended: list[Spent] = []
-    folded = [_idle(bench, seconds)]
+    folded = _again(lambda: [bench.fold(None)], seconds)
     append_bytes: list[tuple[Counts, float]] = []
     fold_bytes = [_wire_bytes(bench, partial(bench.fold, None))]
     for kind in KINDS:
         append_bytes.append(_wire_bytes(bench, partial(bench.append, kind)))
         fold_bytes.append(_wire_bytes(bench, partial(bench.fold, kind)))
-        appends, folds = _in_turns(bench, kind, seconds)
+        work = partial(_append_and_fold, bench, kind)
+        appends, folds = _again(work, seconds)
         appended.append(appends)
         folded.append(folds)
     found = StreamFigures(
@@ -80,32 +81,26 @@ def measure_streams(server: EmbeddedRedis, seconds: float) -> StreamFigures:
     return found
 
 
-def _in_turns(bench: Workbench, kind: Kind, seconds: float) -> tuple[Spent, Spent]:
-    """Append and fold for so long; return what each has cost in all."""
-    appends, folds = bench.append(kind), bench.fold(kind)
-    give_up = monotonic() + seconds
-    while monotonic() < give_up:
-        appends = appends.and_also(bench.append(kind))
-        folds = folds.and_also(bench.fold(kind))
-    return appends, folds
+def _append_and_fold(bench: Workbench, kind: Kind) -> list[Spent]:
+    return [bench.append(kind), bench.fold(kind)]
 
 
-def _idle(bench: Workbench, seconds: float) -> Spent:
-    """Let the worker's code find nothing for so long."""
-    folds = bench.fold(None)
+def _again(work: Callable[[], Sequence[Spent]], seconds: float) -> list[Spent]:
+    """Do work for so long; return what each kind of it has cost in all."""
+    found = [*work()]
     give_up = monotonic() + seconds
     while monotonic() < give_up:
-        folds = folds.and_also(bench.fold(None))
-    return folds
+        found = [so_far.and_also(more) for so_far, more in zip(found, work(), strict=True)]
+    return found
 
 
 def _wire_bytes(bench: Workbench, work: Callable[[], Spent]) -> tuple[Counts, float]:
     """Return the counts of some work, and the bytes that it moved, without those of a look."""
-    first = bench.told()
-    second = bench.told()
+    first = bench.usage()
+    second = bench.usage()
     counts = work().counts
     look = second.since(first).wire_bytes
-    return counts, bench.told().since(second).wire_bytes - look
+    return counts, bench.usage().since(second).wire_bytes - look
 
 
 def _key_hour_bytes(bench: Workbench) -> dict[int, float]:
@@ -131,9 +126,9 @@ def _backlog_bytes(bench: Workbench) -> dict[str, float]:
 
 def _mark_bytes(bench: Workbench) -> float:
     """Return what a mark leaves behind once its entry is committed."""
-    before = bench.told().memory_bytes
+    before = bench.usage().memory_bytes
     marks = 0.0
     for _ in range(_APPENDS):
         marks += bench.append(_MARKED).counts["mark"]
         bench.fold(_MARKED)
-    return (bench.told().memory_bytes - before) / marks
+    return (bench.usage().memory_bytes - before) / marks

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from itertools import count
 from time import process_time
 
-from metrics.aggregate import BUCKET_PREFIX, Aggregate
+from metrics.aggregate import Aggregate
 from metrics.backlog import Backlog
-from metrics.connection import Call, Connection, command
+from metrics.connection import Call, Connection
 from metrics.entry import Column, write_values
 from metrics.hours import Hour
 from metrics.idempotency import IdempotencyKey, Reservation
@@ -20,8 +20,10 @@ from metrics.keyspace import PartitionNames, key_hour, partition_of
 from metrics.layout import Layout
 from metrics.node import Node, Reply
 from metrics.stream import AppendCalls, Batch
-from ops.lab.bench.ingest.messages import response_times
-from ops.lab.scale.components.redis_usage import Told, cpu_s
+from ops.lab.cpu import exact_seconds
+from ops.lab.key_hours import memory_bytes, write_key_hour
+from ops.lab.load.messages import response_times
+from ops.lab.scale.components.redis_usage import RedisUsage
 from ops.lab.scale.figures import PARTITIONS
 from ops.local.redis_server import EmbeddedRedis
 from workers.aggregator import Aggregator
@@ -114,9 +116,9 @@ class Workbench:
         self._node.close()
         self._client.close()
 
-    def told(self) -> Told:
-        """Look at what Redis tells of itself."""
-        return Told.by(self._client)
+    def usage(self) -> RedisUsage:
+        """Look at what Redis says of itself."""
+        return RedisUsage.of(self._client)
 
     def append(self, kind: Kind) -> Spent:
         """Let each partition have one call of a kind.
@@ -127,12 +129,12 @@ class Workbench:
         batches = [list(self._batches(kind, number)) for number in range(PARTITIONS)]
         calls = [call for each in batches for call in _calls(each)]
         columns = kind.batches if kind.is_marked else kind.keys
-        begun, redis_begun = process_time(), cpu_s(self._pid)
+        begun, redis_begun = process_time(), exact_seconds(self._pid)
         if kind.is_alone:
             self._execute_at_once(calls)
         else:
             _require_done(self._connection.execute(calls))
-        redis_s, own_s = cpu_s(self._pid) - redis_begun, process_time() - begun
+        redis_s, own_s = exact_seconds(self._pid) - redis_begun, process_time() - begun
         counts: dict[str, float] = {
             "trip": PARTITIONS if kind.is_alone else 1,
             "call": PARTITIONS,
@@ -144,9 +146,9 @@ class Workbench:
 
     def fold(self, kind: Kind | None) -> Spent:
         """Let the worker's code read once, and commit: what one ``append`` left, or nothing."""
-        begun, redis_begun = process_time(), cpu_s(self._pid)
+        begun, redis_begun = process_time(), exact_seconds(self._pid)
         self._aggregator.run_once()
-        redis_s, own_s = cpu_s(self._pid) - redis_begun, process_time() - begun
+        redis_s, own_s = exact_seconds(self._pid) - redis_begun, process_time() - begun
         counts: dict[str, float] = {"round": 1}
         if kind is not None:
             counts["commit"] = PARTITIONS
@@ -158,25 +160,16 @@ class Workbench:
 
     def hour_of(self, key: str, aggregate: Aggregate) -> str:
         """Write a key-hour; return the name of its hash."""
-        fields: dict[str, float] = {
-            "count": aggregate.count,
-            "sum": aggregate.sum,
-            "min": aggregate.min,
-            "max": aggregate.max,
-            **{f"{BUCKET_PREFIX}{bucket}": n for bucket, n in aggregate.histogram},
-        }
-        name = PartitionNames(partition_of(key, PARTITIONS)).hour(key_hour(key, self._hour))
-        texts = [text for field, value in fields.items() for text in (field, repr(value))]
-        self._connection.ask(command("HSET", name, *texts))
-        return name
+        return write_key_hour(self._connection, PARTITIONS, key, self._hour, aggregate)
 
     def size_of(self, name: str) -> int:
         """Return the bytes that a name of Redis takes, 0 if it is not there."""
-        return self._client.memory_usage(name, samples=0) or 0
+        return memory_bytes(self._connection, name)
 
     def streams_bytes(self) -> int:
         """Return the bytes that the streams of all partitions take."""
-        return sum(self.size_of(PartitionNames(number).stream) for number in range(PARTITIONS))
+        names = (PartitionNames(number).stream for number in range(PARTITIONS))
+        return memory_bytes(self._connection, *names)
 
     def backlog_entries(self) -> int:
         """Return how many entries wait in the streams of all partitions."""

@@ -1,0 +1,1 @@
+"""A load that goes on for minutes, on one Redis or a cluster, with each message accounted for."""
