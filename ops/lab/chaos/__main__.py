@@ -22,7 +22,6 @@ from metrics.errors import SettingsError
 from ops.lab.chaos.apps.fleet import Fleet, specs_of
 from ops.lab.chaos.catalogue import Fault, faults_around_apps, faults_of
 from ops.lab.chaos.clients import Clients
-from ops.lab.chaos.load import ChaosLoad
 from ops.lab.chaos.one_redis import OneRedis
 from ops.lab.chaos.run import Run
 from ops.lab.chaos.six_nodes import SixNodes
@@ -106,7 +105,7 @@ def _run(options: argparse.Namespace, folder: Path) -> Verdict:
 
 def _load(
     options: argparse.Namespace, system: ChaosSystem, folder: Path
-) -> tuple[ChaosLoad, dict[str, Fault]]:
+) -> tuple[Clients | Fleet, dict[str, Fault]]:
     """Return who sends, and the faults around them."""
     if options.load == "apps":
         fleet = Fleet(

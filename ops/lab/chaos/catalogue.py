@@ -29,7 +29,6 @@ from ops.lab.chaos.faults.server import pause_redis, restart_redis
 from ops.lab.chaos.faults.state import destroy_groups, fill_redis, flush_scripts
 from ops.lab.chaos.holding import Holdings
 from ops.lab.chaos.one_redis import OneRedis
-from ops.lab.chaos.six_nodes import SixNodes
 from ops.lab.chaos.system import ChaosSystem
 
 Fault = Callable[[Random], str]
@@ -87,13 +86,11 @@ def _faults_of_redis(system: ChaosSystem, pause_s: float) -> dict[str, Fault]:
             "refuse-connections": partial(broken, ("refuse", "cut before request")),
             "delay-replies": partial(delay_replies, redis.proxy),
         }
-    if isinstance(redis, SixNodes):
-        shards = Shards(redis.cluster, system.partitions)
-        return {
-            "kill-master": partial(kill_master, shards),
-            "pause-master": partial(pause_master, shards),
-            "failover": partial(fail_over, shards),
-            "move-slot": partial(move_slot, shards),
-            "add-node": partial(add_node, shards),
-        }
-    return {}
+    shards = Shards(redis.cluster, system.partitions)
+    return {
+        "kill-master": partial(kill_master, shards),
+        "pause-master": partial(pause_master, shards),
+        "failover": partial(fail_over, shards),
+        "move-slot": partial(move_slot, shards),
+        "add-node": partial(add_node, shards),
+    }

@@ -13,9 +13,8 @@ from metrics.errors import StorageUnsoundError
 from metrics.hours import Hour
 from metrics.keyspace import PartitionNames
 from metrics.merged import merged
-from ops.lab.chaos.load import Say
 from ops.lab.chaos.system import CLAIM_S, ChaosSystem
-from ops.lab.chaos.verdict import Finding
+from ops.lab.chaos.verdict import Finding, Say
 from ops.lab.ledger import NOTHING, Counted, Ledger, Message
 from ops.lab.system import path_of
 

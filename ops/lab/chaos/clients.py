@@ -8,10 +8,9 @@ from typing import Literal
 
 from ops.lab.chaos.auditor import Auditor
 from ops.lab.chaos.check import Comparison
-from ops.lab.chaos.load import Say
 from ops.lab.chaos.requests import Answer, CollectorConnection, Request
 from ops.lab.chaos.system import ChaosSystem
-from ops.lab.chaos.verdict import Finding
+from ops.lab.chaos.verdict import Finding, Say
 from ops.lab.ledger import Ledger
 
 Manner = Literal["plain", "losing every first answer", "to all collectors at once"]

@@ -21,8 +21,9 @@ class OneRedis:
     Attributes:
         server: The redis-server.
         proxy: What the processes connect to.
-        url: Of the proxy.
-        own_url: Of the server.
+        url: Of the proxy, what the processes get.
+        own_url: Of the server, past everything that is broken on the way.
+        replicas: How many must have a message before its 202.
     """
 
     replicas = 0

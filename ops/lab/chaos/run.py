@@ -9,11 +9,12 @@ from time import monotonic, sleep
 from redis.exceptions import RedisError
 
 from metrics.errors import MetricsError
+from ops.lab.chaos.apps.fleet import Fleet
 from ops.lab.chaos.catalogue import Fault
-from ops.lab.chaos.load import ChaosLoad, Say
+from ops.lab.chaos.clients import Clients
 from ops.lab.chaos.schedule import schedule
 from ops.lab.chaos.system import ChaosSystem
-from ops.lab.chaos.verdict import Finding, Verdict
+from ops.lab.chaos.verdict import Finding, Say, Verdict
 
 KNOWN_TIMEOUT_S = 30.0
 """How long it may take, after the faults, until it is known what became of all that was sent."""
@@ -37,7 +38,7 @@ class Run:
         say: Shows a person how it goes.
     """
 
-    def __init__(self, system: ChaosSystem, load: ChaosLoad, *, seed: int, say: Say) -> None:
+    def __init__(self, system: ChaosSystem, load: Clients | Fleet, *, seed: int, say: Say) -> None:
         self._system = system
         self._load = load
         self._seed = seed

@@ -19,6 +19,7 @@ class SixNodes:
 
     Attributes:
         cluster: The nodes.
+        replicas: How many must have a message before its 202.
     """
 
     replicas = 1

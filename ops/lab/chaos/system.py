@@ -2,8 +2,9 @@
 
 import signal
 from pathlib import Path
-from typing import Protocol
 
+from ops.lab.chaos.one_redis import OneRedis
+from ops.lab.chaos.six_nodes import SixNodes
 from ops.lab.chaos.skewed_collector import OFFSET_FILE
 from ops.lab.service import procfile
 from ops.lab.system import System
@@ -12,38 +13,6 @@ COLLECTORS = 2
 WORKERS = 3
 CLAIM_S = 1.0
 """Short, so that a stalled worker loses its entries while the run goes on."""
-
-
-class BreakableRedis(Protocol):
-    """The Redis of a run, whatever it is made of.
-
-    Attributes:
-        url: What the processes get as ``REDIS_URL``.
-        own_url: How it is reached past everything that is broken on the way.
-        replicas: How many must have a message before its 202.
-    """
-
-    url: str
-    own_url: str
-    replicas: int
-
-    def start(self) -> object:
-        """Start it, and wait until it answers."""
-
-    def url_of(self, role: str) -> str:
-        """Return the URL for a process of a role."""
-
-    def restart(self, how: signal.Signals) -> None:
-        """End all of it by a signal, and start it again."""
-
-    def configure(self, name: str, value: str) -> None:
-        """Set a parameter on every node."""
-
-    def flush_scripts(self) -> None:
-        """Let every node forget its scripts."""
-
-    def close(self) -> None:
-        """Leave nothing of it."""
 
 
 class ChaosSystem(System):
@@ -58,9 +27,11 @@ class ChaosSystem(System):
         clock: The file that puts the clock of the last collector off, by so many seconds.
     """
 
-    redis: BreakableRedis
+    redis: OneRedis | SixNodes
 
-    def __init__(self, redis: BreakableRedis, folder: Path, *, source: Path | None = None) -> None:
+    def __init__(
+        self, redis: OneRedis | SixNodes, folder: Path, *, source: Path | None = None
+    ) -> None:
         more = {
             "METRICS_CLAIM_SECONDS": str(CLAIM_S),
             "METRICS_WAIT_REPLICAS": str(redis.replicas),

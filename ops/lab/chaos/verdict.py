@@ -1,7 +1,10 @@
 """The verdict of a run: one line, and a status."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+
+Say = Callable[[str], None]
+"""Shows a line to a person."""
 
 IDS_MAX = 20
 """How many batches the line names; the file of the run has all."""

@@ -1,6 +1,7 @@
 """How much of everything some traffic needs, no part busier than it may be; and what that costs."""
 
 import math
+from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -92,14 +93,7 @@ def _workers(traffic: Traffic, layout: Layout, figures: Figures, assumed: Assump
 
 def least(is_enough: Callable[[int], bool], most: int) -> int:
     """Return the least number that is enough, if all above it are; ``most`` if none is."""
-    low, high = 1, most
-    while low < high:
-        middle = (low + high) // 2
-        if is_enough(middle):
-            high = middle
-        else:
-            low = middle + 1
-    return low
+    return 1 + bisect_left(range(1, most), 1, key=is_enough)
 
 
 def _fits(need: Demand, assumed: Assumptions) -> bool:

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from time import monotonic
 
-from ops.lab.bench.ingest.systems import Measured
+from ops.lab.bench.ingest.databases import Database
+from ops.lab.bench.ingest.systems import Ours
 from ops.lab.bench.ingest.workload import Form, Workload
 from ops.lab.bench.ingest.wrk import WrkResult, send
 from ops.lab.cpu import CpuUse
@@ -63,7 +64,7 @@ class Run:
         return found
 
 
-def measure(system: Measured, workload: Workload, form: Form, seconds: float) -> Run:
+def measure(system: Ours | Database, workload: Workload, form: Form, seconds: float) -> Run:
     """Measure a workload in one form; nobody must have sent any of its keys before.
 
     Args:

@@ -2,15 +2,15 @@
 
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import ClassVar, Protocol
+from typing import ClassVar
 
-from ops.lab.bench.ingest.databases import InfluxDB, VictoriaMetrics
+from ops.lab.bench.ingest.databases import Database, InfluxDB, VictoriaMetrics
 from ops.lab.bench.ingest.workload import Form, Forms
 from ops.lab.load.messages import json_array, json_columns, json_object
 from ops.lab.machine import version_in
@@ -33,35 +33,6 @@ _GRANIAN = (
     # Each thread waits for Redis with its message; more of them wait for each other.
     "$WEB_CONCURRENCY --blocking-threads 4 --log-level error api.collector:get_app"
 )
-
-
-class Measured(Protocol):
-    """What is measured: something that takes messages in and can say how many it has."""
-
-    @property
-    def name(self) -> str:
-        """What it is called."""
-
-    @property
-    def port(self) -> int:
-        """Where it takes messages, on 127.0.0.1."""
-
-    @property
-    def forms(self) -> Forms:
-        """The forms in which it takes each shape."""
-
-    @property
-    def processes(self) -> Mapping[str, int]:
-        """Its processes: name -> process id. Their children belong to them."""
-
-    def drain(self) -> None:
-        """Wait until it has done its work on all that it has answered."""
-
-    def accepted(self) -> int:
-        """Return how many messages it says that it has taken, since it was started; 0 if never."""
-
-    def counted(self, keys: Sequence[str], at_least: int) -> int:
-        """Return how many messages of some keys can be queried; waits for ``at_least``."""
 
 
 class Ours(System):
@@ -131,7 +102,7 @@ class Choice:
         ask_version: Its argument that asks for its version.
     """
 
-    run: Callable[[Path], AbstractContextManager[Measured]]
+    run: Callable[[Path], AbstractContextManager[Ours | Database]]
     program: str = ""
     ask_version: str = "version"
 

@@ -15,9 +15,8 @@ from tabulate import tabulate
 from ops.lab.chaos.apps.app import BEGUN, CALM, CLOSE_TIMEOUT_S, FIRST_CALL, LAST_PHASE
 from ops.lab.chaos.apps.check import BLOCKED_NS, differences
 from ops.lab.chaos.apps.report import Report
-from ops.lab.chaos.load import Say
 from ops.lab.chaos.system import ChaosSystem
-from ops.lab.chaos.verdict import Finding
+from ops.lab.chaos.verdict import Finding, Say
 from ops.lab.quantiles import Quantiles, shown
 from ops.lab.service import ROOT
 from ops.local.redis_server import end_with_parent

@@ -1,14 +1,14 @@
 """Redis and the worker, each by itself: from work of several kinds the price of each unit."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from time import monotonic
+from typing import Any
 
 from metrics.aggregate import Aggregate
 from metrics.histogram import value_of
 from ops.lab.scale.components.workbench import Kind, Spent, Workbench
-from ops.lab.scale.prices import Counts, Prices, fit
+from ops.lab.scale.prices import Counts, fit
 from ops.local.redis_server import EmbeddedRedis
 
 KINDS = (
@@ -34,26 +34,15 @@ _APPENDS = 50
 """Of the same kind, where one alone would be lost in what Redis sets aside."""
 
 
-@dataclass(frozen=True, slots=True)
-class StreamFigures:
-    """The figures of appending, folding and keeping; see ``Figures``."""
-
-    append_redis_s: Prices
-    append_bytes: Prices
-    fold_redis_s: Prices
-    fold_worker_s: Prices
-    fold_bytes: Prices
-    key_hour_bytes: dict[int, float]
-    backlog_bytes: Prices
-    mark_bytes: float
-
-
-def measure_streams(server: EmbeddedRedis, seconds: float) -> StreamFigures:
+def measure_streams(server: EmbeddedRedis, seconds: float) -> dict[str, Any]:
     """Measure Redis and the worker's code.
 
     Args:
         server: A Redis that is up and empty.
         seconds: Of work, each kind.
+
+    Returns:
+        Its part of ``Figures``, by name.
     """
     bench = Workbench(server)
     appended: list[Spent] = []
@@ -67,16 +56,16 @@ def measure_streams(server: EmbeddedRedis, seconds: float) -> StreamFigures:
         appends, folds = _again(work, seconds)
         appended.append(appends)
         folded.append(folds)
-    found = StreamFigures(
-        append_redis_s=fit([(each.counts, each.redis_s) for each in appended]),
-        append_bytes=fit(append_bytes),
-        fold_redis_s=fit([(each.counts, each.redis_s) for each in folded]),
-        fold_worker_s=fit([(each.counts, each.own_s) for each in folded]),
-        fold_bytes=fit(fold_bytes),
-        key_hour_bytes=_key_hour_bytes(bench),
-        backlog_bytes=_backlog_bytes(bench),
-        mark_bytes=_mark_bytes(bench),
-    )
+    found = {
+        "append_redis_s": fit([(each.counts, each.redis_s) for each in appended]),
+        "append_bytes": fit(append_bytes),
+        "fold_redis_s": fit([(each.counts, each.redis_s) for each in folded]),
+        "fold_worker_s": fit([(each.counts, each.own_s) for each in folded]),
+        "fold_bytes": fit(fold_bytes),
+        "key_hour_bytes": _key_hour_bytes(bench),
+        "backlog_bytes": _backlog_bytes(bench),
+        "mark_bytes": _mark_bytes(bench),
+    }
     bench.close()
     return found
 
@@ -96,11 +85,9 @@ def _again(work: Callable[[], Sequence[Spent]], seconds: float) -> list[Spent]:
 
 def _wire_bytes(bench: Workbench, work: Callable[[], Spent]) -> tuple[Counts, float]:
     """Return the counts of some work, and the bytes that it moved, without those of a look."""
-    first = bench.usage()
-    second = bench.usage()
+    first, second = bench.wire_bytes(), bench.wire_bytes()
     counts = work().counts
-    look = second.since(first).wire_bytes
-    return counts, bench.usage().since(second).wire_bytes - look
+    return counts, bench.wire_bytes() - second - (second - first)
 
 
 def _key_hour_bytes(bench: Workbench) -> dict[int, float]:
@@ -126,9 +113,9 @@ def _backlog_bytes(bench: Workbench) -> dict[str, float]:
 
 def _mark_bytes(bench: Workbench) -> float:
     """Return what a mark leaves behind once its entry is committed."""
-    before = bench.usage().memory_bytes
+    before = bench.memory_bytes()
     marks = 0.0
     for _ in range(_APPENDS):
         marks += bench.append(_MARKED).counts["mark"]
         bench.fold(_MARKED)
-    return (bench.usage().memory_bytes - before) / marks
+    return (bench.memory_bytes() - before) / marks

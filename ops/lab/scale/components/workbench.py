@@ -23,7 +23,6 @@ from metrics.stream import AppendCalls, Batch
 from ops.lab.cpu import exact_seconds
 from ops.lab.key_hours import memory_bytes, write_key_hour
 from ops.lab.load.messages import response_times
-from ops.lab.scale.components.redis_usage import RedisUsage
 from ops.lab.scale.figures import PARTITIONS
 from ops.local.redis_server import EmbeddedRedis
 from workers.aggregator import Aggregator
@@ -116,9 +115,16 @@ class Workbench:
         self._node.close()
         self._client.close()
 
-    def usage(self) -> RedisUsage:
-        """Look at what Redis says of itself."""
-        return RedisUsage.of(self._client)
+    def wire_bytes(self) -> int:
+        """Return what Redis has got from clients and sent to them so far."""
+        info = self._client.info("stats")
+        total: int = info["total_net_input_bytes"] + info["total_net_output_bytes"]
+        return total
+
+    def memory_bytes(self) -> int:
+        """Return what Redis uses."""
+        used: int = self._client.info("memory")["used_memory"]
+        return used
 
     def append(self, kind: Kind) -> Spent:
         """Let each partition have one call of a kind.
