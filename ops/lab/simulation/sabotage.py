@@ -19,7 +19,7 @@ _XDEL = "redis.call('XDEL', stream, unpack(ids))\n"
 _SEEN = "  if seen then\n"
 _IS_UNSOUND, _REASON = "if unsound[key_hour] then", "'reason', unsound[key_hour]"
 _IS_SOUND = "if hash.fields then"
-_ADDED, _PUT = "counted(now, dropped, 'dropped', KEYS[i])", "dropped"
+_ADDED, _PUT = "counted(redis.call('HGET', KEYS[i], name), more, name, KEYS[i])", "more"
 
 
 def changed(script: Script, *changes: tuple[str, str]) -> Script:
