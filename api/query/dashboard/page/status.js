@@ -37,11 +37,11 @@ async function oldestPart() {
   const found = [...text.matchAll(OLDEST)].map(([, seconds]) => Number(seconds));
   if (!found.length) return partOf("oldest message not known");
   const seconds = Math.max(...found);
-  return partOf(`oldest message ${ageText(seconds)}`, seconds > OLD_S ? "bad" : "");
+  return partOf(seconds ? `oldest message ${ageText(seconds)}` : "no message waits", seconds > OLD_S ? "bad" : "");
 }
 
 function ageText(seconds) {
-  if (seconds < 1) return seconds > 0 ? "under 1 s" : "none waits";
+  if (seconds < 1) return "under 1 s";
   return seconds < 120 ? `${Math.round(seconds)} s` : `${Math.round(seconds / 60)} min`;
 }
 
