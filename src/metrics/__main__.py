@@ -3,6 +3,7 @@
 A command that needs nothing but Python belongs here, before click and rich are imported.
 """
 
+import logging
 import sys
 
 _EXTRA = {"click", "rich", "redis", "hiredis"}
@@ -22,6 +23,8 @@ def main() -> int:
             file=sys.stderr,
         )
         return 2
+    # What the client library would write into an app's log, the commands say themselves.
+    logging.getLogger("metrics.client").setLevel(logging.CRITICAL)
     status: int | None = command_line(prog_name="python -m metrics", standalone_mode=True)
     return status or 0
 

@@ -17,6 +17,7 @@ import select
 import signal
 import socket
 import sys
+import sysconfig
 import types
 
 LINUX_ONLY = {
@@ -35,6 +36,8 @@ for module, names in LINUX_ONLY.items():
         if name in getattr(module, "__all__", ()):
             module.__all__.remove(name)
 
+# zoneinfo asks how Python was built, of which this machine has only what Linux needs.
+sysconfig.get_config_vars()
 sys.platform = "darwin"
 proxies = types.ModuleType("_scproxy")  # urllib asks macOS for them
 proxies._get_proxy_settings = proxies._get_proxies = dict

@@ -1,7 +1,5 @@
 """The commands together, and how their errors end the process."""
 
-import logging
-
 import click
 
 from metrics.cli.check import check
@@ -31,8 +29,6 @@ def command_line() -> None:
 
     Exit status 0: done, and all is well. 1: the answer is no. 2: bad usage, or no answer.
     """
-    # What the client library would write into an app's log, the commands say themselves.
-    logging.getLogger("metrics.client").setLevel(logging.CRITICAL)
 
 
 for command in (check, dead, import_, keys, query, send, status, tail):
