@@ -1,12 +1,14 @@
 """Parts of a chaos run that need no run: its schedule, its comparison and its last line."""
 
+from dataclasses import replace
 from itertools import islice
 
 from metrics.aggregate import Aggregate
 from metrics.hours import Hour
 from ops.lab.chaos.check import Hash, changes, counted_by_key, differences, unlike_their_values
 from ops.lab.chaos.schedule import schedule
-from ops.lab.chaos.verdict import IDS_MAX, Finding, Verdict
+from ops.lab.chaos.system import skewed_command
+from ops.lab.chaos.verdict import IDS_MAX, TEXTS_MAX, Finding, Verdict
 from ops.lab.ledger import Counted, Ledger
 
 FAULTS = ("kill-worker", "kill-redis", "stall-worker", "turn-hour")
@@ -64,9 +66,27 @@ def test_a_run_with_findings_fails_and_names_the_batches() -> None:
 def test_a_verdict_stays_one_line_that_can_be_read() -> None:
     """The last line names at most IDS_MAX batches, and how many more there are."""
     findings = [Finding("x", f"chaos.1/{i}") for i in range(IDS_MAX + 3)]
+    unnamed = Verdict(7, {}, 1, [Finding(f"finding {i}") for i in range(TEXTS_MAX + 2)])
     verdict = Verdict(7, {}, faults=1, findings=findings)
 
     assert str(verdict).endswith(f"chaos.1/{IDS_MAX - 1} and 3 more")
+    assert str(unnamed).endswith(f"finding {TEXTS_MAX - 1} and 2 more")
+
+
+def test_the_collector_whose_clock_is_put_off_reads_it_from_a_file() -> None:
+    """The command of one collector is that of the Procfile, with an app whose clock can be off."""
+    command = skewed_command()
+
+    assert "ops.lab.chaos.skewed_collector:get_app()" in command
+    assert command.startswith("exec gunicorn ")
+    assert "api.collector" not in command
+
+
+def test_messages_that_came_late_are_no_difference() -> None:
+    """A hash whose messages came late, as a clock was off, is like its values."""
+    late = replace(Aggregate.of([1.0, 4.0]), late=2)
+
+    assert not list(unlike_their_values([Hash("a", HOUR, late)]))
 
 
 def test_a_failure_that_concerns_no_batch_is_told_itself() -> None:

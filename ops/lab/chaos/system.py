@@ -15,6 +15,11 @@ CLAIM_S = 1.0
 """Short, so that a stalled worker loses its entries while the run goes on."""
 
 
+def skewed_command() -> str:
+    """Return the collector's line of the Procfile, with an app whose clock a file puts off."""
+    return procfile()["collector"].replace("api.collector:", "ops.lab.chaos.skewed_collector:")
+
+
 class ChaosSystem(System):
     """The processes of a run.
 
@@ -49,7 +54,7 @@ class ChaosSystem(System):
         self.collectors[-1] = self.service(
             "collector",
             self.collectors[-1].label,
-            procfile()["collector"].replace("api.collector:", "ops.lab.chaos.skewed_collector:"),
+            skewed_command(),
             **{OFFSET_FILE: str(self.clock)},
         )
 

@@ -9,6 +9,9 @@ Say = Callable[[str], None]
 IDS_MAX = 20
 """How many batches the line names; the file of the run has all."""
 
+TEXTS_MAX = 5
+"""And how many findings that concern no batch."""
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
@@ -54,6 +57,10 @@ class Verdict:
         """Return the batches that are involved; without any, what there is instead."""
         ids = list(dict.fromkeys(each.batch for each in self.findings if each.batch))
         if not ids:
-            return "; ".join(dict.fromkeys(each.text for each in self.findings))
-        more = f" and {len(ids) - IDS_MAX} more" if len(ids) > IDS_MAX else ""
-        return ", ".join(ids[:IDS_MAX]) + more
+            texts = list(dict.fromkeys(each.text for each in self.findings))
+            return "; ".join(texts[:TEXTS_MAX]) + _more(len(texts) - TEXTS_MAX)
+        return ", ".join(ids[:IDS_MAX]) + _more(len(ids) - IDS_MAX)
+
+
+def _more(count: int) -> str:
+    return f" and {count} more" if count > 0 else ""
