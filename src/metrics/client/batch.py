@@ -45,6 +45,7 @@ def encode(
     drops: Hours,
     idempotency_key: str,
     yield_gil: Callable[[], None],
+    chunk_values: int = CHUNK_VALUES,
 ) -> Batch:
     """Return a batch of samples, and of reports of how many were dropped.
 
@@ -53,8 +54,9 @@ def encode(
         drops: Key and hour -> how many were dropped.
         idempotency_key: Of the batch; used for no other.
         yield_gil: Called now and then, to let the app's threads run.
+        chunk_values: How many values are written between two such calls.
     """
-    items = [_write_samples(key, some, yield_gil) for key, some in samples.items()]
+    items = [_write_samples(key, some, yield_gil, chunk_values) for key, some in samples.items()]
     items += (
         f'{{"key":"{key}","dropped":{count},"timestamp":{hour * SECONDS_PER_HOUR}}}'
         for (key, hour), count in drops.items()
@@ -80,11 +82,13 @@ def halves(samples: dict[str, Samples]) -> list[dict[str, Samples]]:
     return [kept for part in parts if (kept := {key: some for key, some in part.items() if some})]
 
 
-def _write_samples(key: str, samples: Samples, yield_gil: Callable[[], None]) -> str:
+def _write_samples(
+    key: str, samples: Samples, yield_gil: Callable[[], None], chunk_values: int
+) -> str:
     # A key needs no escape in JSON, nor does the text of a finite float.
     timestamps, values = [], []
-    for start in range(0, len(samples), 2 * CHUNK_VALUES):
-        chunk = samples[start : start + 2 * CHUNK_VALUES]
+    for start in range(0, len(samples), 2 * chunk_values):
+        chunk = samples[start : start + 2 * chunk_values]
         # Whole seconds, rounded down: they are in the same hour, and half as long.
         timestamps.append(",".join(map(str, map(int, chunk[::2]))))
         values.append(",".join(map(repr, chunk[1::2])))

@@ -6,13 +6,14 @@ thread does here is one step of the interpreter: it draws a ticket, or adds a pa
 """
 
 from array import array
+from collections import deque
 from collections.abc import Callable, Iterator
 from itertools import chain
 from operator import length_hint
 from typing import TypeAlias
 
 from metrics.hours import SECONDS_PER_HOUR
-from metrics.message import check_key, check_value
+from metrics.message import check_dropped, check_key, check_value
 
 Samples: TypeAlias = "array[float]"
 """Timestamps (Unix seconds) and values of one key in turn: 16 bytes a value."""
@@ -72,6 +73,7 @@ class Buffer:
         self._draw = self._tickets.add
         self._drops: dict[tuple[str, int], LockFreeCounter] = {}
         self._reported: Hours = {}
+        self._losses: deque[tuple[str, int, int]] = deque()
         self._forgotten = 0
         self._released = 0
         self.is_closed = False
@@ -93,6 +95,16 @@ class Buffer:
         if ticket >= self._call_at and not self._admit(ticket, key):
             return
         samples.extend((self._now(), value))
+
+    def add_loss(self, key: str, dropped: int) -> None:
+        """Add how many messages of a key were lost before they came here, to be reported.
+
+        Raises:
+            InvalidMessageError: If the key is none, or the number.
+        """
+        hour = int(self._now()) // SECONDS_PER_HOUR
+        self._losses.append((check_key(key), hour, check_dropped(dropped)))
+        self._call()
 
     def close(self) -> None:
         """Drop whatever is added from now on."""
@@ -160,6 +172,14 @@ class Buffer:
                 self._forgotten += self._reported.pop(name)
         if found:
             self._set_limit()
+        return found
+
+    def take_losses(self) -> Hours:
+        """Return how many messages were lost elsewhere since the last call."""
+        found: Hours = {}
+        while self._losses:
+            key, hour, dropped = self._losses.popleft()
+            found[key, hour] = found.get((key, hour), 0) + dropped
         return found
 
     def set_wake_threshold(self) -> None:

@@ -8,15 +8,15 @@ import weakref
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import ClassVar, Self
 
 from metrics.client import threads
 from metrics.client.buffer import Buffer
 from metrics.client.collectors import Address
 from metrics.client.delivery import Delivery, Timeouts
-from metrics.client.sender import Sender
+from metrics.client.sender import Pace, Sender
 from metrics.client.timer import Timer
-from metrics.message import check_key, check_value
+from metrics.message import check_dropped, check_key, check_value
 
 EXIT_SECONDS = 2.0
 """How long an interpreter that exits waits for what is still to be delivered."""
@@ -80,6 +80,9 @@ class Client:
     Raises:
         ValueError: If one of them cannot be used; the text names it.
     """
+
+    pace: ClassVar[Pace] = Pace()
+    """How its thread shares the interpreter with those of the app."""
 
     def __init__(
         self,
@@ -147,6 +150,22 @@ class Client:
             InvalidMessageError: If key or value is none; a ValueError.
         """
         self._add(key, value)
+
+    def report_dropped(self, key: str, dropped: int) -> None:
+        """Report that messages were lost before they could be recorded: answers then say so.
+
+        They belong to the hour of now, and are not in ``stats``. Call it now and then with a sum,
+        not for each message.
+
+        Args:
+            key: Theirs.
+            dropped: How many.
+
+        Raises:
+            InvalidMessageError: If the key is none, or the number is not 1 to 1,000,000,000; a
+                ValueError.
+        """
+        self._report(key, dropped)
 
     def timer(self, key: str | None = None) -> Timer:
         """Return a timer, for ``with`` or as a decorator, that records milliseconds under a key.
@@ -226,9 +245,11 @@ class Client:
             self._delivery,
             flush_s=self._flush_seconds,
             no_fork=self._no_fork,
+            pace=self.pace,
             may_end_unnoticed=may_end_unnoticed,
         )
         self._add = self._buffer.add if self._is_enabled else _check_only
+        self._report = self._buffer.add_loss if self._is_enabled else _check_report
 
     def _begin_anew(self) -> None:
         """Forget, in a forked child, what belongs to the parent."""
@@ -262,6 +283,11 @@ class Client:
 def _check_only(key: str, value: float) -> None:
     check_key(key)
     check_value(value)
+
+
+def _check_report(key: str, dropped: int) -> None:
+    check_key(key)
+    check_dropped(dropped)
 
 
 def _check_at_least(least: float, **arguments: float) -> None:
