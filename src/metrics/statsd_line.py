@@ -1,4 +1,4 @@
-"""A line of StatsD: timings are messages; counters, gauges and sets are none.
+"""A line of StatsD: timings are messages; counters, gauges, sets and events are none.
 
 Source:
     StatsD, docs/metric_types.md; DogStatsD, "Datagram format", protocols 1.0 to 1.3.
@@ -12,6 +12,9 @@ from metrics.message import is_number, parse_weight
 
 _TIMINGS = {"ms", "h", "d"}
 _OTHERS = {"c", "g", "s"}
+
+_NO_METRICS = ("_e{", "_sc|")
+"""How events and service checks of DogStatsD begin."""
 
 # Tags, and where a datagram came from; a time, which DogStatsD has for counters and gauges only.
 _WITHOUT_MEANING = ("#", "c:", "e:", "card:", "T")
@@ -33,7 +36,7 @@ class Timing:
 
 
 def parse(line: str) -> Timing | None:
-    """Return what a line says; None if it is a counter, a gauge or a set.
+    """Return what a line says; None if it is no timing: a counter, a gauge, a set, an event.
 
     A key may hold colons: values begin at the first field behind it that is a number.
 
@@ -44,6 +47,8 @@ def parse(line: str) -> Timing | None:
         InvalidMessageError: If it is no such line.
     """
     name, _, rest = line.partition("|")
+    if line.startswith(_NO_METRICS):
+        return None
     kind, *options = rest.split("|")
     rate = _rate_in(options) if options else None
     if kind in _OTHERS:

@@ -53,3 +53,9 @@ def test_whatever_is_written_is_read_or_refused(line: str) -> None:
 def test_values_begin_at_the_first_number(name: str, key: str, values: list[str]) -> None:
     """The key ends where the first number begins; where there is none, before the last field."""
     assert parse(f"{name}|ms") == Timing(key, values, 1)
+
+
+@pytest.mark.parametrize("line", ["a:1|c", "a:-1|g|#x", "a:u|s", "_e{1,2}:a|bc|t:error", "_sc|a|0"])
+def test_what_is_no_timing_is_none(line: str) -> None:
+    """Counters, gauges, sets, events and service checks are no messages, and no errors."""
+    assert parse(line) is None
