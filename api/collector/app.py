@@ -1,4 +1,4 @@
-"""The collector: ``POST /messages`` appends messages to their streams."""
+"""The collector: ``POST /messages`` and log drains append messages to their streams."""
 
 import gc
 import logging
@@ -15,6 +15,7 @@ from api.collector.fast_posts import FastPosts
 from api.collector.front_page import FrontPage
 from api.collector.group_commit import GroupCommit
 from api.collector.inline_queue import InlineQueue
+from api.collector.logplex import Logplex
 from api.collector.messages import ANSWER_DEADLINE_S, Messages
 from api.collector.node_queues import NodeQueues
 from api.collector.send_queue import SENDERS
@@ -92,12 +93,14 @@ def create_app(
         body_max_bytes=settings.body_max_bytes,
         now=now,
     )
+    logplex = Logplex(messages, access=access)
     rules = CrossSiteRules.of(settings)
     app = falcon.App()
-    problems = add_problems(app, ["POST /messages", "GET /"])
+    problems = add_problems(app, ["POST /messages", "POST /logplex", "GET /"])
     add_health(app, connection, layout)
     add_openapi(app, "api.collector")
     app.add_route("/messages", messages)
+    app.add_route("/logplex", logplex)
     app.add_route("/", FrontPage(settings))
     # First of those that look at each request, so that it sees when that begins.
     requests = add_exposition(app, "collector", cells, series, self_times)

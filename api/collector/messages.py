@@ -1,6 +1,8 @@
 """``POST /messages``: a body is read, appended, and answered by what became of its messages."""
 
 from collections.abc import Callable
+from functools import partial
+from math import inf
 from time import monotonic
 from typing import Any
 
@@ -65,19 +67,54 @@ class Messages:
             MetricsError: If Redis is.
         """
         grant = self._access.grant(req)
-        body = read_bytes(req, self._body_max_bytes, self._slices.pause_if_due)
-        self._slices.start()
+        body = self.body_of(req)
         idempotency_key = idempotency_key_of(
             req.get_header("Idempotency-Key"), grant.token_id, body
         )
-        post = _Post(req.content_type, body, grant, idempotency_key)
+        read = partial(read_body, req.content_type, body)
+        self.take(Post(read, grant, idempotency_key), resp)
+
+    def body_of(self, req: falcon.Request) -> bytes:
+        """Return the body of a request, decompressed; the work on it begins now.
+
+        Raises:
+            Problem: If it is too long, too slow, cut short, or not compressed as it says.
+        """
+        body = read_bytes(req, self._body_max_bytes, self.pause_if_due)
+        self._slices.start()
+        return body
+
+    def pause_if_due(self) -> None:
+        """Let other requests go on, if the work of this one has taken its time."""
+        self._slices.pause_if_due()
+
+    def take(
+        self,
+        post: "Post",
+        resp: falcon.Response,
+        *,
+        until: float = inf,
+        needs_messages: bool = True,
+    ) -> None:
+        """Append the messages of a request; answer 202 once Redis has them.
+
+        Args:
+            post: The request.
+            resp: Its answer.
+            until: When to wait no longer for Redis, on the monotonic clock; sooner if not given.
+            needs_messages: Whether one without any is at fault.
+
+        Raises:
+            Problem: If the request is at fault.
+            MetricsError: If Redis is.
+        """
         arrival = self._now()
         builder = self._read(post, arrival)
         if post.idempotency_key is not None:
             first = self._commit.reserve(
                 post.idempotency_key,
                 arrival,
-                monotonic() + ANSWER_DEADLINE_S,
+                min(until, monotonic() + ANSWER_DEADLINE_S),
                 only_look=not _has_good(builder),
             )
             if first != arrival:
@@ -85,7 +122,7 @@ class Messages:
                 arrival = first
                 builder = self._read(post, arrival)
         if not _has_good(builder):
-            if builder.rejected or not builder.ignored:
+            if builder.rejected or (needs_messages and not builder.ignored):
                 raise self._nothing_good(builder)
             self._count(builder)
             _accept(builder, resp)
@@ -93,7 +130,7 @@ class Messages:
         try:
             batch = Batch(builder.columns(self._partitions), post.idempotency_key)
             # From here on, so that a body that took long to read still has its time for Redis.
-            self._commit.append(batch, monotonic() + ANSWER_DEADLINE_S)
+            self._commit.append(batch, min(until, monotonic() + ANSWER_DEADLINE_S))
         except PartlyStoredError as error:
             raise self._partly_stored(post, arrival, error) from error
         self._count(builder)
@@ -114,14 +151,14 @@ class Messages:
             MetricsError: That error, if it has no answer of its own.
         """
         if isinstance(error, PartlyStoredError):
-            post = _Post("application/json", body, grant, idempotency_key)
-            return self._partly_stored(post, arrival, error)
+            read = partial(read_body, "application/json", body)
+            return self._partly_stored(Post(read, grant, idempotency_key), arrival, error)
         problem = problems.of(error)
         if problem is None:
             raise error
         return problem
 
-    def _partly_stored(self, post: "_Post", arrival: float, error: PartlyStoredError) -> Problem:
+    def _partly_stored(self, post: "Post", arrival: float, error: PartlyStoredError) -> Problem:
         """Return the answer that says what is stored and what is not, loss reports included."""
         # Read once more, as it is rare: what is well keeps no index of each message.
         builder = self._read(
@@ -156,10 +193,10 @@ class Messages:
         )
 
     def _read(
-        self, post: "_Post", arrival: float, is_left_out: Callable[[str], bool] | None = None
+        self, post: "Post", arrival: float, is_left_out: Callable[[str], bool] | None = None
     ) -> BatchBuilder:
-        builder = self.builder(arrival, post.grant.covers, is_left_out, self._slices.pause_if_due)
-        read_body(post.content_type, post.body, builder)
+        builder = self.builder(arrival, post.grant.covers, is_left_out, self.pause_if_due)
+        post.read(builder)
         return builder
 
     def _nothing_good(self, builder: BatchBuilder) -> Problem:
@@ -195,10 +232,15 @@ def _counts(builder: BatchBuilder) -> dict[str, Any]:
     return {"accepted": builder.accepted, "rejected": builder.rejected, **ignored}
 
 
-class _Post(msgspec.Struct, frozen=True, gc=False):
-    """What came with a request. A struct, as it is made in a tenth of a dataclass' time."""
+class Post(msgspec.Struct, frozen=True, gc=False):
+    """What came with a request. A struct, as it is made in a tenth of a dataclass' time.
 
-    content_type: str | None
-    body: bytes
+    Attributes:
+        read: Gives its messages to a batch builder; called again where that is needed.
+        grant: Which keys it may write.
+        idempotency_key: Recognises a repetition.
+    """
+
+    read: Callable[[BatchBuilder], None]
     grant: Grant
     idempotency_key: IdempotencyKey | None

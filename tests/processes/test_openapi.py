@@ -20,7 +20,7 @@ EXAMPLES = settings(max_examples=15, deadline=None, suppress_health_check=list(H
 UNKNOWABLE = [positive_data_acceptance]
 
 
-@schemathesis.serializer("application/x-ndjson", "application/jsonl")
+@schemathesis.serializer("application/x-ndjson", "application/jsonl", "application/logplex-1")
 def serialize_lines(_: object, body: object) -> bytes:
     """Return a body as a line, or as it is if it is text already."""
     return body.encode() if isinstance(body, str) else json.dumps(body).encode()
