@@ -11,6 +11,10 @@ _EXTRA = {"click", "rich", "redis", "hiredis"}
 
 def main() -> int:
     """Run the command that the arguments name; return the exit status of the process."""
+    if sys.argv[1:2] == ["statsd"]:
+        from metrics.statsd.command_line import main as run_agent
+
+        return run_agent(sys.argv[2:])
     try:
         from metrics.cli.command_line import command_line
     except ModuleNotFoundError as error:

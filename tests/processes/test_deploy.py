@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from api.startup import EXIT_CONFIG
+from metrics.statsd.command_line import DELIVER_S, parser
 from ops.lab.service import ROOT, STOP_TIMEOUT_S, procfile
 
 SETTINGS = (ROOT / "docs" / "settings.md").read_text("utf-8")
@@ -17,6 +18,8 @@ COMPOSE = ROOT / "ops" / "deploy" / "compose.yaml"
 UNITS = {
     name: ROOT / "ops" / "deploy" / "systemd" / f"metrics-{name}@.service" for name in procfile()
 }
+
+AGENT = ROOT / "ops" / "deploy" / "systemd" / "metrics-statsd.service"
 
 
 def words_of(line: str) -> list[str]:
@@ -99,6 +102,32 @@ def test_units_differ_in_what_they_start_only() -> None:
     for other in others:
         differing = {name for name in first | other if first.get(name) != other.get(name)}
         assert differing == {"Description", "ExecStart"}
+
+
+def test_the_unit_of_the_agent_is_like_the_others() -> None:
+    """The agent's unit starts it with options of its own, and is bounded as the others are."""
+    unit, worker = settings_of(AGENT), settings_of(UNITS["worker"])
+    differing = {name for name in unit | worker if unit.get(name) != worker.get(name)}
+    program, *options = unit["ExecStart"].split(" -m metrics statsd ")
+
+    assert differing == {
+        *("Description", "Documentation", "EnvironmentFile", "Environment", "ExecStart"),
+        *("RuntimeDirectory", "RestartPreventExitStatus"),
+    }
+    assert program == worker["ExecStart"].split(" -m ")[0]
+    assert options == [f"--socket /run/{unit['RuntimeDirectory']}/socket $OPTIONS"]
+
+
+def test_compose_runs_the_agent(composed: dict[str, Any]) -> None:
+    """Compose runs the agent with options that it has, and with enough time to deliver."""
+    agent = composed["services"]["statsd"]
+    python, *module, name = agent["command"][:4]
+    options = parser(agent["environment"]).parse_args(agent["command"][4:])
+
+    assert (python, module, name) == ("python", ["-m", "metrics"], "statsd")
+    assert f"127.0.0.1:{options.port}:{options.port}/udp" in agent["ports"]
+    assert float(agent["stop_grace_period"].removesuffix("s")) > DELIVER_S
+    assert agent["environment"]["METRICS_COLLECTORS"] == "http://collector:8000"
 
 
 def settings_of(unit: Path) -> dict[str, str]:

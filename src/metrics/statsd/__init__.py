@@ -1,0 +1,1 @@
+"""The agent beside an app: StatsD in, batches to collectors out. Standard library only."""

@@ -1,0 +1,1 @@
+"""Tests of the agent: names, lines, sockets, and real senders."""

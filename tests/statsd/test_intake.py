@@ -1,0 +1,141 @@
+"""Lines become messages; whatever does not is counted, and reported as lost if it was one."""
+
+from collections import Counter
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from metrics.statsd import intake as room
+from metrics.statsd.intake import Intake
+from metrics.statsd.names import Names
+from metrics.testing import Recorder
+
+OWN = "statsd.host"
+
+
+class Losses(Recorder):
+    """A client that sends nothing and remembers losses, too.
+
+    Attributes:
+        lost: How many messages of each key were reported as dropped.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lost: Counter[str] = Counter()
+
+    def report_dropped(self, key: str, dropped: int) -> None:
+        """Remember a loss."""
+        super().report_dropped(key, dropped)
+        self.lost[key] += dropped
+
+
+class Agent:
+    """An intake, and its client."""
+
+    def __init__(self, **options: int) -> None:
+        self.client = Losses()
+        self.intake = Intake(self.client, Names(**options), own_key=OWN)
+        self.counts = self.intake.counts
+
+    def take(self, *pieces: str | bytes) -> None:
+        """Take pieces, and report."""
+        for piece in pieces:
+            self.intake.take(piece.encode() if isinstance(piece, str) else piece)
+        self.intake.report()
+
+
+@pytest.mark.parametrize(
+    ("piece", "messages"),
+    [
+        ("a:1|ms", [("a", 1.0)]),
+        ("a:1.5|h\nb:2|d\n\n a:3|ms \r\n", [("a", 1.5), ("b", 2.0), ("a", 3.0)]),
+        ("a:1:2:3|ms", [("a", 1.0), ("a", 2.0), ("a", 3.0)]),
+        ("a:1|ms|#env:prod,x:@0.1", [("a", 1.0)]),
+        ("a:1|ms|@0.5|#x|c:ci-1", [("a", 1.0)] * 2),
+        ("a:1|ms|#x|@0.5", [("a", 1.0)] * 2),
+        ("a:1e3|ms", [("a", 1000.0)]),
+        ("foo bar:1|ms\nfoo bar:2|ms", [("foo_bar", 1.0), ("foo_bar", 2.0)]),
+    ],
+)
+def test_timings_are_recorded(piece: str, messages: list[tuple[str, float]]) -> None:
+    """Each value of a timing is recorded; with a sample rate, as often as it stands for."""
+    agent = Agent()
+    agent.take(piece, piece)
+
+    assert agent.client.messages == messages * 2
+    assert agent.counts.recorded == len(messages) * 2
+    assert agent.client.lost == {}
+
+
+def test_what_is_no_timing_is_ignored_and_counted() -> None:
+    """Counters, gauges, sets, events and service checks are no messages, and no losses."""
+    agent = Agent()
+    agent.take("a:1|c\na:+3|g|#x\na:u1|s\n_e{5,4}:title|text\n_sc|db|0|#x")
+
+    assert (agent.counts.ignored, agent.client.messages, agent.client.lost) == (5, [], {})
+
+
+def test_a_line_that_cannot_be_read_is_reported_as_lost() -> None:
+    """It is a loss of its key if that is known or the line is a timing, else of the agent's own."""
+    agent = Agent()
+    agent.take("a:1|ms", "a:x|ms|@0.5\na:-1|ms\na:1:nan|ms\na:1|x", "new:x|ms\nb:1|x\n\xff:|")
+
+    assert agent.client.lost == {"a": 5, "new": 1, OWN: 2}
+    assert agent.client.messages == [("a", 1.0), ("a", 1.0)]
+    assert agent.counts.unreadable == 8
+
+
+def test_a_name_without_a_key_is_reported_as_lost() -> None:
+    """Messages whose name can be no key, or is one too many, are losses of the agent's own."""
+    agent = Agent(names_max=1)
+    agent.take("...:1:2|ms", "a:1|ms\nb:1|ms|@0.25\na:2|ms")
+
+    assert agent.client.lost == {OWN: 2 + 4}
+    assert agent.client.values("a") == [1.0, 2.0]
+    assert agent.counts.without_key == 6
+
+
+def test_one_datagram_cannot_hold_the_agent_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A piece stands for so many messages at most; the rest is reported as lost."""
+    monkeypatch.setattr(room, "MESSAGES_MAX", 100)
+    agent = Agent()
+    agent.take("a:1|ms|@0.02\nb:1|ms|@0.01\na:1|ms|@0.02\na:2|ms", "a:3|ms")
+
+    assert Counter(agent.client.messages) == {("a", 1.0): 100, ("a", 3.0): 1}
+    assert agent.client.lost == {"b": 100, "a": 1}
+    assert agent.counts.oversized == 101
+
+
+def test_losses_are_reported_once() -> None:
+    """What was reported is not reported again; a number beyond the bound waits for its turn."""
+    agent = Agent()
+    agent.intake.lose(10**9 + 5)
+    agent.take()
+    assert agent.client.lost == {OWN: 10**9}
+    agent.take()
+    agent.take()
+    assert agent.client.lost == {OWN: 10**9 + 5}
+
+
+def test_datagrams_that_the_kernel_dropped_are_losses_of_the_agent() -> None:
+    """A dropped datagram is at least one message of nobody knows which key."""
+    agent = Agent()
+    agent.intake.lose_datagrams(17, "udp")
+    agent.take()
+
+    assert (agent.client.lost, agent.counts.kernel_dropped) == ({OWN: 17}, 17)
+
+
+@settings(max_examples=50)
+@given(st.lists(st.text("ab1:|@#.ms\n-hdcg \x00é", max_size=40).map(str.encode) | st.binary()))
+def test_whatever_comes_is_accounted_for(pieces: list[bytes]) -> None:
+    """Any bytes are recorded, ignored or reported as lost; never a fault."""
+    agent = Agent()
+    agent.take(*pieces)
+    counts = agent.counts
+
+    assert counts.recorded == len(agent.client.messages)
+    lost = counts.unreadable + counts.without_key + counts.oversized
+    assert agent.client.lost.total() == lost
