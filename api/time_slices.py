@@ -17,7 +17,16 @@ SLICE_S = 0.005
 """How long a greenlet works before others have their turn."""
 
 PAUSE_S = 0.002
-"""How long others have it: a short request takes several turns of the event loop."""
+"""How long others have it, if there are any: a short request takes several turns of the loop."""
+
+_TURN_S = 1e-9
+"""A timer that is due at once: the event loop looks at its sockets, and waits for none."""
+
+_TURNS = 2
+"""In the first turn timers may come before sockets."""
+
+_ALONE_S = 0.0002
+"""Turns in which nobody else had anything to do take less."""
 
 
 def has_greenlets() -> bool:
@@ -29,7 +38,7 @@ class TimeSlices:
     """Shares a process between requests with much to do and all others. One for each process.
 
     However many have much to do, one of them works at a time, and between any two of their slices
-    is a pause for the others.
+    the others have a turn. If any of them uses it, they have a pause.
 
     Args:
         now: The clock, in seconds.
@@ -63,5 +72,12 @@ class TimeSlices:
         """Let others go on, if the work has taken its time. It is cheap, to be called often."""
         if self._now() - self._started >= self._slice_s:
             with self._one:
-                self._sleep(PAUSE_S)
+                self._pause()
             self._started = self._now()
+
+    def _pause(self) -> None:
+        began = self._now()
+        for _ in range(_TURNS):
+            self._sleep(_TURN_S)
+        if self._now() - began > _ALONE_S:
+            self._sleep(PAUSE_S)

@@ -26,6 +26,7 @@ from api.query.origins import Origins
 from api.query.statistics import Statistics
 from api.self_times import SelfTimes
 from api.startup import load
+from api.time_slices import TimeSlices
 from metrics.admission import Admission
 from metrics.connection import Connection
 from metrics.cross_site import CrossSiteRules
@@ -49,6 +50,9 @@ LARGE_WAIT_S = 2.0
 EXPORTS_WAITING_MAX = 2
 EXPORT_WAIT_S = 5.0
 """Half of what Prometheus waits for: two of them may scrape the same."""
+
+OBJECTS_PER_COLLECTION = 50_000
+"""An answer has an object for each bucket, and no cycles; to look for some took a third of it."""
 
 ROUTES = (
     "GET /<key>/<stat>/<date>/<hour>",
@@ -89,6 +93,7 @@ def create_app(
     layout = layout or Layout(connection, partitions=settings.partitions)
     access = Access(settings.read_tokens)
     known_keys = KnownKeys(connection, partitions=settings.partitions)
+    slices = TimeSlices.of_process()
     store = Store(
         connection,
         partitions=settings.partitions,
@@ -99,6 +104,7 @@ def create_app(
             waiting_max=LARGE_WAITING_MAX,
             wait_s=LARGE_WAIT_S,
         ),
+        pause=slices.pause_if_due,
     )
     statistics = Statistics(
         store,
@@ -111,9 +117,10 @@ def create_app(
             access=Access(settings.write_tokens),
             ensure_layout=layout.ensure,
         ),
+        slices=slices,
     )
     keys = Keys(known_keys, access=access, ensure_layout=layout.ensure)
-    origins = Origins(store, access=access, ensure_layout=layout.ensure)
+    origins = Origins(store, access=access, ensure_layout=layout.ensure, slices=slices)
     audit_reader = AuditReader(
         connection, ensure_layout=layout.ensure, partitions=settings.partitions
     )
@@ -134,6 +141,7 @@ def create_app(
                 "exports", at_once=1, waiting_max=EXPORTS_WAITING_MAX, wait_s=EXPORT_WAIT_S
             ),
             now=now,
+            slices=slices,
         ),
     )
     app.add_route("/{key}/keys/{hours}", origins)
@@ -178,4 +186,5 @@ def get_app() -> falcon.App[Any, Any]:
         self_times.start()
     # What there is by now stays: the garbage collector need not go through it again and again.
     gc.freeze()
+    gc.set_threshold(OBJECTS_PER_COLLECTION)
     return app

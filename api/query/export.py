@@ -43,6 +43,7 @@ class Export:
         ensure_layout: Checks that Redis holds what this process expects.
         admission: What it is done in; waits until there is room, or raises.
         now: The clock by which an hour is over, in Unix seconds.
+        slices: In which it works.
     """
 
     def __init__(
@@ -53,13 +54,14 @@ class Export:
         ensure_layout: Callable[[], None],
         admission: Admission,
         now: Callable[[], float],
+        slices: TimeSlices,
     ) -> None:
         self._last_hours = last_hours
         self._access = access
         self._ensure_layout = ensure_layout
         self._admission = admission
         self._now = now
-        self._slices = TimeSlices.of_process()
+        self._slices = slices
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Answer with the series of the keys that the request's token covers.

@@ -99,13 +99,21 @@ class Origins:
         store: Where the key-hours are.
         access: Who may read which keys.
         ensure_layout: Checks that Redis holds what this process expects.
+        slices: In which it works.
     """
 
-    def __init__(self, store: Store, *, access: Access, ensure_layout: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        *,
+        access: Access,
+        ensure_layout: Callable[[], None],
+        slices: TimeSlices,
+    ) -> None:
         self._store = store
         self._access = access
         self._ensure_layout = ensure_layout
-        self._slices = TimeSlices.of_process()
+        self._slices = slices
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, key: str, hours: str) -> None:
         """Answer with the keys that have most of the messages, and how many each has.

@@ -35,6 +35,7 @@ class Statistics:
         lateness_s: How long after its end an hour is not complete yet.
         now: The clock by which an hour is over, in Unix seconds.
         deletion: What answers DELETE, which has the same routes.
+        slices: In which it works.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class Statistics:
         lateness_s: float,
         now: Callable[[], float],
         deletion: KeyHourDeletion,
+        slices: TimeSlices,
     ) -> None:
         self._store = store
         self._access = access
@@ -53,7 +55,7 @@ class Statistics:
         self._lateness_s = lateness_s
         self._now = now
         self._deletion = deletion
-        self._slices = TimeSlices.of_process()
+        self._slices = slices
 
     def on_get(
         self, req: falcon.Request, resp: falcon.Response, key: str, stat: str, date: str, hour: str

@@ -146,5 +146,5 @@ class Aggregate:
         return min(max(self.histogram.value_at(rank), self.min), self.max)
 
 
-EMPTY = Aggregate(0, 0.0, math.inf, -math.inf, Histogram({}))
+EMPTY = Aggregate(0, 0.0, math.inf, -math.inf, Histogram.empty())
 """The aggregate of no messages."""

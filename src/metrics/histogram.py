@@ -17,13 +17,11 @@ Source:
 import math
 import sys
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping
-from itertools import accumulate
+from collections.abc import Iterator
 from typing import Self
 
 import numpy as np
 import numpy.typing as npt
-from sortedcontainers import SortedDict
 
 ZERO_BUCKET = -50_000
 
@@ -69,12 +67,20 @@ def edges_of(
     buckets: npt.NDArray[np.int64],
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Return the lower and the upper end of each bucket; infinite above the largest double."""
+    if buckets.size and buckets.min() > _LAST_TINY_BUCKET:
+        return _edges_of_large(buckets)
     tiny = buckets <= _LAST_TINY_BUCKET
     exact = np.where(tiny, buckets - ZERO_BUCKET, 0) * _SMALLEST
-    halves = np.where(tiny, 0, buckets) * (_LOG_GAMMA / 2)
-    with np.errstate(over="ignore", under="ignore"):
-        lower, upper = np.exp(halves - _LOG_GAMMA / 2) ** 2, np.exp(halves) ** 2
+    lower, upper = _edges_of_large(np.where(tiny, 0, buckets))
     return np.where(tiny, exact, lower), np.where(tiny, exact, upper)
+
+
+def _edges_of_large(
+    buckets: npt.NDArray[np.int64],
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    halves = buckets * (_LOG_GAMMA / 2)
+    with np.errstate(over="ignore", under="ignore"):
+        return np.exp(halves - _LOG_GAMMA / 2) ** 2, np.exp(halves) ** 2
 
 
 _FIRST_BUCKET = int(buckets_of(np.array([_TINY]))[0])
@@ -102,13 +108,19 @@ def buckets_at(ranks: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
 
 
 class Histogram:
-    """Counts per bucket, in the order of the buckets."""
+    """Counts per bucket, in the order of the buckets. It does not change.
 
-    __slots__ = ("_counts", "_up_to")
+    Args:
+        buckets: Those that hold a value, from the lowest to the highest.
+        counts: How many values each holds.
+    """
 
-    def __init__(self, counts: Mapping[int, int]) -> None:
-        self._counts: SortedDict[int, int] = SortedDict(counts)
-        self._up_to: list[int] | None = None
+    __slots__ = ("_buckets", "_counts", "_up_to")
+
+    def __init__(self, buckets: npt.NDArray[np.int64], counts: npt.NDArray[np.int64]) -> None:
+        self._buckets = buckets
+        self._counts = counts
+        self._up_to: list[float] | None = None
 
     @classmethod
     def of(
@@ -118,53 +130,59 @@ class Histogram:
     ) -> Self:
         """Return the histogram of values (finite, >= 0), each counted ``weights`` times or once."""
         buckets = buckets_of(values)
+        if weights is not None:
+            return cls(*_added_up(buckets, weights))
         lowest = int(buckets.min())
-        if weights is None and int(buckets.max()) - lowest < _COUNTED_MAX:
+        if int(buckets.max()) - lowest < _COUNTED_MAX:
             in_all = np.bincount(buckets - lowest)
             places = np.flatnonzero(in_all)
-            found, counts = places + lowest, in_all[places]
-        elif weights is None:
-            found, counts = np.unique(buckets, return_counts=True)
-        else:
-            found, places = np.unique(buckets, return_inverse=True)
-            counts = np.zeros(found.size, dtype=np.int64)
-            np.add.at(counts, places, weights)
-        return cls(dict(zip(found.tolist(), counts.tolist(), strict=True)))
+            return cls(places + lowest, in_all[places])
+        return cls(*np.unique(buckets, return_counts=True))
+
+    @classmethod
+    def empty(cls) -> Self:
+        """Return the histogram of no values."""
+        return cls(np.zeros(0, np.int64), np.zeros(0, np.int64))
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
         """Yield ``(bucket, count)`` from the lowest bucket to the highest."""
-        return iter(self._counts.items())
+        return zip(self._buckets.tolist(), self._counts.tolist(), strict=True)
 
     def __len__(self) -> int:
         """Return the number of buckets that hold a value."""
-        return len(self._counts)
+        return self._buckets.size
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Histogram) and self._counts == other._counts
+        return (
+            isinstance(other, Histogram)
+            and np.array_equal(self._buckets, other._buckets)
+            and np.array_equal(self._counts, other._counts)
+        )
 
     __hash__ = None  # type: ignore[assignment]  # counts are no identity
 
     @property
     def count(self) -> int:
         """Number of values."""
-        return sum(self._counts.values())
+        return sum(self._counts.tolist())
 
     def merged_with(self, other: Self) -> Self:
         """Return the histogram of the values of both."""
-        counts = dict(self._counts)
-        for bucket, count in other:
-            counts[bucket] = counts.get(bucket, 0) + count
-        return type(self)(counts)
+        return type(self)(
+            *_added_up(
+                np.concatenate((self._buckets, other._buckets)),
+                np.concatenate((self._counts, other._counts)),
+            )
+        )
 
     def count_at_most(self, limit: float) -> int:
         """Return how many values are in buckets whose number is at most a limit."""
-        at_most = bisect_right(self._counts.keys(), limit, key=value_of)
-        return self._counts_up_to()[at_most - 1] if at_most else 0
+        at_most = bisect_right(self._buckets.tolist(), limit, key=value_of)
+        return int(self._counts_up_to()[at_most - 1]) if at_most else 0
 
     def edges(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], list[int]]:
         """Return the lower and the upper end of each bucket, and its count, from the lowest on."""
-        buckets = np.fromiter(self._counts, np.int64, len(self._counts))
-        return *edges_of(buckets), list(map(self._counts.__getitem__, self._counts))
+        return *edges_of(self._buckets), self._counts.tolist()
 
     def value_at(self, rank: int) -> float:
         """Return the value at a rank, within 1 %.
@@ -179,13 +197,24 @@ class Histogram:
         place = bisect_right(up_to, rank)
         if place == len(up_to):
             raise IndexError(f"rank {rank} of a histogram of {self.count} values")
-        return value_of(self._counts.keys()[place])
+        return value_of(int(self._buckets[place]))
 
-    def _counts_up_to(self) -> list[int]:
+    def _counts_up_to(self) -> list[float]:
         """Return for each bucket how many values are in it and in those below.
 
-        They are kept: a summary asks for ten ranks.
+        They are kept: a summary asks for ten ranks. As doubles, which are exact as long as a
+        count is, and do not overflow when many counts have reached their limit.
         """
         if self._up_to is None:
-            self._up_to = list(accumulate(map(self._counts.__getitem__, self._counts)))
+            self._up_to = np.cumsum(self._counts, dtype=np.float64).tolist()
         return self._up_to
+
+
+def _added_up(
+    buckets: npt.NDArray[np.int64], counts: npt.NDArray[np.int64]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Return each bucket once, in order, with what is counted in it."""
+    found, places = np.unique(buckets, return_inverse=True)
+    totals = np.zeros(found.size, dtype=np.int64)
+    np.add.at(totals, places, counts)
+    return found, totals

@@ -4,27 +4,27 @@ Redis does one thing at a time, and so does this process. So hashes are read in 
 ``FIELDS_PER_REPLY`` fields, between which others have their turn.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import compress, groupby
+from operator import attrgetter
 
 from metrics.connection import Call, Connection, command, done
 from metrics.errors import KeyHourUnsoundError, MetricsError, StorageUnsoundError
+from metrics.hash_fields import FIELDS, parse_fields
 from metrics.hours import Hour
 from metrics.merged import Merger
 from metrics.node import Argument, Reply
 from metrics.soundness import (
-    COUNT,
-    FIELDS,
     FIELDS_PER_HASH_MAX,
+    SoundHashes,
     UnsoundHashError,
     join_pages,
-    parse_fields,
-    read_fields,
+    read_hashes,
 )
 
-FIELDS_PER_REPLY = 4_000
-"""How many fields are asked for at once: Redis and this process are busy for some milliseconds."""
+FIELDS_PER_REPLY = 2_000
+"""How many fields are asked for at once: this process is busy with them for about a millisecond."""
 
 HASH_COST_FIELDS = 30
 """What a hash costs besides its fields, in fields."""
@@ -69,16 +69,30 @@ class AddedUp:
         self.merger = Merger()
         self.keys: set[str] = set()
 
+    def add(self, hashes: SoundHashes, keys: Sequence[str], first: int) -> None:
+        """Add key-hours.
+
+        Args:
+            hashes: They are among these, one after the other.
+            keys: Of each its key.
+            first: Which of the hashes is that of the first.
+        """
+        end = first + len(keys)
+        self.merger.add(hashes, first, end)
+        self.keys.update(compress(keys, hashes.count[first:end].tolist()))
+
 
 class KeyHours:
     """Reads key-hours.
 
     Args:
         connection: The way to Redis.
+        pause: Called between pieces: others have a turn then.
     """
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, pause: Callable[[], None] = lambda: None) -> None:
         self._connection = connection
+        self._pause = pause
 
     def sizes(self, key_hours: Sequence[KeyHour]) -> list[tuple[KeyHour, int]]:
         """Return key-hours, each with its number of fields; see ``sized`` for errors."""
@@ -101,24 +115,23 @@ class KeyHours:
                 self._add_wide(piece[0][0], added[piece[0][0].index])
             else:
                 self._add([each for each, _ in piece], added)
+            self._pause()
         return added
 
     def _add(self, key_hours: Sequence[KeyHour], added: Sequence[AddedUp]) -> None:
         """Read some in one go, and add each to those of its hour."""
         replies = self._connection.execute([command("HGETALL", each.name) for each in key_hours])
-        hashes = [_of(each, reply) for each, reply in zip(key_hours, replies, strict=True)]
         try:
-            fields = read_fields(hashes)
+            hashes = read_hashes(
+                [_of(each, reply) for each, reply in zip(key_hours, replies, strict=True)]
+            )
         except UnsoundHashError as error:
             raise key_hours[error.index].unsound(error.fault) from error
         end = 0
-        for index, group in groupby(zip(key_hours, hashes, strict=True), key=_index_of):
-            of_hour, start = list(group), end
-            end += sum(len(items) // 2 for _, items in of_hour)
-            added[index].merger.add(fields.between(start, end))
-            added[index].keys.update(
-                each.key for each, items in of_hour if FIELDS[COUNT] in items[::2]
-            )
+        for index, group in groupby(key_hours, key=attrgetter("index")):
+            keys, first = [each.key for each in group], end
+            end += len(keys)
+            added[index].add(hashes, keys, first)
 
     def _add_wide(self, each: KeyHour, hour: AddedUp) -> None:
         """Read a hash that would take too long in one go, and add it.
@@ -141,18 +154,12 @@ class KeyHours:
             items = self._ask(each, "HGETALL", each.name)
             pages = [parse_fields(items[::2], items[1::2], len(items) // 2)]
         try:
-            hour.merger.add(join_pages(pages))
+            hour.add(join_pages(pages), [each.key], 0)
         except UnsoundHashError as error:
             raise each.unsound(error.fault) from error
-        if any(COUNT in page.names for page in pages):
-            hour.keys.add(each.key)
 
     def _ask(self, each: KeyHour, *arguments: Argument) -> Reply:
         return _of(each, self._connection.execute([command(*arguments)])[0])
-
-
-def _index_of(item: tuple[KeyHour, Sequence[bytes]]) -> int:
-    return item[0].index
 
 
 def length_calls(key_hours: Iterable[KeyHour]) -> list[Call]:

@@ -13,14 +13,16 @@ What somebody changes by hand is seen after ``AGE_MAX_S`` at the latest.
 """
 
 import time
-from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterator, Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from heapq import merge
 from itertools import islice, repeat
 from threading import Lock
 from typing import Self
+
+from sortedcontainers import SortedDict
 
 from metrics.connection import Connection, command, done
 from metrics.errors import InvalidQueryError, StorageUnsoundError
@@ -43,34 +45,35 @@ class _Known:
     """The keys of one partition, as they were read.
 
     Attributes:
-        keys: In order.
-        newest: Of each its newest hour then, in digits: it may have risen since.
+        newest: Of each its newest hour then, in digits: it may have risen since. In order of keys.
         ordered: The same hours, in order.
         read_at: When, by the clock of the process.
     """
 
-    keys: Sequence[str]
-    newest: Sequence[int]
+    newest: SortedDict[str, int]
     ordered: Sequence[int]
     read_at: float
 
     @classmethod
-    def of(cls, newest: dict[str, int], read_at: float) -> Self:
-        keys = sorted(newest)
-        hours = [newest[key] for key in keys]
-        return cls(keys, hours, sorted(hours), read_at)
+    def of(cls, newest: Mapping[str, int], read_at: float) -> Self:
+        return cls(SortedDict(newest), sorted(newest.values()), read_at)
 
     def count_since(self, hour: int) -> int:
         """Return how many keys have an hour at least as new."""
         return len(self.ordered) - bisect_left(self.ordered, hour)
 
-    def range_of(self, prefix: str, after: str = "") -> range:
-        """Return where the keys are that begin with ``prefix`` and come after ``after``."""
-        first = max(bisect_left(self.keys, prefix), bisect_right(self.keys, after))
-        return range(first, max(first, bisect_left(self.keys, prefix + _AFTER_ALL)))
+    def keys_of(self, prefix: str, after: str = "") -> Iterator[str]:
+        """Return the keys that begin with ``prefix`` and come after ``after``, in order."""
+        is_later = after >= prefix
+        first = after if is_later else prefix
+        yield from self.newest.irange(first, prefix + _AFTER_ALL, inclusive=(not is_later, False))
+
+    def count_of(self, prefix: str, since: int) -> int:
+        """Return how many keys with ``prefix`` have an hour at least as new."""
+        return sum(map(since.__le__, map(self.newest.__getitem__, self.keys_of(prefix))))
 
 
-_NEVER_READ = _Known((), (), (), float("-inf"))
+_NEVER_READ = _Known.of({}, float("-inf"))
 
 
 class TooManyKeysError(InvalidQueryError):
@@ -120,13 +123,7 @@ class KnownKeys:
             StorageUnsoundError: If what is there are no keys of ours.
         """
         known = self._up_to_date(None)
-        keys = merge(
-            *(
-                map(each.keys.__getitem__, each.range_of(prefix, after))
-                for prefix in prefixes
-                for each in known
-            )
-        )
+        keys = merge(*(each.keys_of(prefix, after) for prefix in prefixes for each in known))
         found: list[tuple[str, Hour]] = []
         while len(found) < length and (some := list(islice(keys, length - len(found)))):
             found += self._with_newest_hours(some)
@@ -148,18 +145,15 @@ class KnownKeys:
             StorageUnsoundError: If what is there are no keys of ours.
         """
         since = first.digits
-        parts = [(each, each.range_of(prefix)) for each in self._up_to_date(first)]
-        count = sum(
-            sum(map(since.__le__, islice(each.newest, part.start, part.stop)))
-            for each, part in parts
-        )
+        known = self._up_to_date(first)
+        count = sum(each.count_of(prefix, since) for each in known)
         if count > keys_max:
             raise TooManyKeysError(count)
         found = {
-            each.keys[i]: each.newest[i]
-            for each, part in parts
-            for i in part
-            if each.newest[i] >= since
+            key: each.newest[key]
+            for each in known
+            for key in each.keys_of(prefix)
+            if each.newest[key] >= since
         }
         if first < last:
             until = last.digits
@@ -197,7 +191,7 @@ class KnownKeys:
             size, lowest, *since = islice(replies, 2 if hour is None else 3)
             sizes.append(size)
             if (
-                size != len(read.keys)
+                size != len(read.newest)
                 or (size and self._lowest(i, lowest) > read.ordered[0])
                 or (hour is not None and since != [read.count_since(hour.digits)])
             ):

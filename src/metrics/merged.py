@@ -6,21 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Self
 
 import numpy as np
-import numpy.typing as npt
 
 from metrics.aggregate import Aggregate
+from metrics.hash_fields import Indexes
 from metrics.histogram import Histogram, buckets_at
-from metrics.soundness import (
-    COUNT,
-    DROPPED,
-    FIRST_BUCKET,
-    LATE,
-    MAX,
-    MIN,
-    SUM,
-    Fields,
-    read_fields,
-)
+from metrics.soundness import SoundHashes, read_hashes
 
 _LARGEST = sys.float_info.max
 
@@ -35,22 +25,27 @@ class Merger:
         self._lowest = 0
         self._totals = np.zeros(0, np.int64)
 
-    def add(self, fields: Fields) -> None:
-        """Add the fields of key-hours that are sound."""
-        names, values = fields.names, fields.values
-        self._dropped += int(values[names == DROPPED].sum())
-        self._late += int(values[names == LATE].sum())
-        counts = values[names == COUNT]
-        if counts.size:
-            self._count += int(counts.astype(np.int64).sum())
-            with np.errstate(over="ignore"):
-                self._sum = min(self._sum + float(values[names == SUM].sum()), _LARGEST)
-            self._min = min(self._min, float(values[names == MIN].min()))
-            self._max = max(self._max, float(values[names == MAX].max()))
-            is_bucket = names >= FIRST_BUCKET
-            self._add_buckets(names[is_bucket] - FIRST_BUCKET, values[is_bucket].astype(np.int64))
+    def add(self, hashes: SoundHashes, first: int = 0, end: int | None = None) -> None:
+        """Add key-hours.
 
-    def _add_buckets(self, ranks: npt.NDArray[np.int64], counts: npt.NDArray[np.int64]) -> None:
+        Args:
+            hashes: They are among these.
+            first: The first of them.
+            end: The first after them; all to the last, if it is not given.
+        """
+        some = slice(first, end)
+        self._dropped += int(hashes.dropped[some].sum())
+        self._late += int(hashes.late[some].sum())
+        self._count += int(hashes.count[some].sum())
+        with np.errstate(over="ignore"):
+            self._sum = min(self._sum + float(hashes.sum[some].sum()), _LARGEST)
+        self._min = min(self._min, float(hashes.min[some].min(initial=math.inf)))
+        self._max = max(self._max, float(hashes.max[some].max(initial=-math.inf)))
+        buckets = slice(hashes.starts[first], hashes.starts[-1 if end is None else end])
+        if buckets.start < buckets.stop:
+            self._add_buckets(hashes.ranks[buckets], hashes.counts[buckets])
+
+    def _add_buckets(self, ranks: Indexes, counts: Indexes) -> None:
         lowest, end = int(ranks.min()), int(ranks.max()) + 1
         before = self._totals
         if before.size:
@@ -76,8 +71,7 @@ class Merger:
     def merged(self) -> Aggregate:
         """Return what they hold together."""
         places = np.flatnonzero(self._totals)
-        buckets = buckets_at(places + self._lowest).tolist()
-        histogram = Histogram(dict(zip(buckets, self._totals[places].tolist(), strict=True)))
+        histogram = Histogram(buckets_at(places + self._lowest), self._totals[places])
         return Aggregate(
             *(self._count, self._sum, self._min, self._max, histogram),
             dropped=self._dropped,
@@ -86,9 +80,9 @@ class Merger:
 
 
 def merged(hashes: Sequence[Sequence[bytes]]) -> Aggregate:
-    """Return what key-hours hold together; see ``read_fields`` for errors."""
+    """Return what key-hours hold together; see ``read_hashes`` for errors."""
     merger = Merger()
-    merger.add(read_fields(hashes))
+    merger.add(read_hashes(hashes))
     return merger.merged()
 
 

@@ -1,48 +1,45 @@
 """Whether the hash of a key-hour is one that commits can have written.
 
 A hash that somebody changed by hand, or that is not ours, must give no answer. A prefix touches
-hundreds of thousands of fields, so nothing here is written in Python for each of them: a text that
-was seen before is looked up, and numpy does the rest.
+hundreds of thousands of hashes, so many are checked at once.
 """
 
-import math
-import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import chain
-from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 
-from metrics.aggregate import BUCKET_PREFIX, COUNT_MAX, DROPPED_FIELD, LATE_FIELD
+from metrics.aggregate import COUNT_MAX
 from metrics.errors import StorageUnsoundError
-from metrics.histogram import BUCKETS_MAX, buckets_at, buckets_of, edges_of, rank_of
-
-FIELDS = (b"count", b"sum", b"min", b"max", DROPPED_FIELD, LATE_FIELD)
-COUNT, SUM, MIN, MAX, DROPPED, LATE = range(len(FIELDS))
-UNKNOWN = len(FIELDS)
-"""The number of all names that are none of ours."""
-FIRST_BUCKET = UNKNOWN + 1
+from metrics.hash_fields import (
+    COUNT,
+    DROPPED,
+    FIELDS,
+    FIRST_BUCKET,
+    LATE,
+    MAX,
+    MIN,
+    SUM,
+    UNKNOWN,
+    Fields,
+    Indexes,
+    Numbers,
+    parse_fields,
+)
+from metrics.histogram import BUCKETS_MAX, buckets_at, buckets_of, edges_of
 
 FIELDS_PER_HASH_MAX = len(FIELDS) + BUCKETS_MAX
 """How many fields a key-hour can have."""
 
 _LARGEST = sys.float_info.max
-_PREFIX = BUCKET_PREFIX.encode()
-_BUCKET = re.compile(rb"0|-?[1-9][0-9]{0,4}")
-_WHOLE = re.compile(rb"0|[1-9][0-9]{0,15}")
-_REAL = re.compile(rb"[0-9]{1,40}(\.[0-9]{1,40})?(e[+-]?[0-9]{1,3})?")
 
 # Commits round at each addition, by 2**-53; after a billion of them less than this is lost.
 _SUM_SLACK = 1e-6
 # Another machine's logarithm may put a value at the edge of a bucket into the next one.
 _EDGE_SLACK = 1e-9
-
-Numbers = npt.NDArray[np.float64]
-Indexes = npt.NDArray[np.int64]
 
 
 class UnsoundHashError(StorageUnsoundError):
@@ -59,71 +56,35 @@ class UnsoundHashError(StorageUnsoundError):
         self.fault = fault
 
 
-# A process reads the same names and the same small numbers again and again.
-@lru_cache(maxsize=2**18)
-def _number_of(name: bytes) -> int:
-    """Return the number of a field's name: its place in ``FIELDS``; a bucket's rank after them."""
-    if name in FIELDS:
-        return FIELDS.index(name)
-    text = name[len(_PREFIX) :]
-    if name.startswith(_PREFIX) and _BUCKET.fullmatch(text):
-        rank = rank_of(int(text))
-        if rank is not None:
-            return FIRST_BUCKET + rank
-    return UNKNOWN
-
-
-@lru_cache(maxsize=2**16)
-def _value_of(text: bytes) -> float:
-    """Return the value of a number; infinite if it is none.
-
-    No number of a hash is negative, so the sign says how it is written: plainly, as counts are,
-    or with a point or exponent, turned to the negative.
-    """
-    if _WHOLE.fullmatch(text):
-        return float(text)
-    return -float(text) if _REAL.fullmatch(text) else -math.inf
-
-
 @dataclass(frozen=True, slots=True)
-class Fields:
-    """Fields of hashes, one after the other.
+class SoundHashes:
+    """What hashes of key-hours hold, one after the other.
 
     Attributes:
-        names: Of each its number.
-        values: Of each its value, as ``_value_of`` has it.
-        foreign: The first name that is none of ours, if there is any.
+        count: Of each; 0 if it has no messages, or is none.
+        sum: Of each; 0 if it has no messages.
+        min: Of each; infinite if it has no messages.
+        max: Of each; minus infinite if it has no messages.
+        dropped: Of each.
+        late: Of each.
+        starts: Where the buckets of each begin; at the end where the last one's end.
+        ranks: Of each bucket how many are below it.
+        counts: Of each bucket how many values it holds.
     """
 
-    names: Indexes
-    values: Numbers
-    foreign: bytes = b""
-
-    def between(self, start: int, end: int) -> Self:
-        """Return those from one place up to another."""
-        return type(self)(self.names[start:end], self.values[start:end])
-
-
-def parse_fields(fields: Iterable[bytes], texts: Iterable[bytes], size: int) -> Fields:
-    """Return fields as numbers, sound or not.
-
-    Args:
-        fields: Their names.
-        texts: Their values.
-        size: How many they are.
-    """
-    listed = list(fields)
-    names = np.fromiter(map(_number_of, listed), np.int64, size)
-    unknown = np.flatnonzero(names == UNKNOWN)
-    return Fields(
-        names,
-        np.fromiter(map(_value_of, texts), np.float64, size),
-        listed[unknown[0]] if unknown.size else b"",
-    )
+    count: Indexes
+    sum: Numbers
+    min: Numbers
+    max: Numbers
+    dropped: Indexes
+    late: Indexes
+    starts: Indexes
+    ranks: Indexes
+    counts: Indexes
 
 
-def read_fields(hashes: Sequence[Sequence[bytes]]) -> Fields:
-    """Return the fields of hashes that are sound.
+def read_hashes(hashes: Sequence[Sequence[bytes]]) -> SoundHashes:
+    """Return what hashes hold.
 
     Args:
         hashes: Of each what HGETALL replies: field, value, field, value; nothing, if there is
@@ -139,8 +100,8 @@ def read_fields(hashes: Sequence[Sequence[bytes]]) -> Fields:
     return _sound(found, np.repeat(np.arange(len(hashes)), sizes), len(hashes))
 
 
-def join_pages(pages: Sequence[Fields]) -> Fields:
-    """Return the fields of one sound hash, of which some may be on several pages.
+def join_pages(pages: Sequence[Fields]) -> SoundHashes:
+    """Return what one hash holds, of which some fields may be on several pages.
 
     Raises:
         UnsoundHashError: If it is not the hash of a key-hour.
@@ -151,14 +112,15 @@ def join_pages(pages: Sequence[Fields]) -> Fields:
     return _sound(Fields(names, values, foreign), np.zeros(names.size, np.int64), 1)
 
 
-def _sound(fields: Fields, owners: Indexes, size: int) -> Fields:
-    fault = _fault(_Table(size, owners, fields.names, fields.values))
+def _sound(fields: Fields, owners: Indexes, size: int) -> SoundHashes:
+    table = _Table(size, owners, fields.names, fields.values)
+    fault = _fault(table)
     if fault is not None:
         index, text = fault
         if text == _FOREIGN:
             text = f"{text}: {fields.foreign[:60]!r}"
         raise UnsoundHashError(index, text)
-    return Fields(fields.names, np.abs(fields.values))
+    return table.contents()
 
 
 _FOREIGN = "a field is not known to this version"
@@ -176,7 +138,8 @@ class _Table:
 
     def __init__(self, size: int, owners: Indexes, names: Indexes, values: Numbers) -> None:
         is_of_bucket = names >= FIRST_BUCKET
-        buckets = buckets_at(names[is_of_bucket] - FIRST_BUCKET)
+        self.ranks = names[is_of_bucket] - FIRST_BUCKET
+        buckets = buckets_at(self.ranks)
         single = np.full((FIRST_BUCKET, size), np.nan)
         single[names[~is_of_bucket], owners[~is_of_bucket]] = values[~is_of_bucket]
         self.is_foreign = np.zeros(size, bool)
@@ -187,9 +150,10 @@ class _Table:
         self.is_no_count[owners[whole & is_bad]] = True
         self.is_no_number = np.isinf(single[[SUM, MIN, MAX]]).any(axis=0)
 
-        self.count = single[COUNT]
+        self.count, self.dropped, self.late = single[[COUNT, DROPPED, LATE]]
         self.sum, self.min, self.max = np.abs(single[[SUM, MIN, MAX]])
         holders, counts = owners[is_of_bucket], values[is_of_bucket]
+        self.holders, self.counts = holders, counts
         self.has_buckets = np.zeros(size, bool)
         self.has_buckets[holders] = True
         self.has_zero = np.zeros(size, bool)
@@ -203,6 +167,21 @@ class _Table:
         with np.errstate(over="ignore", invalid="ignore"):
             self.sum_least = np.bincount(holders, weights=counts * lower, minlength=size)
             self.sum_most = np.bincount(holders, weights=counts * upper, minlength=size)
+
+    def contents(self) -> SoundHashes:
+        """Return what the hashes hold, once it is known that they are sound."""
+        has_messages = ~np.isnan(self.count)
+        return SoundHashes(
+            count=_whole(self.count),
+            sum=np.where(has_messages, self.sum, 0.0),
+            min=np.where(has_messages, self.min, np.inf),
+            max=np.where(has_messages, self.max, -np.inf),
+            dropped=_whole(self.dropped),
+            late=_whole(self.late),
+            starts=np.searchsorted(self.holders, np.arange(self.count.size + 1)),
+            ranks=self.ranks,
+            counts=self.counts.astype(np.int64),
+        )
 
 
 def _fault(table: _Table) -> tuple[int, str] | None:
@@ -238,6 +217,11 @@ def _fault(table: _Table) -> tuple[int, str] | None:
         if found.size:
             return int(found[0]), text
     return None
+
+
+def _whole(values: Numbers) -> Indexes:
+    """Return numbers as whole ones; 0 where there is none."""
+    return np.where(np.isnan(values), 0.0, values).astype(np.int64)
 
 
 def _is_in(values: Numbers, buckets: Indexes) -> npt.NDArray[np.bool_]:

@@ -8,7 +8,7 @@ What reads many hashes is let in by an ``Admission``, a few at once.
 """
 
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from itertools import islice
@@ -102,6 +102,7 @@ class Store:
         partitions: How many there are.
         known_keys: The keys of prefixes; this has its own if there is none to share.
         large: What a question that is not small is done in; waits until there is room, or raises.
+        pause: Called between pieces of a long read: others have a turn then.
     """
 
     def __init__(
@@ -111,9 +112,10 @@ class Store:
         partitions: int,
         known_keys: KnownKeys | None = None,
         large: AbstractContextManager[None] | None = None,
+        pause: Callable[[], None] = lambda: None,
     ) -> None:
         self._connection = connection
-        self._key_hours = KeyHours(connection)
+        self._key_hours = KeyHours(connection, pause)
         self._partitions = partitions
         self._known_keys = known_keys or KnownKeys(connection, partitions=partitions)
         self._large = nullcontext() if large is None else large

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from metrics.aggregate import BUCKET_PREFIX, EMPTY, Aggregate
 from metrics.errors import StorageUnsoundError
 from metrics.merged import Merger, merged
-from metrics.soundness import read_fields
+from metrics.soundness import read_hashes
 
 VALUES = st.lists(st.floats(0, 1e300), min_size=1, max_size=20)
 SOUND = {"count": "1", "sum": "2.5", "min": "2.5", "max": "2.5", "b:47": "1"}
@@ -59,7 +59,7 @@ def test_parts_that_are_merged_make_the_whole() -> None:
     whole = Merger()
     for hashes in parts:
         part = Merger()
-        part.add(read_fields(hashes))
+        part.add(read_hashes(hashes))
         whole.add_merged(part)
 
     assert whole.merged() == replace(Aggregate.of([1.0, 2.0, 3.0]), dropped=5)

@@ -211,7 +211,7 @@ def test_others_have_a_turn_between_any_two_hours(
     def take_turns() -> None:
         nonlocal turns
         while True:
-            gevent.sleep(1e-4)
+            gevent.sleep(1e-9)
             turns += 1
 
     other = gevent.spawn(take_turns)

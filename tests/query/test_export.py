@@ -156,4 +156,4 @@ def test_a_long_export_lets_others_go_on(
     commit_all(connection)
 
     assert len(keys_of(export(connection))) == 5
-    assert len(pauses) == 5
+    assert len(pauses) >= 5
