@@ -112,6 +112,11 @@ class Service:
         """How to tell it from others of its name: its log file is called so."""
         return self.log.stem
 
+    @property
+    def pid(self) -> int:
+        """Its process id, once it was started."""
+        return self._started.pid
+
     def wait_until_ready(self, timeout_s: float) -> None:
         """Wait until it reaches Redis.
 
