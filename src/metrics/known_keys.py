@@ -13,7 +13,6 @@ What somebody changes by hand is seen after ``AGE_MAX_S`` at the latest.
 """
 
 import time
-from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -22,7 +21,9 @@ from itertools import islice, repeat
 from threading import Lock
 from typing import Self
 
-from sortedcontainers import SortedDict
+import numpy as np
+import numpy.typing as npt
+from sortedcontainers import SortedList
 
 from metrics.connection import Connection, command, done
 from metrics.errors import InvalidQueryError, StorageUnsoundError
@@ -45,32 +46,48 @@ class _Known:
     """The keys of one partition, as they were read.
 
     Attributes:
-        newest: Of each its newest hour then, in digits: it may have risen since. In order of keys.
+        keys: In order.
+        newest: Of each its newest hour then, in digits: it may have risen since.
         ordered: The same hours, in order.
         read_at: When, by the clock of the process.
     """
 
-    newest: SortedDict[str, int]
-    ordered: Sequence[int]
+    keys: SortedList[str]
+    newest: npt.NDArray[np.int64]
+    ordered: npt.NDArray[np.int64]
     read_at: float
 
     @classmethod
     def of(cls, newest: Mapping[str, int], read_at: float) -> Self:
-        return cls(SortedDict(newest), sorted(newest.values()), read_at)
+        keys = SortedList(newest)
+        hours = np.fromiter(map(newest.__getitem__, keys), np.int64, len(keys))
+        return cls(keys, hours, np.sort(hours), read_at)
 
     def count_since(self, hour: int) -> int:
         """Return how many keys have an hour at least as new."""
-        return len(self.ordered) - bisect_left(self.ordered, hour)
+        return self.ordered.size - int(np.searchsorted(self.ordered, hour))
 
     def keys_of(self, prefix: str, after: str = "") -> Iterator[str]:
         """Return the keys that begin with ``prefix`` and come after ``after``, in order."""
         is_later = after >= prefix
         first = after if is_later else prefix
-        yield from self.newest.irange(first, prefix + _AFTER_ALL, inclusive=(not is_later, False))
+        yield from self.keys.irange(first, prefix + _AFTER_ALL, inclusive=(not is_later, False))
 
     def count_of(self, prefix: str, since: int) -> int:
         """Return how many keys with ``prefix`` have an hour at least as new."""
-        return sum(map(since.__le__, map(self.newest.__getitem__, self.keys_of(prefix))))
+        return int((self.newest[self._range_of(prefix)] >= since).sum())
+
+    def newest_of(self, prefix: str, since: int) -> dict[str, int]:
+        """Return the newest hours of the keys with ``prefix`` that are at least as new."""
+        some = self._range_of(prefix)
+        hours = self.newest[some].tolist()
+        return {
+            key: hour for key, hour in zip(self.keys[some], hours, strict=True) if hour >= since
+        }
+
+    def _range_of(self, prefix: str) -> slice:
+        first, end = map(self.keys.bisect_left, (prefix, prefix + _AFTER_ALL))
+        return slice(first, end)
 
 
 _NEVER_READ = _Known.of({}, float("-inf"))
@@ -149,12 +166,9 @@ class KnownKeys:
         count = sum(each.count_of(prefix, since) for each in known)
         if count > keys_max:
             raise TooManyKeysError(count)
-        found = {
-            key: each.newest[key]
-            for each in known
-            for key in each.keys_of(prefix)
-            if each.newest[key] >= since
-        }
+        found: dict[str, int] = {}
+        for each in known:
+            found |= each.newest_of(prefix, since)
         if first < last:
             until = last.digits
             risen = [key for key, newest in found.items() if newest < until]
@@ -191,7 +205,7 @@ class KnownKeys:
             size, lowest, *since = islice(replies, 2 if hour is None else 3)
             sizes.append(size)
             if (
-                size != len(read.newest)
+                size != len(read.keys)
                 or (size and self._lowest(i, lowest) > read.ordered[0])
                 or (hour is not None and since != [read.count_since(hour.digits)])
             ):
