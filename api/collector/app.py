@@ -26,7 +26,7 @@ from api.health import add_health
 from api.openapi import add_openapi
 from api.problems import add_problems
 from api.self_times import SelfTimes
-from api.startup import load
+from api.startup import Service, load, or_refuse
 from api.time_slices import has_greenlets
 from metrics.connection import Connection
 from metrics.cross_site import CrossSiteRules
@@ -51,6 +51,7 @@ def create_app(
     with_greenlets: bool = True,
     cells: SharedCells | None = None,
     self_times: SelfTimes | None = None,
+    access: Access | None = None,
 ) -> WSGIApp:
     """Return the collector as a WSGI app.
 
@@ -63,13 +64,20 @@ def create_app(
         with_greenlets: Whether each request has a greenlet; else it has a thread.
         cells: Where it counts; memory of its own, if not given.
         self_times: Records how long requests took, if that is wanted.
+        access: Who may write which keys; as the settings say, if not given.
+
+    Raises:
+        SettingsError: If the tokens cannot be read.
     """
     cells = cells or SharedCells()
     redis_errors = RedisErrors(cells, "metrics_collector_redis_errors")
     connection.on_error = redis_errors.count
     message_series = MessageSeries(cells)
     layout = layout or Layout(connection, partitions=settings.partitions)
-    series: list[Series] = [redis_errors, message_series]
+    series: list[Series] = [
+        redis_errors,
+        message_series,
+    ]
     queues = None
     if commit is None:
         appends = AppendSeries(cells, Appender.of(connection, settings, layout).send)
@@ -83,7 +91,7 @@ def create_app(
             partitions=settings.partitions,
             window_s=settings.dedupe_seconds,
         )
-    access = Access(settings.write_tokens)
+    access = access or Access(settings.write_tokens, settings.write_tokens_file)
     messages = Messages(
         commit,
         access=access,
@@ -124,7 +132,7 @@ def create_app(
     )
 
 
-def get_app() -> WSGIApp:
+def get_app() -> Service:
     """Return the collector as the environment sets it up; for gunicorn, or any other WSGI server.
 
     Raises:
@@ -133,23 +141,27 @@ def get_app() -> WSGIApp:
     settings, connection, layout = load(
         os.environ, timeout_s=REDIS_TIMEOUT_S, connections_max=SENDERS + 1
     )
-    if not settings.write_tokens:
+    if not settings.asks_writers:
         _log.warning(
             "METRICS_WRITE_TOKENS is not set: everybody who reaches this port may write; "
             "METRICS_HOST is %s",
             settings.host,
         )
     self_times = SelfTimes.of("collector", settings, connection, layout)
+    cells = SharedCells.of_service()
+    with or_refuse():
+        access = Access(settings.write_tokens, settings.write_tokens_file)
     app = create_app(
         connection,
         settings,
         layout=layout,
         with_greenlets=has_greenlets(),
-        cells=SharedCells.of_service(),
+        access=access,
+        cells=cells,
         self_times=self_times,
     )
     if self_times is not None:
         self_times.start()
     # What there is by now stays: the garbage collector need not go through it again and again.
     gc.freeze()
-    return app
+    return Service(app, [access])

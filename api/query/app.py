@@ -25,7 +25,7 @@ from api.query.memory_series import MemorySeries
 from api.query.origins import Origins
 from api.query.statistics import Statistics
 from api.self_times import SelfTimes
-from api.startup import load
+from api.startup import Service, load, or_refuse
 from api.time_slices import TimeSlices
 from metrics.admission import Admission
 from metrics.connection import Connection
@@ -76,6 +76,8 @@ def create_app(
     layout: Layout | None = None,
     cells: SharedCells | None = None,
     self_times: SelfTimes | None = None,
+    readers: Access | None = None,
+    writers: Access | None = None,
 ) -> falcon.App[Any, Any]:
     """Return the query service as a WSGI app.
 
@@ -86,12 +88,18 @@ def create_app(
         layout: That of the process, if it has one already.
         cells: Where it counts; memory of its own, if not given.
         self_times: Records how long requests took, if that is wanted.
+        readers: Who may read which keys; as the settings say, if not given.
+        writers: Who may write which keys, and so delete; as the settings say, if not given.
+
+    Raises:
+        SettingsError: If the tokens cannot be read.
     """
     cells = cells or SharedCells()
     redis_errors = RedisErrors(cells, "metrics_query_redis_errors")
     connection.on_error = redis_errors.count
     layout = layout or Layout(connection, partitions=settings.partitions)
-    access = Access(settings.read_tokens)
+    access = readers or Access(settings.read_tokens, settings.read_tokens_file)
+    writers = writers or Access(settings.write_tokens, settings.write_tokens_file)
     known_keys = KnownKeys(connection, partitions=settings.partitions)
     slices = TimeSlices.of_process()
     store = Store(
@@ -114,7 +122,7 @@ def create_app(
         now=now,
         deletion=KeyHourDeletion(
             Deletion(connection, partitions=settings.partitions),
-            access=Access(settings.write_tokens),
+            access=writers,
             ensure_layout=layout.ensure,
         ),
         slices=slices,
@@ -159,7 +167,7 @@ def create_app(
     return app
 
 
-def get_app() -> falcon.App[Any, Any]:
+def get_app() -> Service:
     """Return the query service as the environment sets it up; for gunicorn.
 
     Raises:
@@ -168,18 +176,24 @@ def get_app() -> falcon.App[Any, Any]:
     settings, connection, layout = load(
         os.environ, timeout_s=REDIS_TIMEOUT_S, connections_max=CONNECTIONS_MAX
     )
-    if not settings.read_tokens:
+    if not settings.asks_readers:
         _log.warning(
             "METRICS_READ_TOKENS is not set: everybody who reaches this port may read; "
             "METRICS_HOST is %s",
             settings.host,
         )
     self_times = SelfTimes.of("query", settings, connection, layout)
+    cells = SharedCells.of_service()
+    with or_refuse():
+        readers = Access(settings.read_tokens, settings.read_tokens_file)
+        writers = Access(settings.write_tokens, settings.write_tokens_file)
     app = create_app(
         connection,
         settings,
         layout=layout,
-        cells=SharedCells.of_service(),
+        readers=readers,
+        writers=writers,
+        cells=cells,
         self_times=self_times,
     )
     if self_times is not None:
@@ -187,4 +201,4 @@ def get_app() -> falcon.App[Any, Any]:
     # What there is by now stays: the garbage collector need not go through it again and again.
     gc.freeze()
     gc.set_threshold(OBJECTS_PER_COLLECTION)
-    return app
+    return Service(app, [readers, writers])

@@ -5,8 +5,10 @@ does not come, and pass requests on whose length is given twice.
 """
 
 import logging
+import signal
 from collections import Counter
 from email.utils import formatdate
+from functools import partial
 from time import monotonic
 from typing import Any
 
@@ -67,11 +69,16 @@ class Server(PyWSGIServer):  # type: ignore[misc]  # gunicorn has no types
         date: Of now, as HTTP writes it.
     """
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401  (gevent's own)
+    def __init__(
+        self,
+        *args: Any,  # noqa: ANN401  (gevent's own)
+        heads: HeadCache | None = None,
+        **kwargs: Any,  # noqa: ANN401
+    ) -> None:
         super().__init__(*args, **kwargs)
         self.idle: dict[gevent.Greenlet, str] = {}
         self.deadlines: dict[gevent.Greenlet, float] = {}
-        self.heads = HeadCache(getattr(self.application, "shortcut", lambda _: None))
+        self.heads = heads or HeadCache(getattr(self.application, "shortcut", lambda _: None))
         self.bodies = Bodies()
         self.greedy = BoundedSemaphore(1)
         self.date = formatdate(usegmt=True).encode()
@@ -147,3 +154,27 @@ class Worker(GeventPyWSGIWorker):  # type: ignore[misc]
 
     server_class = Server
     wsgi_handler = Connection
+
+    def load_wsgi(self) -> None:
+        """Load the app, and make what its servers share."""
+        super().load_wsgi()
+        self._heads = HeadCache(getattr(self.wsgi, "shortcut", lambda _: None))
+        self.server_class = partial(  # type: ignore[assignment]  # what makes one will do
+            Server, heads=self._heads
+        )
+
+    def init_signals(self) -> None:
+        """Take SIGHUP for a request to read again what can change while requests are served."""
+        super().init_signals()
+        signal.signal(signal.SIGHUP, self._handle_hangup)
+
+    def _handle_hangup(self, number: int, frame: object) -> None:
+        # A signal comes anywhere: also where a request just looks at what would be replaced.
+        gevent.spawn(self._reload)
+
+    def _reload(self) -> None:
+        reload = getattr(self.wsgi, "reload", None)
+        if reload is not None:
+            reload()
+            # What they let in may no longer be.
+            self._heads.forget()
