@@ -68,10 +68,14 @@ class Service:
     Args:
         app: The app.
         access: What it knows of tokens.
+        count_refused: Counts a connection that the server refuses.
     """
 
-    def __init__(self, app: WSGIApp, access: Sequence[Access]) -> None:
+    def __init__(
+        self, app: WSGIApp, access: Sequence[Access], *, count_refused: Callable[[], None]
+    ) -> None:
         self._app = app
+        self.count_refused = count_refused
         self._access = access
         # Servers of ours ask it for what answers requests of one kind.
         if hasattr(app, "shortcut"):

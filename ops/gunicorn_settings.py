@@ -69,6 +69,7 @@ def on_starting(server: Arbiter) -> None:
 def pre_fork(server: Arbiter, worker: Worker) -> None:
     """Give the process that is forked next a row of its own to count in."""
     worker.row = SharedCells.of_service().take_row()
+    worker.connections_per_address_max = _settings.connections_per_address_max
 
 
 def child_exit(server: Arbiter, worker: Worker) -> None:

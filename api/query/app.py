@@ -11,7 +11,7 @@ import falcon
 
 from api.access import Access
 from api.cross_site import add_cross_site
-from api.exposition import Series, add_exposition
+from api.exposition import Series, add_exposition, connections_refused
 from api.health import add_health
 from api.openapi import add_openapi
 from api.problems import add_problems
@@ -24,6 +24,7 @@ from api.query.keys import Keys
 from api.query.memory_series import MemorySeries
 from api.query.origins import Origins
 from api.query.statistics import Statistics
+from api.rate_limit import RateLimited, limited
 from api.self_times import SelfTimes
 from api.startup import Service, load, or_refuse
 from api.time_slices import TimeSlices
@@ -31,7 +32,7 @@ from metrics.admission import Admission
 from metrics.connection import Connection
 from metrics.cross_site import CrossSiteRules
 from metrics.deletion import Deletion
-from metrics.instruments import RedisErrors
+from metrics.instruments import Count, RedisErrors
 from metrics.known_keys import KnownKeys
 from metrics.last_hours import LastHours
 from metrics.layout import Layout
@@ -78,7 +79,8 @@ def create_app(
     self_times: SelfTimes | None = None,
     readers: Access | None = None,
     writers: Access | None = None,
-) -> falcon.App[Any, Any]:
+    refused: Count | None = None,
+) -> falcon.App[Any, Any] | RateLimited:
     """Return the query service as a WSGI app.
 
     Args:
@@ -90,6 +92,7 @@ def create_app(
         self_times: Records how long requests took, if that is wanted.
         readers: Who may read which keys; as the settings say, if not given.
         writers: Who may write which keys, and so delete; as the settings say, if not given.
+        refused: Counts the connections that the server refuses; one of its own, if not given.
 
     Raises:
         SettingsError: If the tokens cannot be read.
@@ -161,10 +164,11 @@ def create_app(
         redis_errors,
         AuditSeries(audit_reader),
         MemorySeries(connection, partitions=settings.partitions),
+        refused or connections_refused("query", cells),
     ]
-    add_exposition(app, "query", cells, series, self_times)
+    requests = add_exposition(app, "query", cells, series, self_times)
     add_cross_site(app, CrossSiteRules.of(settings), settings)
-    return app
+    return limited(app, settings, access=access, requests=requests)
 
 
 def get_app() -> Service:
@@ -184,6 +188,7 @@ def get_app() -> Service:
         )
     self_times = SelfTimes.of("query", settings, connection, layout)
     cells = SharedCells.of_service()
+    refused = connections_refused("query", cells)
     with or_refuse():
         readers = Access(settings.read_tokens, settings.read_tokens_file)
         writers = Access(settings.write_tokens, settings.write_tokens_file)
@@ -195,10 +200,11 @@ def get_app() -> Service:
         writers=writers,
         cells=cells,
         self_times=self_times,
+        refused=refused,
     )
     if self_times is not None:
         self_times.start()
     # What there is by now stays: the garbage collector need not go through it again and again.
     gc.freeze()
     gc.set_threshold(OBJECTS_PER_COLLECTION)
-    return Service(app, [readers, writers])
+    return Service(app, [readers, writers], count_refused=refused.add)

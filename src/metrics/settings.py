@@ -50,6 +50,9 @@ class Settings:
     write_tokens_file: str = ""
     read_tokens_file: str = ""
     without_tokens: bool = False
+    connections_per_address_max: int = 2000
+    requests_per_second: int | None = None
+    proxies: int = 0
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str], *, default_host: str = EVERYWHERE) -> Self:
@@ -92,6 +95,13 @@ class Settings:
             write_tokens_file=read.path("METRICS_WRITE_TOKENS_FILE"),
             read_tokens_file=read.path("METRICS_READ_TOKENS_FILE"),
             without_tokens=read.yes("METRICS_WITHOUT_TOKENS"),
+            connections_per_address_max=read.integer(
+                "METRICS_CONNECTIONS_PER_ADDRESS", 2000, least=1, most=1_000_000
+            ),
+            requests_per_second=read.optional_integer(
+                "METRICS_REQUESTS_PER_SECOND", least=1, most=1_000_000
+            ),
+            proxies=read.integer("METRICS_PROXIES", 0, least=0, most=10),
         )
         if read.problems:
             raise SettingsError("; ".join(read.problems))
@@ -141,6 +151,11 @@ class _Reader:
             return int(text)
         self.problems.append(f"{name} must be a whole number from {least} to {most}, got {text!r}")
         return default
+
+    def optional_integer(self, name: str, *, least: int, most: int) -> int | None:
+        if not self._environ.get(name, "").strip():
+            return None
+        return self.integer(name, least, least=least, most=most)
 
     def yes(self, name: str) -> bool:
         text = self._environ.get(name, "").strip()
