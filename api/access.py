@@ -1,15 +1,18 @@
-"""Who may write or read which keys: static bearer tokens (RFC 6750), or everybody."""
+"""Who may write or read which keys: bearer tokens (RFC 6750), or everybody."""
 
-import hashlib
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import falcon
 
 from api.problems import Problem
-from metrics.settings import Token
+from metrics.errors import SettingsError
+from metrics.tokens import Token, digest_of, prefixes_by_digest, read_file
 
 _SCHEME = "bearer "
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,15 +57,37 @@ class Access:
     """Finds out what a request may do.
 
     Without tokens everybody may do everything.
+
+    Args:
+        tokens: Those of the settings.
+        file: Lists more of them; empty if there is none.
+
+    Raises:
+        SettingsError: If the file cannot be used.
     """
 
-    def __init__(self, tokens: Sequence[Token]) -> None:
-        prefixes: dict[str, list[str]] = {}
-        for token in tokens:
-            prefixes.setdefault(_digest(token.secret), []).append(token.prefix)
+    def __init__(self, tokens: Sequence[Token], file: str = "") -> None:
+        self._tokens = tokens
+        self._file = file
+        self._grants = self._read()
+
+    def reload(self) -> None:
+        """Read the file again, if there is one; if it cannot be used nothing changes."""
+        try:
+            self._grants = self._read()
+        except SettingsError as error:
+            _log.error("tokens stay as they were: %s", error)
+
+    def _read(self) -> dict[str, Grant]:
+        tokens = self._tokens
+        if self._file:
+            listed = read_file(self._file)
+            _log.info("%s was read: %d lines are tokens", self._file, len(listed))
+            tokens = (*tokens, *listed)
         # Looked up by digest, so that the time it takes reveals nothing about a secret.
-        self._grants = {
-            digest: Grant(digest[:16], tuple(found)) for digest, found in prefixes.items()
+        return {
+            digest: Grant(digest[:16], prefixes)
+            for digest, prefixes in prefixes_by_digest(tokens).items()
         }
 
     def find(self, authorization: str) -> Grant | None:
@@ -71,7 +96,7 @@ class Access:
             return EVERYTHING
         if authorization[: len(_SCHEME)].lower() != _SCHEME:
             return None
-        return self._grants.get(_digest(authorization[len(_SCHEME) :].strip()))
+        return self._grants.get(digest_of(authorization[len(_SCHEME) :].strip()))
 
     @property
     def is_open(self) -> bool:
@@ -92,7 +117,3 @@ class Access:
             "Send a token that is good here, as Authorization: Bearer <token>.",
             headers={"WWW-Authenticate": "Bearer"},
         )
-
-
-def _digest(secret: str) -> str:
-    return hashlib.sha256(secret.encode()).hexdigest()

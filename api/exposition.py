@@ -149,3 +149,17 @@ def add_exposition(
         registry.register(each)
     app.add_middleware(requests)
     return requests
+
+
+def connections_refused(service: str, cells: SharedCells) -> Count:
+    """Return what counts the connections that a service refuses.
+
+    Args:
+        service: Its name, in the name of the series.
+        cells: Where it counts.
+    """
+    return Count(
+        cells,
+        f"metrics_{service}_connections_refused",
+        "Connections that were one too many of their address (METRICS_CONNECTIONS_PER_ADDRESS).",
+    )

@@ -13,6 +13,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import gc  # noqa: E402
 import logging  # noqa: E402
 import resource  # noqa: E402
+import signal  # noqa: E402
 import sys  # noqa: E402
 from importlib import import_module  # noqa: E402
 
@@ -58,6 +59,9 @@ accesslog = None
 
 def on_starting(server: Arbiter) -> None:
     """Import what the workers run, once for all: they start sooner, and share its memory."""
+    # A reload that starts all processes anew would cut connections off. They read again by
+    # themselves what can change: the files of tokens.
+    server.handle_hup = lambda: server.kill_workers(signal.SIGHUP)
     import_module(server.app.app_uri.partition(":")[0])
     gc.freeze()
 
@@ -65,6 +69,7 @@ def on_starting(server: Arbiter) -> None:
 def pre_fork(server: Arbiter, worker: Worker) -> None:
     """Give the process that is forked next a row of its own to count in."""
     worker.row = SharedCells.of_service().take_row()
+    worker.connections_per_address_max = _settings.connections_per_address_max
 
 
 def child_exit(server: Arbiter, worker: Worker) -> None:

@@ -21,16 +21,17 @@ from api.collector.node_queues import NodeQueues
 from api.collector.send_queue import SENDERS
 from api.collector.series import AppendSeries, MessageSeries
 from api.cross_site import add_cross_site
-from api.exposition import Series, add_exposition
+from api.exposition import Series, add_exposition, connections_refused
 from api.health import add_health
 from api.openapi import add_openapi
 from api.problems import add_problems
+from api.rate_limit import limited
 from api.self_times import SelfTimes
-from api.startup import load
+from api.startup import Service, load, or_refuse
 from api.time_slices import has_greenlets
 from metrics.connection import Connection
 from metrics.cross_site import CrossSiteRules
-from metrics.instruments import RedisErrors
+from metrics.instruments import Count, RedisErrors
 from metrics.layout import Layout
 from metrics.settings import Settings
 from metrics.shared_cells import SharedCells
@@ -51,6 +52,8 @@ def create_app(
     with_greenlets: bool = True,
     cells: SharedCells | None = None,
     self_times: SelfTimes | None = None,
+    access: Access | None = None,
+    refused: Count | None = None,
 ) -> WSGIApp:
     """Return the collector as a WSGI app.
 
@@ -63,13 +66,22 @@ def create_app(
         with_greenlets: Whether each request has a greenlet; else it has a thread.
         cells: Where it counts; memory of its own, if not given.
         self_times: Records how long requests took, if that is wanted.
+        access: Who may write which keys; as the settings say, if not given.
+        refused: Counts the connections that the server refuses; one of its own, if not given.
+
+    Raises:
+        SettingsError: If the tokens cannot be read.
     """
     cells = cells or SharedCells()
     redis_errors = RedisErrors(cells, "metrics_collector_redis_errors")
     connection.on_error = redis_errors.count
     message_series = MessageSeries(cells)
     layout = layout or Layout(connection, partitions=settings.partitions)
-    series: list[Series] = [redis_errors, message_series]
+    series: list[Series] = [
+        redis_errors,
+        message_series,
+        refused or connections_refused("collector", cells),
+    ]
     queues = None
     if commit is None:
         appends = AppendSeries(cells, Appender.of(connection, settings, layout).send)
@@ -83,7 +95,7 @@ def create_app(
             partitions=settings.partitions,
             window_s=settings.dedupe_seconds,
         )
-    access = Access(settings.write_tokens)
+    access = access or Access(settings.write_tokens, settings.write_tokens_file)
     messages = Messages(
         commit,
         access=access,
@@ -106,7 +118,7 @@ def create_app(
     requests = add_exposition(app, "collector", cells, series, self_times)
     add_cross_site(app, rules, settings)
     if queues is None:
-        return app
+        return limited(app, settings, access=access, requests=requests)
     posts = FastPosts(
         queues,
         commit,
@@ -119,12 +131,13 @@ def create_app(
         deadline_s=ANSWER_DEADLINE_S,
         now=now,
     )
-    return FastPath(
+    fast_path = FastPath(
         app, posts, access=access, body_max_bytes=settings.body_max_bytes, has_host=rules.has_host
     )
+    return limited(fast_path, settings, access=access, requests=requests)
 
 
-def get_app() -> WSGIApp:
+def get_app() -> Service:
     """Return the collector as the environment sets it up; for gunicorn, or any other WSGI server.
 
     Raises:
@@ -133,23 +146,29 @@ def get_app() -> WSGIApp:
     settings, connection, layout = load(
         os.environ, timeout_s=REDIS_TIMEOUT_S, connections_max=SENDERS + 1
     )
-    if not settings.write_tokens:
+    if not settings.asks_writers:
         _log.warning(
             "METRICS_WRITE_TOKENS is not set: everybody who reaches this port may write; "
             "METRICS_HOST is %s",
             settings.host,
         )
     self_times = SelfTimes.of("collector", settings, connection, layout)
+    cells = SharedCells.of_service()
+    refused = connections_refused("collector", cells)
+    with or_refuse():
+        access = Access(settings.write_tokens, settings.write_tokens_file)
     app = create_app(
         connection,
         settings,
         layout=layout,
         with_greenlets=has_greenlets(),
-        cells=SharedCells.of_service(),
+        access=access,
+        cells=cells,
         self_times=self_times,
+        refused=refused,
     )
     if self_times is not None:
         self_times.start()
     # What there is by now stays: the garbage collector need not go through it again and again.
     gc.freeze()
-    return app
+    return Service(app, [access], count_refused=refused.add)

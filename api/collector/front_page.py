@@ -76,8 +76,8 @@ class FrontPage:
     def __init__(self, settings: Settings) -> None:
         self._port = settings.port
         self._query_url = settings.query_url
-        self._write = ' -H "Authorization: Bearer $WRITE_TOKEN"' if settings.write_tokens else ""
-        self._read = ' -H "Authorization: Bearer $READ_TOKEN"' if settings.read_tokens else ""
+        self._write = ' -H "Authorization: Bearer $WRITE_TOKEN"' if settings.asks_writers else ""
+        self._read = ' -H "Authorization: Bearer $READ_TOKEN"' if settings.asks_readers else ""
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Answer with lines to paste; whoever prefers HTML gets a page."""

@@ -11,7 +11,7 @@ import falcon
 
 from api.access import Access
 from api.cross_site import add_cross_site
-from api.exposition import Series, add_exposition
+from api.exposition import Series, add_exposition, connections_refused
 from api.health import add_health
 from api.openapi import add_openapi
 from api.problems import add_problems
@@ -24,14 +24,15 @@ from api.query.keys import Keys
 from api.query.memory_series import MemorySeries
 from api.query.origins import Origins
 from api.query.statistics import Statistics
+from api.rate_limit import RateLimited, limited
 from api.self_times import SelfTimes
-from api.startup import load
+from api.startup import Service, load, or_refuse
 from api.time_slices import TimeSlices
 from metrics.admission import Admission
 from metrics.connection import Connection
 from metrics.cross_site import CrossSiteRules
 from metrics.deletion import Deletion
-from metrics.instruments import RedisErrors
+from metrics.instruments import Count, RedisErrors
 from metrics.known_keys import KnownKeys
 from metrics.last_hours import LastHours
 from metrics.layout import Layout
@@ -76,7 +77,10 @@ def create_app(
     layout: Layout | None = None,
     cells: SharedCells | None = None,
     self_times: SelfTimes | None = None,
-) -> falcon.App[Any, Any]:
+    readers: Access | None = None,
+    writers: Access | None = None,
+    refused: Count | None = None,
+) -> falcon.App[Any, Any] | RateLimited:
     """Return the query service as a WSGI app.
 
     Args:
@@ -86,12 +90,19 @@ def create_app(
         layout: That of the process, if it has one already.
         cells: Where it counts; memory of its own, if not given.
         self_times: Records how long requests took, if that is wanted.
+        readers: Who may read which keys; as the settings say, if not given.
+        writers: Who may write which keys, and so delete; as the settings say, if not given.
+        refused: Counts the connections that the server refuses; one of its own, if not given.
+
+    Raises:
+        SettingsError: If the tokens cannot be read.
     """
     cells = cells or SharedCells()
     redis_errors = RedisErrors(cells, "metrics_query_redis_errors")
     connection.on_error = redis_errors.count
     layout = layout or Layout(connection, partitions=settings.partitions)
-    access = Access(settings.read_tokens)
+    access = readers or Access(settings.read_tokens, settings.read_tokens_file)
+    writers = writers or Access(settings.write_tokens, settings.write_tokens_file)
     known_keys = KnownKeys(connection, partitions=settings.partitions)
     slices = TimeSlices.of_process()
     store = Store(
@@ -114,7 +125,7 @@ def create_app(
         now=now,
         deletion=KeyHourDeletion(
             Deletion(connection, partitions=settings.partitions),
-            access=Access(settings.write_tokens),
+            access=writers,
             ensure_layout=layout.ensure,
         ),
         slices=slices,
@@ -153,13 +164,14 @@ def create_app(
         redis_errors,
         AuditSeries(audit_reader),
         MemorySeries(connection, partitions=settings.partitions),
+        refused or connections_refused("query", cells),
     ]
-    add_exposition(app, "query", cells, series, self_times)
+    requests = add_exposition(app, "query", cells, series, self_times)
     add_cross_site(app, CrossSiteRules.of(settings), settings)
-    return app
+    return limited(app, settings, access=access, requests=requests)
 
 
-def get_app() -> falcon.App[Any, Any]:
+def get_app() -> Service:
     """Return the query service as the environment sets it up; for gunicorn.
 
     Raises:
@@ -168,23 +180,31 @@ def get_app() -> falcon.App[Any, Any]:
     settings, connection, layout = load(
         os.environ, timeout_s=REDIS_TIMEOUT_S, connections_max=CONNECTIONS_MAX
     )
-    if not settings.read_tokens:
+    if not settings.asks_readers:
         _log.warning(
             "METRICS_READ_TOKENS is not set: everybody who reaches this port may read; "
             "METRICS_HOST is %s",
             settings.host,
         )
     self_times = SelfTimes.of("query", settings, connection, layout)
+    cells = SharedCells.of_service()
+    refused = connections_refused("query", cells)
+    with or_refuse():
+        readers = Access(settings.read_tokens, settings.read_tokens_file)
+        writers = Access(settings.write_tokens, settings.write_tokens_file)
     app = create_app(
         connection,
         settings,
         layout=layout,
-        cells=SharedCells.of_service(),
+        readers=readers,
+        writers=writers,
+        cells=cells,
         self_times=self_times,
+        refused=refused,
     )
     if self_times is not None:
         self_times.start()
     # What there is by now stays: the garbage collector need not go through it again and again.
     gc.freeze()
     gc.set_threshold(OBJECTS_PER_COLLECTION)
-    return app
+    return Service(app, [readers, writers], count_refused=refused.add)

@@ -16,6 +16,7 @@ from typing import Any
 
 import gevent
 
+from api.server.address import network_of
 from api.server.answer import Headers, written
 from api.server.head import DECLINED, END, HEAD_BYTES_MAX, BadRequestError, Environ, Head, Probe
 from api.server.request import Request
@@ -32,6 +33,9 @@ SEND_S = 10.0
 
 UNREAD_S = 2.0
 """How long a refused body is still taken in: a client that cannot send on reads no answer."""
+
+TURNED_AWAY_S = 0.1
+"""The same for a connection that is one too many: many of them must not take all places."""
 
 TURNS_MAX = 8
 """How many reads and requests a connection has before the event loop looks at its sockets again. A
@@ -61,14 +65,15 @@ class Connection:
         connection: A socket of gevent.
         address: Of the other side.
         server: With ``application``, ``get_environ``, ``heads``, ``idle``, ``deadlines``,
-            ``bodies``, ``greedy``, ``loop``, ``date``, ``closed`` and ``log_fault``.
+            ``bodies``, ``addresses``, ``count_refused``, ``greedy``, ``loop``, ``date``,
+            ``closed`` and ``log_fault``.
     """
 
     def __init__(self, connection: socket.socket, address: Any, server: Any) -> None:  # noqa: ANN401
         self._socket = connection
         self._server = server
         self._address = address
-        self._host = address[0] if isinstance(address, tuple) else ""
+        self._host = network_of(address[0]) if isinstance(address, tuple) else ""
         self._environ: Environ | None = None
         self._data = b""
         self._turns = 0
@@ -81,6 +86,11 @@ class Connection:
     def handle(self) -> None:
         """Answer requests until the connection ends."""
         self._this = gevent.getcurrent()
+        addresses = self._server.addresses
+        if not addresses.has_room(self._host):
+            self._turn_away()
+            return
+        addresses.enter(self._host)
         try:
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             while self._answer_next():
@@ -93,9 +103,26 @@ class Connection:
             if self._is_in_head:
                 self._refuse(HTTPStatus.BAD_REQUEST, "The headers came too slowly.")
         finally:
-            self._server.deadlines.pop(self._this, None)
-            self._server.idle.pop(self._this, None)
-            self._socket.close()
+            addresses.leave(self._host)
+            self._close()
+
+    def _close(self) -> None:
+        self._server.deadlines.pop(self._this, None)
+        self._server.idle.pop(self._this, None)
+        self._socket.close()
+
+    def _turn_away(self) -> None:
+        """Say that the address has too many connections, and take no time over it."""
+        self._server.count_refused()
+        try:
+            self._refuse(
+                HTTPStatus.TOO_MANY_REQUESTS,
+                "Your address has as many connections as it may have; close some, or send more "
+                "requests over each.",
+                TURNED_AWAY_S,
+            )
+        finally:
+            self._close()
 
     def _answer_known(self) -> bool:
         """Answer requests by their shortcuts for as long as each comes alone and is known.
@@ -317,19 +344,19 @@ class Connection:
         self._server.log_fault(error)
         self._refuse(HTTPStatus.INTERNAL_SERVER_ERROR, "A fault of ours; the log has it.")
 
-    def _refuse(self, status: HTTPStatus, detail: str) -> None:
+    def _refuse(self, status: HTTPStatus, detail: str, unread_s: float = UNREAD_S) -> None:
         """Say why, and end the connection once the other side has had time to read it."""
         headers = [("Content-Type", PROBLEM_JSON)]
-        if status == HTTPStatus.SERVICE_UNAVAILABLE:
+        if status in (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS):
             headers.append(("Retry-After", "1"))
-        with contextlib.suppress(OSError, DeadlineError), gevent.Timeout(UNREAD_S, False):
+        with contextlib.suppress(OSError, DeadlineError), gevent.Timeout(unread_s, False):
             body = problem_json(status, detail)
             self._send(f"{status.value} {status.phrase}", headers, body, "", closes=True)
-        self._linger()
+        self._linger(unread_s)
 
-    def _linger(self) -> None:
+    def _linger(self, unread_s: float = UNREAD_S) -> None:
         """Take in what comes, so that the other side has time to read: RFC 9112, section 9.6."""
-        with contextlib.suppress(OSError, DeadlineError), gevent.Timeout(UNREAD_S, False):
+        with contextlib.suppress(OSError, DeadlineError), gevent.Timeout(unread_s, False):
             self._socket.shutdown(socket.SHUT_WR)
             while self._recv():
                 pass

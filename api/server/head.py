@@ -92,6 +92,10 @@ class HeadCache:
         self._shortcut_of = shortcut_of
         self.known: dict[bytes, Head] = {}
 
+    def forget(self) -> None:
+        """Forget all heads, and what their shortcuts let in."""
+        self.known.clear()
+
     def read(self, data: bytes) -> Head:
         """Return what a head says.
 

@@ -5,8 +5,11 @@ does not come, and pass requests on whose length is given twice.
 """
 
 import logging
+import signal
 from collections import Counter
+from collections.abc import Sequence
 from email.utils import formatdate
+from functools import partial
 from time import monotonic
 from typing import Any
 
@@ -14,6 +17,7 @@ import gevent
 from gevent.lock import BoundedSemaphore
 from gunicorn.workers.ggevent import GeventPyWSGIWorker, PyWSGIServer
 
+from api.server.address import Addresses, network_of
 from api.server.connection import NO_DEADLINE, Connection, DeadlineError
 from api.server.head import HeadCache
 
@@ -63,15 +67,25 @@ class Server(PyWSGIServer):  # type: ignore[misc]  # gunicorn has no types
         deadlines: Until when each connection must have said more, on the monotonic clock.
         heads: Reads heads of requests.
         bodies: The room for bodies that are coming in.
+        addresses: How many connections each address has.
+        count_refused: Counts a connection that is one too many of its address.
         greedy: Who has had its turns and pauses for the others.
         date: Of now, as HTTP writes it.
     """
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401  (gevent's own)
+    def __init__(
+        self,
+        *args: Any,  # noqa: ANN401  (gevent's own)
+        heads: HeadCache | None = None,
+        per_address_max: int | None = None,
+        **kwargs: Any,  # noqa: ANN401
+    ) -> None:
         super().__init__(*args, **kwargs)
         self.idle: dict[gevent.Greenlet, str] = {}
         self.deadlines: dict[gevent.Greenlet, float] = {}
-        self.heads = HeadCache(getattr(self.application, "shortcut", lambda _: None))
+        self.heads = heads or HeadCache(getattr(self.application, "shortcut", lambda _: None))
+        self.addresses = Addresses(per_address_max)
+        self.count_refused = getattr(self.application, "count_refused", lambda: None)
         self.bodies = Bodies()
         self.greedy = BoundedSemaphore(1)
         self.date = formatdate(usegmt=True).encode()
@@ -81,6 +95,8 @@ class Server(PyWSGIServer):  # type: ignore[misc]  # gunicorn has no types
 
     def do_handle(self, *args: Any) -> None:  # noqa: ANN401  (gevent's own)
         """Serve a connection, and let other processes have the next."""
+        # In the hub, so that it cannot get a request between the look and the end.
+        self._make_room_of(args)
         super().do_handle(*args)
         if self.pool is not None and not self.pool.free_count():
             self._make_room()
@@ -104,7 +120,18 @@ class Server(PyWSGIServer):  # type: ignore[misc]  # gunicorn has no types
             )
         if self.idle:
             ((address, _),) = Counter(self.idle.values()).most_common(1)
-            oldest = next(each for each, of in self.idle.items() if of == address)
+            self._close_oldest_of(address)
+
+    def _make_room_of(self, accepted: Sequence[Any]) -> None:
+        """Close an idle connection of an address that has all that it may have."""
+        address = accepted[1] if len(accepted) > 1 else ""
+        host = network_of(address[0]) if isinstance(address, tuple) else ""
+        if not self.addresses.has_room(host):
+            self._close_oldest_of(host)
+
+    def _close_oldest_of(self, address: str) -> None:
+        oldest = next((each for each, of in self.idle.items() if of == address), None)
+        if oldest is not None:
             del self.idle[oldest]
             oldest.throw(gevent.GreenletExit)
 
@@ -147,3 +174,30 @@ class Worker(GeventPyWSGIWorker):  # type: ignore[misc]
 
     server_class = Server
     wsgi_handler = Connection
+
+    connections_per_address_max: int | None = None
+    """How many connections of one address there may be; the master may say so."""
+
+    def load_wsgi(self) -> None:
+        """Load the app, and make what its servers share."""
+        super().load_wsgi()
+        self._heads = HeadCache(getattr(self.wsgi, "shortcut", lambda _: None))
+        self.server_class = partial(  # type: ignore[assignment]  # what makes one will do
+            Server, heads=self._heads, per_address_max=self.connections_per_address_max
+        )
+
+    def init_signals(self) -> None:
+        """Take SIGHUP for a request to read again what can change while requests are served."""
+        super().init_signals()
+        signal.signal(signal.SIGHUP, self._handle_hangup)
+
+    def _handle_hangup(self, number: int, frame: object) -> None:
+        # A signal comes anywhere: also where a request just looks at what would be replaced.
+        gevent.spawn(self._reload)
+
+    def _reload(self) -> None:
+        reload = getattr(self.wsgi, "reload", None)
+        if reload is not None:
+            reload()
+            # What they let in may no longer be.
+            self._heads.forget()

@@ -13,7 +13,8 @@ from time import monotonic, sleep
 from metrics.connection import Connection, command
 from metrics.errors import MetricsError, SettingsError
 from metrics.layout import Layout
-from metrics.settings import EVERYWHERE, LOOPBACK, Settings, in_url
+from metrics.settings import EVERYWHERE, LOOPBACK, Settings, in_url, is_loopback
+from metrics.tokens import read_file
 from ops.local import append_only_file
 from ops.local.data_folder import own
 from ops.local.password import Password
@@ -56,6 +57,7 @@ def _redis(environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     """Give the URL of a Redis that answers, and how redis-cli reaches it."""
     if environ.get("REDIS_URL"):
         settings = Settings.from_env(environ, default_host=LOOPBACK)
+        _check_tokens(settings)
         _check_ports(settings.host, settings.port, SERVICES.values())
         _check_redis(settings)
         yield settings.redis_url, "redis-cli -c -u $REDIS_URL"
@@ -63,6 +65,7 @@ def _redis(environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     settings = Settings.from_env(
         {**environ, "REDIS_URL": "redis://embedded"}, default_host=LOOPBACK
     )
+    _check_tokens(settings)
     _check_ports(settings.host, settings.port, SERVICES.values())
     _check_ports(LOOPBACK, settings.port, [REDIS_OFFSET])
     with own(Path(environ.get("METRICS_DATA_DIR") or "data").absolute(), "ops/run") as folder:
@@ -82,6 +85,22 @@ def _redis(environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
             yield redis.url, redis.cli
         finally:
             redis.stop()
+
+
+def _check_tokens(settings: Settings) -> None:
+    """See that not everybody may read and write where others than this machine can ask."""
+    for tokens, file in (
+        (settings.write_tokens, settings.write_tokens_file),
+        (settings.read_tokens, settings.read_tokens_file),
+    ):
+        if file:
+            read_file(file)
+        elif not tokens and not is_loopback(settings.host) and not settings.without_tokens:
+            raise SettingsError(
+                f"METRICS_HOST={settings.host} lets other machines in, so METRICS_WRITE_TOKENS "
+                "and METRICS_READ_TOKENS (or their _FILE) must be set; where everybody who "
+                "reaches this port may read and write, set METRICS_WITHOUT_TOKENS=yes"
+            )
 
 
 def _check_ports(host: str, first: int, offsets: Iterable[int]) -> None:

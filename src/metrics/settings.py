@@ -7,6 +7,8 @@ from ipaddress import ip_address
 from typing import Self
 
 from metrics.errors import SettingsError
+from metrics.tokens import ENTRY_RULE, parse_entry
+from metrics.tokens import Token as Token
 
 EVERYWHERE = "0.0.0.0"  # noqa: S104  (a platform's router comes from outside)
 LOOPBACK = "127.0.0.1"
@@ -15,30 +17,12 @@ WILDCARD = "*"
 SERVICE = "{service}"
 """In ``METRICS_SELF_KEY``: the name of the service."""
 
-_TOKEN = re.compile(r"(?:((?:[A-Za-z0-9][A-Za-z0-9._:-]{0,127})?)\*=)?([\x21-\x7e]+)")
-_UNPREFIXED_SECRET = re.compile(r"[^=*]+=*")
 _HOST_NAME = re.compile(r"[a-z0-9_]([a-z0-9_.-]{0,252}[a-z0-9_])?", re.IGNORECASE)
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^\s/?#@,]+", re.IGNORECASE)
 # Without what a shell or a page might take for something else: both show it.
 _WEB_URL = re.compile(r"https?://[A-Za-z0-9\[][A-Za-z0-9._:\[\]-]*(?:/[A-Za-z0-9._~/-]*)?")
 _SELF_KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
 _URL_SCHEMES = ("redis://", "rediss://", "unix://")
-
-
-@dataclass(frozen=True, slots=True)
-class Token:
-    """A token, and the keys it is good for.
-
-    Attributes:
-        secret: What a client sends as ``Authorization: Bearer <secret>``.
-        prefix: Beginning of the keys; empty for all.
-    """
-
-    secret: str
-    prefix: str = ""
-
-    def __repr__(self) -> str:
-        return f"Token(prefix={self.prefix!r})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +47,12 @@ class Settings:
     allowed_origins: tuple[str, ...] = ()
     query_url: str = ""
     self_key: str = ""
+    write_tokens_file: str = ""
+    read_tokens_file: str = ""
+    without_tokens: bool = False
+    connections_per_address_max: int = 2000
+    requests_per_second: int | None = None
+    proxies: int = 0
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str], *, default_host: str = EVERYWHERE) -> Self:
@@ -102,10 +92,30 @@ class Settings:
             allowed_origins=read.origins("METRICS_ALLOWED_ORIGINS"),
             query_url=read.web_url("METRICS_QUERY_URL"),
             self_key=read.self_key("METRICS_SELF_KEY"),
+            write_tokens_file=read.path("METRICS_WRITE_TOKENS_FILE"),
+            read_tokens_file=read.path("METRICS_READ_TOKENS_FILE"),
+            without_tokens=read.yes("METRICS_WITHOUT_TOKENS"),
+            connections_per_address_max=read.integer(
+                "METRICS_CONNECTIONS_PER_ADDRESS", 2000, least=1, most=1_000_000
+            ),
+            requests_per_second=read.optional_integer(
+                "METRICS_REQUESTS_PER_SECOND", least=1, most=1_000_000
+            ),
+            proxies=read.integer("METRICS_PROXIES", 0, least=0, most=10),
         )
         if read.problems:
             raise SettingsError("; ".join(read.problems))
         return settings
+
+    @property
+    def asks_writers(self) -> bool:
+        """Whether a token is needed to write."""
+        return bool(self.write_tokens or self.write_tokens_file)
+
+    @property
+    def asks_readers(self) -> bool:
+        """Whether a token is needed to read."""
+        return bool(self.read_tokens or self.read_tokens_file)
 
     def self_key_of(self, service: str) -> str:
         """Return the key under which a service records its own response times; empty if none."""
@@ -142,6 +152,23 @@ class _Reader:
         self.problems.append(f"{name} must be a whole number from {least} to {most}, got {text!r}")
         return default
 
+    def optional_integer(self, name: str, *, least: int, most: int) -> int | None:
+        if not self._environ.get(name, "").strip():
+            return None
+        return self.integer(name, least, least=least, most=most)
+
+    def yes(self, name: str) -> bool:
+        text = self._environ.get(name, "").strip()
+        if text not in ("", "yes"):
+            self.problems.append(f"{name} must be yes, or unset; got {text!r}")
+        return text == "yes"
+
+    def path(self, name: str) -> str:
+        text = self._environ.get(name, "")
+        if text and (not text.strip() or "\0" in text):
+            self.problems.append(f"{name} must be the path of a file; unset it to let all in")
+        return text.strip()
+
     def number(self, name: str, default: float, *, least: float, most: float) -> float:
         text = self._environ.get(name, "").strip() or str(default)
         if re.fullmatch(r"\d{1,9}(\.\d{1,9})?", text, re.ASCII) and least <= float(text) <= most:
@@ -156,16 +183,12 @@ class _Reader:
             self.problems.append(f"{name} is set and has no token in it; unset it to let all in")
         tokens = []
         for entry in entries:
-            found = _TOKEN.fullmatch(entry)
-            # "shop.=secret" has lost its star; a token may end in "=", as base64 does.
-            if found and (found[1] is not None or _UNPREFIXED_SECRET.fullmatch(entry)):
-                tokens.append(Token(found[2], found[1] or ""))
-            else:
+            token = parse_entry(entry)
+            if token is None:
                 # Not shown: it may be a secret.
-                self.problems.append(
-                    f"{name}: an entry must be token or prefix*=token, in printable ASCII "
-                    "without spaces; a token for all keys that has * or = inside is *=token"
-                )
+                self.problems.append(f"{name}: {ENTRY_RULE}")
+            else:
+                tokens.append(token)
         return tuple(tokens)
 
     def host(self, name: str, default: str) -> str:

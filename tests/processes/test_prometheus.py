@@ -203,6 +203,8 @@ FIRES: dict[str, dict[str, str]] = {
     "MetricsBooks": {'metrics_books_balance{partition="3"}': "0x60"},
     "MetricsDead": {'metrics_entries_dead_total{partition="3"}': "0x3 1x30"},
     "MetricsTakenOver": {"metrics_worker_entries_claimed_total": "0x3 7x30"},
+    "MetricsTooMany": {'metrics_collector_requests_total{status="429"}': "0+1x60"},
+    "MetricsTooManyConnections": {"metrics_query_connections_refused_total": "0+1x60"},
     "MetricsRejected": {
         'metrics_collector_messages_rejected_total{reason="key"}': "0+2x120",
         "metrics_collector_messages_accepted_total": "0+98x120",

@@ -10,6 +10,7 @@ from urllib.parse import unquote_to_bytes
 import h11
 from gevent.lock import BoundedSemaphore
 
+from api.server.address import Addresses
 from api.server.connection import Connection
 from api.server.head import DECLINED, Answer, Environ, HeadCache, Shortcut
 from api.server.worker import Bodies
@@ -83,6 +84,7 @@ class FakeServer:
         self.idle: dict[object, None] = {}
         self.deadlines: dict[object, float] = {}
         self.bodies = Bodies()
+        self.addresses = Addresses()
         self.loop = Loop()
         self.greedy = BoundedSemaphore(1)
 

@@ -11,6 +11,7 @@ from metrics.cli.query import query
 from metrics.cli.send import send
 from metrics.cli.status import status
 from metrics.cli.tail import tail
+from metrics.cli.token import token
 from metrics.errors import MetricsError
 
 
@@ -31,5 +32,5 @@ def command_line() -> None:
     """
 
 
-for command in (check, dead, import_, keys, query, send, status, tail):
+for command in (check, dead, import_, keys, query, send, status, tail, token):
     command_line.add_command(command)

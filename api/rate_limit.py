@@ -1,0 +1,150 @@
+"""How many requests a second one token may send, or one address where no token is good.
+
+Each process counts for itself, in its memory. An answer that says no says when there will be a yes.
+
+Source:
+    ITU-T I.371, "generic cell rate algorithm": one number for each sender.
+    IETF, "RateLimit header fields for HTTP": ``RateLimit`` and ``RateLimit-Policy``; clients of
+    its first versions look for ``RateLimit-Limit``, ``-Remaining`` and ``-Reset``.
+"""
+
+from collections.abc import Callable, Iterable
+from http import HTTPStatus
+from math import ceil
+from time import monotonic
+from typing import Any, TypeVar
+
+from api.access import Access
+from api.exposition import NO_ROUTE, PROBES, RequestSeries
+from api.server.address import forwarded_for, network_of
+from metrics.problem import PROBLEM_JSON, problem_json
+from metrics.settings import Settings
+
+SENDERS_MAX = 10_000
+"""How many senders are remembered: with more, those that came first begin anew."""
+
+ROUNDING_S = 1e-9
+"""What adding up may have lost."""
+
+WSGIApp = Callable[[dict[str, Any], Any], Iterable[bytes]]
+
+App = TypeVar("App", bound=WSGIApp)
+
+
+class Rate:
+    """Lets each sender do something so many times a second, and as many at once.
+
+    Args:
+        per_second: How many times.
+        now: The clock, in seconds.
+    """
+
+    def __init__(self, per_second: int, now: Callable[[], float] = monotonic) -> None:
+        self.per_second = per_second
+        self._interval_s = 1.0 / per_second
+        self._ahead_max_s = 1.0 - self._interval_s
+        self._now = now
+        # When each would be due again if it had kept to its rate from the beginning.
+        self._due: dict[str, float] = {}
+
+    def take(self, sender: str) -> float:
+        """Count one more of a sender; return in how many seconds it may come, 0.0 if now."""
+        now = self._now()
+        due = self._due.get(sender)
+        if due is None and len(self._due) >= SENDERS_MAX:
+            self._forget(now)
+        ahead_s = 0.0 if due is None or due < now else due - now
+        wait_s = ahead_s - self._ahead_max_s
+        if wait_s > ROUNDING_S:
+            return wait_s
+        self._due[sender] = now + ahead_s + self._interval_s
+        return 0.0
+
+    def _forget(self, now: float) -> None:
+        """Forget those that are not ahead; if all are, the one that came first."""
+        kept = {sender: due for sender, due in self._due.items() if due > now}
+        if len(kept) >= SENDERS_MAX:
+            del kept[next(iter(kept))]
+        self._due = kept
+
+
+def limited(
+    app: App, settings: Settings, *, access: Access, requests: RequestSeries
+) -> "App | RateLimited":
+    """Return an app with the rate that the settings allow; as it is, if they allow any."""
+    if settings.requests_per_second is None:
+        return app
+    rate = Rate(settings.requests_per_second)
+    return RateLimited(app, rate, access=access, requests=requests, proxies=settings.proxies)
+
+
+class RateLimited:
+    """A WSGI app, each of whose senders may ask so many times a second; probes may always.
+
+    Args:
+        app: The app.
+        rate: How many times.
+        access: Knows tokens.
+        requests: Counts the answers that are given here.
+        proxies: How many stand in front and say for whom they ask.
+    """
+
+    def __init__(
+        self,
+        app: WSGIApp,
+        rate: Rate,
+        *,
+        access: Access,
+        requests: RequestSeries,
+        proxies: int = 0,
+    ) -> None:
+        self._app = app
+        self._rate = rate
+        self._access = access
+        self._requests = requests
+        self._proxies = proxies
+
+    def __call__(
+        self, environ: dict[str, Any], start_response: Callable[..., object]
+    ) -> Iterable[bytes]:
+        """Answer a request."""
+        if environ["PATH_INFO"] not in PROBES:
+            wait_s = self._rate.take(self._sender(environ))
+            if wait_s:
+                return self._refuse(wait_s, start_response)
+        return self._app(environ, start_response)
+
+    def _sender(self, environ: dict[str, Any]) -> str:
+        if not self._access.is_open:
+            grant = self._access.find(environ.get("HTTP_AUTHORIZATION", ""))
+            if grant is not None:
+                return grant.token_id
+        address = environ.get("REMOTE_ADDR", "")
+        if self._proxies:
+            forwarded = environ.get("HTTP_X_FORWARDED_FOR", "")
+            address = forwarded_for(forwarded, self._proxies) or address
+        return network_of(address)
+
+    def _refuse(self, wait_s: float, start_response: Callable[..., object]) -> Iterable[bytes]:
+        limit, again_s = self._rate.per_second, ceil(wait_s)
+        content = problem_json(
+            HTTPStatus.TOO_MANY_REQUESTS,
+            f"This sender may ask {limit} times a second; send fewer requests with more messages "
+            f"in each, or again in {again_s} s.",
+            stored="no",
+        )
+        self._requests.count(NO_ROUTE, HTTPStatus.TOO_MANY_REQUESTS.value, [0.0])
+        start_response(
+            "429 Too Many Requests",
+            [
+                ("Retry-After", str(again_s)),
+                ("RateLimit-Policy", f'"requests";q={limit};w=1'),
+                ("RateLimit", f'"requests";r=0;t={again_s}'),
+                ("RateLimit-Limit", str(limit)),
+                ("RateLimit-Remaining", "0"),
+                ("RateLimit-Reset", str(again_s)),
+                ("Content-Type", PROBLEM_JSON),
+                ("Content-Length", str(len(content))),
+            ],
+        )
+        return (content,)
