@@ -14,7 +14,7 @@ from time import monotonic
 from typing import Any, Protocol
 
 import falcon
-from falcon.inspect import inspect_routes
+from falcon.routing import CompiledRouter
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import CollectorRegistry
@@ -30,6 +30,25 @@ PROBES = ("/healthz", "/readyz", "/metrics")
 """Routes that are asked all the time, and count neither as requests nor in latencies."""
 
 _STATUSES = tuple(str(status.value) for status in HTTPStatus)
+
+
+class Router(CompiledRouter):
+    """falcon's router, which also tells what routes it has.
+
+    falcon.inspect tells it as well, and reads the source of each handler for that.
+
+    Attributes:
+        templates: Of all routes, in the order in which they were added.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.templates: list[str] = []
+
+    def add_route(self, uri_template: str, resource: object, **options: Any) -> None:  # noqa: ANN401
+        """Add a route, and note it."""
+        super().add_route(uri_template, resource, **options)
+        self.templates.append(uri_template)
 
 
 class Series(Protocol):
@@ -127,6 +146,7 @@ class Exposition:
 
 def add_exposition(
     app: falcon.App[Any, Any],
+    router: Router,
     service: str,
     cells: SharedCells,
     series: Sequence[Series],
@@ -136,6 +156,7 @@ def add_exposition(
 
     Args:
         app: Of one service, with all of its routes.
+        router: The app's.
         service: Its name, in the names of the series.
         cells: Where it counts.
         series: What else it shows.
@@ -143,8 +164,7 @@ def add_exposition(
     """
     registry = CollectorRegistry(auto_describe=False)
     app.add_route("/metrics", Exposition(registry))
-    routes = [route.path for route in inspect_routes(app)]
-    requests = RequestSeries(service, cells, routes, self_times)
+    requests = RequestSeries(service, cells, router.templates, self_times)
     for each in (requests, *series):
         registry.register(each)
     app.add_middleware(requests)

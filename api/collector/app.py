@@ -21,7 +21,7 @@ from api.collector.node_queues import NodeQueues
 from api.collector.send_queue import SENDERS
 from api.collector.series import AppendSeries, MessageSeries
 from api.cross_site import add_cross_site
-from api.exposition import Series, add_exposition, connections_refused
+from api.exposition import Router, Series, add_exposition, connections_refused
 from api.health import add_health
 from api.openapi import add_openapi
 from api.problems import add_problems
@@ -107,7 +107,8 @@ def create_app(
     )
     logplex = Logplex(messages, access=access)
     rules = CrossSiteRules.of(settings)
-    app = falcon.App()
+    router = Router()
+    app = falcon.App(router=router)
     problems = add_problems(app, ["POST /messages", "POST /logplex", "GET /"])
     add_health(app, connection, layout)
     add_openapi(app, "api.collector")
@@ -115,7 +116,7 @@ def create_app(
     app.add_route("/logplex", logplex)
     app.add_route("/", FrontPage(settings))
     # First of those that look at each request, so that it sees when that begins.
-    requests = add_exposition(app, "collector", cells, series, self_times)
+    requests = add_exposition(app, router, "collector", cells, series, self_times)
     add_cross_site(app, rules, settings)
     if queues is None:
         return limited(app, settings, access=access, requests=requests)

@@ -11,7 +11,7 @@ import falcon
 
 from api.access import Access
 from api.cross_site import add_cross_site
-from api.exposition import Series, add_exposition, connections_refused
+from api.exposition import Router, Series, add_exposition, connections_refused
 from api.health import add_health
 from api.openapi import add_openapi
 from api.problems import add_problems
@@ -135,7 +135,8 @@ def create_app(
     audit_reader = AuditReader(
         connection, ensure_layout=layout.ensure, partitions=settings.partitions
     )
-    app = falcon.App()
+    router = Router()
+    app = falcon.App(router=router)
     add_problems(app, ROUTES)
     add_health(app, connection, layout)
     add_openapi(app, "api.query")
@@ -166,7 +167,7 @@ def create_app(
         MemorySeries(connection, partitions=settings.partitions),
         refused or connections_refused("query", cells),
     ]
-    requests = add_exposition(app, "query", cells, series, self_times)
+    requests = add_exposition(app, router, "query", cells, series, self_times)
     add_cross_site(app, CrossSiteRules.of(settings), settings)
     return limited(app, settings, access=access, requests=requests)
 

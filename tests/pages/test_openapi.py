@@ -11,6 +11,7 @@ import pytest
 from openapi_spec_validator import validate
 
 from api.collector.app import create_app as collector
+from api.exposition import Router
 from api.query.app import create_app as query
 from metrics.connection import Connection
 from metrics.settings import Settings
@@ -26,6 +27,9 @@ def document_of(service: str) -> dict[str, Any]:
     text = (ROOT / "api" / service / "openapi.json").read_text("utf-8")
     found: dict[str, Any] = json.loads(text)
     return found
+
+
+falcon.inspect.register_router(Router)(falcon.inspect.inspect_compiled_router)
 
 
 @pytest.mark.parametrize("service", SERVICES)
