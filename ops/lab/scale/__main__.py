@@ -17,7 +17,6 @@ from ops.lab.scale.check import DEVIATION_MAX, check
 from ops.lab.scale.figures import REFERENCE, Figures
 from ops.lab.scale.incidents import incidents
 from ops.lab.scale.measure import SECONDS, measure
-from ops.lab.scale.plot import plot
 from ops.lab.scale.report import failures, report, told
 
 ROUNDS = 3
@@ -87,6 +86,9 @@ def _simulate(seed: int, folder: Path | None) -> None:
     for incident in incidents(seed):
         print(told(incident))
         if folder is not None:
+            # Here, since matplotlib takes longer to import than all the rest.
+            from ops.lab.scale.plot import plot
+
             path = folder / f"scale-{incident.name}.svg"
             plot(incident, path)
             print(f"  wrote {path}")

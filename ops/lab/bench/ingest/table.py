@@ -7,7 +7,6 @@ from statistics import median
 from tabulate import tabulate
 
 from ops.lab.bench.ingest.measure import Run
-from ops.lab.plot import COLOURS, MARKS, drawing, shown
 
 Round = Sequence[Run]
 """All runs of one round: the machine was the same, as far as that goes."""
@@ -75,6 +74,9 @@ def plot(found: Throughputs, path: Path, caption: str) -> None:
         path: Of the file.
         caption: Stands below.
     """
+    # Here, since matplotlib takes longer to import than all the rest.
+    from ops.lab.plot import COLOURS, MARKS, drawing, shown
+
     with drawing(path, "Throughput from POST to counted, rows") as figure:
         axes = figure.subplots()
         for (name, figures), colour, mark in zip(found.items(), COLOURS, MARKS, strict=False):
