@@ -59,18 +59,21 @@ def name_of(version: Version) -> str:
     return f"{product}-{version[0]}.{version[1]}"
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run what needs a server on those of ``SERVERS``, or on more or fewer as its markers say."""
+    if "server_version" not in metafunc.fixturenames:
+        return
+    versions = list(SERVERS)
+    if metafunc.definition.get_closest_marker("every_server"):
+        versions = list(EVERY_SERVER)
+    elif metafunc.definition.get_closest_marker("one_server"):
+        versions = [max(SERVERS)]
+    metafunc.parametrize("server_version", versions, ids=name_of, scope="session")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Leave other servers to tests with the marker ``every_server``; run long files first."""
-    others = EVERY_SERVER.keys() - SERVERS.keys()
-
-    def is_wanted(item: pytest.Item) -> bool:
-        if item.get_closest_marker("every_server") or not hasattr(item, "callspec"):
-            return True
-        return not any(
-            isinstance(value, tuple) and value in others for value in item.callspec.params.values()
-        )
-
-    items[:] = sorted(filter(is_wanted, items), key=lambda item: item.path.name not in LONG)
+    """Run long files first."""
+    items.sort(key=lambda item: item.path.name not in LONG)
 
 
 def seconds_of(act: Callable[[], object]) -> float:
@@ -116,13 +119,13 @@ def clock() -> Clock:
     return Clock()
 
 
-@pytest.fixture(scope="session", params=EVERY_SERVER, ids=name_of)
+@pytest.fixture(scope="session")
 def redis_server(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+    server_version: Version, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[EmbeddedRedis]:
     """Yield a redis-server of each version, for the whole session."""
     server = EmbeddedRedis(
-        EVERY_SERVER[request.param], port=free_port(), folder=tmp_path_factory.mktemp("redis")
+        EVERY_SERVER[server_version], port=free_port(), folder=tmp_path_factory.mktemp("redis")
     ).start()
     yield server
     server.stop()
@@ -138,10 +141,10 @@ def connection(redis_server: EmbeddedRedis) -> Iterator[Connection]:
     connection.close()
 
 
-@pytest.fixture(params=EVERY_SERVER, ids=name_of)
-def server(request: pytest.FixtureRequest) -> Path:
+@pytest.fixture
+def server(server_version: Version) -> Path:
     """Return the server program of each version."""
-    return EVERY_SERVER[request.param]
+    return EVERY_SERVER[server_version]
 
 
 @pytest.fixture(scope="session")

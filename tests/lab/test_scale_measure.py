@@ -10,10 +10,8 @@ from ops.lab.scale.components.streams import measure_streams
 from ops.lab.scale.components.workbench import Kind, Workbench
 from ops.lab.scale.figures import PARTITIONS
 from ops.local.redis_server import EmbeddedRedis
-from tests.conftest import SERVERS, name_of
 
-# A benchmark: what the versions of Redis have in common is tested elsewhere.
-pytestmark = pytest.mark.parametrize("redis_server", [max(SERVERS)], indirect=True, ids=name_of)
+pytestmark = pytest.mark.one_server
 
 
 def test_redis_and_the_worker_give_a_price_for_every_unit(

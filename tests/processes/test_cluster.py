@@ -16,20 +16,14 @@ from metrics.layout import Layout
 from ops.lab.service import Service
 from ops.local.redis_cluster import RedisCluster, node_ports
 from ops.local.waiting import wait_until
-from tests.conftest import SERVERS, assert_within
+from tests.conftest import assert_within
 from tests.support.clusters import PARTITIONS, heal, keys_by_master, lose_the_tail, slot_of
 from tests.support.load import Load, assert_everything_counts_once, audits_of_all
 from tests.support.streams import append, batch
 
-pytestmark = pytest.mark.usefixtures("early_in_the_hour")
+pytestmark = [pytest.mark.usefixtures("early_in_the_hour"), pytest.mark.one_server]
 
 Start = Callable[..., list[Service]]
-
-
-@pytest.fixture(params=[max(SERVERS)], ids=lambda version: f"redis-{version[0]}.{version[1]}")
-def server(request: pytest.FixtureRequest) -> Path:
-    """Return the newest Redis: what differs between the versions is tested without processes."""
-    return SERVERS[request.param]
 
 
 @pytest.fixture
