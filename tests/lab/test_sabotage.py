@@ -11,6 +11,15 @@ from tests.conftest import SERVERS
 
 SEEDS_MAX = 600
 
+FIRST_SEEDS = {
+    "ack and apply in two calls": 26,
+    "an entry dead-lettered as a whole": 8,
+    "dropped not added up": 8,
+    "mark in another slot": 17,
+    "the client library's own retries on": 52,
+}
+"""Where to begin, to be done soon: the first that found these, when the test was written."""
+
 
 @pytest.mark.parametrize("name", SABOTAGES)
 def test_a_rule_that_is_taken_away_is_missed(name: str) -> None:
@@ -20,7 +29,8 @@ def test_a_rule_that_is_taken_away_is_missed(name: str) -> None:
     schedule has the faults of fakeredis and more, and finds the difference sooner.
     """
     plan = Plan(str(SERVERS[max(SERVERS)]), name)
-    with closing(outcomes_of(plan, range(SEEDS_MAX))) as outcomes:
+    first = FIRST_SEEDS.get(name, 0)
+    with closing(outcomes_of(plan, range(first, first + SEEDS_MAX))) as outcomes:
         assert any(outcome.differences for outcome in outcomes)
 
 
