@@ -15,16 +15,28 @@ from tests.support.fake_collector import FakeCollector, fake_collector
 WORKERS = 2
 
 
-@pytest.fixture(params=[False, True], ids=["unused", "used-at-import"])
-def at_import(request: pytest.FixtureRequest) -> bool:
+@pytest.fixture(
+    params=[(True, False), (False, True), (True, True)],
+    ids=["used-at-import", "preload", "used-at-import-preload"],
+)
+def reading(request: pytest.FixtureRequest) -> tuple[bool, bool]:
+    """Return whether a value is recorded while the app is read, and whether the master reads it.
+
+    If the workers read it and record nothing, they do less than in the first case.
+    """
+    return request.param
+
+
+@pytest.fixture
+def at_import(reading: tuple[bool, bool]) -> bool:
     """Return whether a value is recorded while the app is read."""
-    return request.param
+    return reading[0]
 
 
-@pytest.fixture(params=[False, True], ids=["", "preload"])
-def preload(request: pytest.FixtureRequest) -> bool:
+@pytest.fixture
+def preload(reading: tuple[bool, bool]) -> bool:
     """Return whether the master reads the app."""
-    return request.param
+    return reading[1]
 
 
 @pytest.fixture
