@@ -10,7 +10,10 @@ from metrics import Client
 
 JOBS = 10
 
-client = Client(sys.argv[3:] or "http://unused", flush_seconds=30.0, enabled=len(sys.argv) == 4)
+IS_SCRIPT = sys.argv[0] == __file__
+client = Client(
+    sys.argv[3] if IS_SCRIPT else "http://unused", flush_seconds=30.0, enabled=IS_SCRIPT
+)
 """So nothing arrives that waits for its time."""
 
 
