@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from metrics.aggregate import BUCKET_PREFIX, DROPPED_FIELD, LATE_FIELD
-from metrics.histogram import rank_of
+from metrics.buckets import rank_of
 
 FIELDS = (b"count", b"sum", b"min", b"max", DROPPED_FIELD, LATE_FIELD)
 COUNT, SUM, MIN, MAX, DROPPED, LATE = range(len(FIELDS))

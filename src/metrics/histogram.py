@@ -1,36 +1,27 @@
 """Mergeable logarithmic histogram: every quantile within 1 %, whatever the data.
 
-Bucket ``i`` holds the values in ``(1.02**(i - 1), 1.02**i]``. One number in it, 1 % above its
-lower bound, stands for all of them, and is at most 0.02 / 2.02 = 0.99 % away from each. A bucket
-is only kept once it has a value: response times from 1 ms to 19 s need at most 500.
-From a microsecond to a day (in ms) there are 1,272; no histogram with a 1 % bound for all of that
-has fewer than ln(8.64e10) / ln(1.01 / 0.99) = 1,259, so none of them is ever merged with another.
-
-Doubles below ``_TINY`` are too coarse for that: two neighbours may be more than 2 % apart, and an
-estimate between them cannot be written. There each double has a bucket of its own, counted up
-from ``ZERO_BUCKET``, which holds the zeros.
-
-Source:
-    DDSketch: Masson, Rim, Lee, VLDB 2019, http://www.vldb.org/pvldb/vol12/p2195-masson.pdf
+Its buckets are those of ``metrics.buckets``. A bucket is only kept once it has a value: response
+times from 1 ms to 19 s need at most 500. From a microsecond to a day (in ms) there are 1,272; no
+histogram with a 1 % bound for all of that has fewer than ln(8.64e10) / ln(1.01 / 0.99) = 1,259, so
+none of them is ever merged with another.
 """
 
-import math
-import sys
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 
-ZERO_BUCKET = -50_000
-
-_GAMMA = 1.02
-_LOG_GAMMA = math.log(_GAMMA)
-_LOG_MIDPOINT = math.log(2 / (1 + _GAMMA))
-_SMALLEST = math.ulp(0.0)
-_TINY = _SMALLEST * 8192
-_LAST_TINY_BUCKET = ZERO_BUCKET + 8191
+from metrics.buckets import (
+    GAP,
+    LAST_TINY_BUCKET,
+    LOG_GAMMA,
+    SMALLEST,
+    TINY,
+    ZERO_BUCKET,
+    value_of,
+)
 
 _COUNTED_MAX = 4096
 """How many buckets in a row are counted at once; more are mostly empty, and sorting is faster."""
@@ -46,31 +37,22 @@ def buckets_of(values: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
         For each value the ``i`` with ``1.02**(i - 1) < value <= 1.02**i``, or for the tiny ones
         their distance from zero in units of the smallest double, from ``ZERO_BUCKET`` up.
     """
-    if values.size and values.min() >= _TINY:
-        return np.ceil(np.log(values) / _LOG_GAMMA).astype(np.int64)
-    tiny = values < _TINY
-    steps = np.where(tiny, values, 0.0) / _SMALLEST
-    logs = np.log(np.where(tiny, 1.0, values)) / _LOG_GAMMA
+    if values.size and values.min() >= TINY:
+        return np.ceil(np.log(values) / LOG_GAMMA).astype(np.int64)
+    tiny = values < TINY
+    steps = np.where(tiny, values, 0.0) / SMALLEST
+    logs = np.log(np.where(tiny, 1.0, values)) / LOG_GAMMA
     return np.where(tiny, steps + ZERO_BUCKET, np.ceil(logs)).astype(np.int64)
-
-
-def value_of(bucket: int) -> float:
-    """Return the number that stands for all values of a bucket, within 1 % of each."""
-    if bucket <= _LAST_TINY_BUCKET:
-        return (bucket - ZERO_BUCKET) * _SMALLEST
-    # Squared from its half: neither overflows on the way nor is rounded twice below the normals.
-    half = math.exp((bucket * _LOG_GAMMA + _LOG_MIDPOINT) / 2)
-    return half * half
 
 
 def edges_of(
     buckets: npt.NDArray[np.int64],
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Return the lower and the upper end of each bucket; infinite above the largest double."""
-    if buckets.size and buckets.min() > _LAST_TINY_BUCKET:
+    if buckets.size and buckets.min() > LAST_TINY_BUCKET:
         return _edges_of_large(buckets)
-    tiny = buckets <= _LAST_TINY_BUCKET
-    exact = np.where(tiny, buckets - ZERO_BUCKET, 0) * _SMALLEST
+    tiny = buckets <= LAST_TINY_BUCKET
+    exact = np.where(tiny, buckets - ZERO_BUCKET, 0) * SMALLEST
     lower, upper = _edges_of_large(np.where(tiny, 0, buckets))
     return np.where(tiny, exact, lower), np.where(tiny, exact, upper)
 
@@ -78,33 +60,15 @@ def edges_of(
 def _edges_of_large(
     buckets: npt.NDArray[np.int64],
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    halves = buckets * (_LOG_GAMMA / 2)
+    halves = buckets * (LOG_GAMMA / 2)
     with np.errstate(over="ignore", under="ignore"):
-        return np.exp(halves - _LOG_GAMMA / 2) ** 2, np.exp(halves) ** 2
-
-
-_FIRST_BUCKET = int(buckets_of(np.array([_TINY]))[0])
-_LAST_BUCKET = int(buckets_of(np.array([sys.float_info.max]))[0])
-# Between the tiny ones and the others there are numbers that no bucket has.
-_GAP = _FIRST_BUCKET - _LAST_TINY_BUCKET - 1
-
-BUCKETS_MAX = _LAST_BUCKET - ZERO_BUCKET + 1 - _GAP
-"""How many buckets there are in all."""
-
-
-def rank_of(bucket: int) -> int | None:
-    """Return how many buckets are below a bucket; None if no value is in one of that number."""
-    if ZERO_BUCKET <= bucket <= _LAST_TINY_BUCKET:
-        return bucket - ZERO_BUCKET
-    if _FIRST_BUCKET <= bucket <= _LAST_BUCKET:
-        return bucket - ZERO_BUCKET - _GAP
-    return None
+        return np.exp(halves - LOG_GAMMA / 2) ** 2, np.exp(halves) ** 2
 
 
 def buckets_at(ranks: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """Return the buckets that ``rank_of`` gives these ranks."""
     buckets = ranks + ZERO_BUCKET
-    return np.where(buckets <= _LAST_TINY_BUCKET, buckets, buckets + _GAP)
+    return np.where(buckets <= LAST_TINY_BUCKET, buckets, buckets + GAP)
 
 
 class Histogram:
@@ -138,6 +102,12 @@ class Histogram:
             places = np.flatnonzero(in_all)
             return cls(places + lowest, in_all[places])
         return cls(*np.unique(buckets, return_counts=True))
+
+    @classmethod
+    def of_counts(cls, counts: Mapping[int, int]) -> Self:
+        """Return the histogram of buckets and of how many values each holds, at least one."""
+        buckets = sorted(counts)
+        return cls(np.array(buckets), np.array([counts[bucket] for bucket in buckets]))
 
     @classmethod
     def empty(cls) -> Self:

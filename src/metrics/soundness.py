@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from metrics.aggregate import COUNT_MAX
+from metrics.buckets import BUCKETS_MAX
 from metrics.errors import StorageUnsoundError
 from metrics.hash_fields import (
     COUNT,
@@ -29,7 +30,7 @@ from metrics.hash_fields import (
     Numbers,
     parse_fields,
 )
-from metrics.histogram import BUCKETS_MAX, buckets_at, buckets_of, edges_of
+from metrics.histogram import buckets_at, buckets_of, edges_of
 
 FIELDS_PER_HASH_MAX = len(FIELDS) + BUCKETS_MAX
 """How many fields a key-hour can have."""

@@ -10,7 +10,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from metrics.accuracy import RELATIVE_ERROR
-from metrics.histogram import ZERO_BUCKET, Histogram, buckets_of, value_of
+from metrics.buckets import ZERO_BUCKET, bucket_of, edges_of, value_of
+from metrics.histogram import Histogram, buckets_of
+from metrics.histogram import edges_of as edges_of_all
 
 SMALLEST = math.ulp(0.0)
 LARGEST = np.finfo(np.float64).max
@@ -44,6 +46,22 @@ def test_the_number_of_a_bucket_is_within_the_bound_of_each_value_in_it(value: f
 
     assert is_within_bound(value_of(bucket), value) or value_of(bucket) == math.inf
     assert is_within_bound(min(value_of(bucket), float(LARGEST)), value)
+
+
+@given(ANY_VALUE | SUBNORMAL | TINY | NEAR_A_BOUND)
+@example(0.0)
+@example(SMALLEST * 8191)
+@example(SMALLEST * 8192)
+@example(float(LARGEST))
+def test_one_value_has_the_bucket_that_it_has_among_many(value: float) -> None:
+    """A client's bucket of a value is the server's; at its very edge, perhaps the next one."""
+    (bucket,) = buckets_of(np.asarray([value])).tolist()
+    lower, upper = (ends.item() for ends in edges_of_all(np.asarray([bucket])))
+
+    assert edges_of(bucket) == pytest.approx((lower, upper), rel=1e-9)
+    if not any(math.isclose(value, end, rel_tol=1e-12) for end in (lower, upper)):
+        assert bucket_of(value) == bucket
+    assert abs(bucket_of(value) - bucket) <= 1
 
 
 @given(VALUES)

@@ -6,7 +6,7 @@ from time import monotonic
 from typing import Any
 
 from metrics.aggregate import Aggregate
-from metrics.histogram import value_of
+from metrics.buckets import value_of
 from ops.lab.scale.components.workbench import Kind, Spent, Workbench
 from ops.lab.scale.prices import Counts, fit
 from ops.local.redis_server import EmbeddedRedis
