@@ -9,6 +9,11 @@ A field may also say how many messages of a key-hour its sender dropped, which a
 the entry::
 
     2026-11-23T14:checkout.web-1   dropped=17
+
+Or it is a client aggregate, what a sender has folded itself: behind the four numbers the buckets,
+each with its count::
+
+    2026-11-23T14:checkout.web-1   count=3 sum=232.5 min=7.0 max=123.4 99=1 234=1 244=1
 """
 
 import re
@@ -20,7 +25,8 @@ from typing import Annotated, Self
 
 import msgspec
 
-from metrics.errors import EntryUnreadableError, InvalidQueryError
+from metrics.client_aggregate import ClientAggregate
+from metrics.errors import EntryUnreadableError, InvalidMessageError, InvalidQueryError
 from metrics.hours import Hour
 from metrics.message import WEIGHT_MAX, is_key, shown
 
@@ -36,6 +42,9 @@ _STRIDE = TEXT_LENGTH_MAX // 2
 _DROPPED = b"dropped="
 _DROPPED_TEXT = re.compile(rb"dropped=([1-9][0-9]{0,14})")
 
+_AGGREGATE = "count="
+_COUNT = re.compile(rb"count=([1-9][0-9]{0,9}) ")
+
 _HOUR_LENGTH = len("2026-11-23T14")
 _LAST_S = float(Hour.on(date.max, 23).start)
 
@@ -44,14 +53,14 @@ _decode_weights = msgspec.json.Decoder(list[int]).decode
 
 
 class Column(msgspec.Struct, frozen=True, gc=False):
-    """The values of one key-hour, as text; or how many messages of it were dropped.
+    """The values of one key-hour, as text; or an aggregate of it, or what was dropped of it.
 
     A struct, since it is made in a tenth of the time that a frozen dataclass takes.
 
     Attributes:
         key_hour: As ``keyspace.key_hour`` writes it.
-        text: The values, comma-separated; or ``dropped=17``.
-        messages: How many values there are.
+        text: The values, comma-separated; or ``dropped=17``; or an aggregate, as above.
+        messages: How many values there are, or how many messages the aggregate stands for.
         dropped: How many messages their sender dropped; 0 in a column of values.
     """
 
@@ -65,12 +74,22 @@ class Column(msgspec.Struct, frozen=True, gc=False):
         """Return the column that says how many messages of a key-hour were dropped."""
         return cls(key_hour, f"dropped={dropped}", 0, dropped)
 
+    @classmethod
+    def of_aggregate(cls, key_hour: str, aggregate: ClientAggregate) -> Self:
+        """Return the column that is a client aggregate of a key-hour."""
+        return cls(key_hour, aggregate.text, aggregate.count)
+
+    @property
+    def is_aggregate(self) -> bool:
+        """Whether it is a client aggregate."""
+        return self.text.startswith(_AGGREGATE)
+
 
 class Entry(msgspec.Struct, frozen=True):
     """What is appended at once to the stream of a partition.
 
     Attributes:
-        columns: At most two of each key-hour: its values, and what was dropped of it.
+        columns: Of a key-hour one of values, one of what was dropped, and its client aggregates.
     """
 
     columns: tuple[Column, ...]
@@ -136,7 +155,7 @@ def write_values(values: Sequence[float], weights: Sequence[int] | None = None) 
 def pack(columns: Iterable[Column]) -> list[Entry]:
     """Return entries that hold the columns, each entry small enough to be read with many others.
 
-    Columns of the same key-hour are joined, and long ones cut.
+    Columns of the same key-hour are joined, and long ones cut; but aggregates stay as they are.
     """
     entries: list[Entry] = []
     packed: list[Column] = []
@@ -156,16 +175,20 @@ def pack(columns: Iterable[Column]) -> list[Entry]:
 def _joined(columns: Iterable[Column]) -> list[Column]:
     by_key_hour: dict[str, list[Column]] = {}
     dropped: dict[str, int] = {}
+    aggregates = []
     for column in columns:
         key_hour = column.key_hour
         if column.dropped:
             dropped[key_hour] = dropped.get(key_hour, 0) + column.dropped
+        elif column.is_aggregate:
+            aggregates.append(column)
         elif key_hour in by_key_hour:
             by_key_hour[key_hour].append(column)
         else:
             by_key_hour[key_hour] = [column]
     joined = [parts[0] if len(parts) == 1 else _join(parts) for parts in by_key_hour.values()]
-    return joined + [Column.of_dropped(key_hour, number) for key_hour, number in dropped.items()]
+    reports = [Column.of_dropped(key_hour, number) for key_hour, number in dropped.items()]
+    return [*joined, *aggregates, *reports]
 
 
 def _join(parts: Sequence[Column]) -> Column:
@@ -244,10 +267,33 @@ def read_dropped(text: bytes) -> int:
     return int(found[1])
 
 
+def read_aggregate(text: bytes) -> ClientAggregate | None:
+    """Return the client aggregate that the text of a column is; None if it is none.
+
+    Raises:
+        EntryUnreadableError: If it is meant as one, and is not sound.
+    """
+    if not text.startswith(_AGGREGATE.encode()):
+        return None
+    try:
+        return ClientAggregate.of_text(text)
+    except InvalidMessageError as error:
+        raise EntryUnreadableError(f"a client aggregate is not sound: {error}") from error
+
+
 def messages_in(fields: Sequence[bytes]) -> int:
     """Return the number of messages in an entry, which need not be readable.
+
+    The scripts count those of a column in the same way.
 
     Args:
         fields: Its fields and texts in turn.
     """
-    return sum(text.count(b",") + 1 for text in fields[1::2] if not text.startswith(_DROPPED))
+    return sum(_messages_in(text) for text in fields[1::2])
+
+
+def _messages_in(text: bytes) -> int:
+    if text.startswith(_DROPPED):
+        return 0
+    count = _COUNT.match(text)
+    return int(count[1]) if count else text.count(b",") + 1

@@ -1,12 +1,17 @@
 """Folding: entries of a stream become one aggregate per key-hour."""
 
+import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from metrics.aggregate import EMPTY, Aggregate
-from metrics.entry import PendingEntry, read_dropped, read_key_hour, read_values
+from metrics.client_aggregate import ClientAggregate
+from metrics.entry import PendingEntry, read_aggregate, read_dropped, read_key_hour, read_values
+from metrics.histogram import Histogram
 from metrics.hours import Hour
+
+_LARGEST = sys.float_info.max
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +20,8 @@ class Folded:
 
     Attributes:
         aggregates: Key-hour, as bytes of the entries' fields, to its aggregate.
-        messages: Number of messages in the entries; one that is sampled is one.
+        messages: Number of messages in the entries; one that is sampled is one, and a client
+            aggregate is as many as it stands for.
     """
 
     aggregates: Mapping[bytes, Aggregate]
@@ -28,20 +34,52 @@ class Folded:
 
 
 @dataclass(slots=True)
-class _Texts:
-    """The texts of the columns of one key-hour: of messages that are on time, and of late ones."""
+class _Columns:
+    """The columns of one key-hour: the texts of values, and what clients have folded themselves.
+
+    What is late is kept apart from what is on time.
+    """
 
     on_time: list[bytes] = field(default_factory=list)
     late: list[bytes] = field(default_factory=list)
+    aggregates: list[ClientAggregate] = field(default_factory=list)
+    late_aggregates: list[ClientAggregate] = field(default_factory=list)
+
+    def add(self, text: bytes, *, is_late: bool) -> None:
+        """Add a column; see ``read_aggregate`` for errors."""
+        aggregate = read_aggregate(text)
+        if aggregate is None:
+            (self.late if is_late else self.on_time).append(text)
+        else:
+            (self.late_aggregates if is_late else self.aggregates).append(aggregate)
 
     def fold(self) -> tuple[Aggregate, int]:
         """Return the aggregate, and the number of messages; see ``read_values`` for errors."""
-        values, weights = read_values([*self.late, *self.on_time])
-        aggregate = Aggregate.of(values, weights)
-        if self.late:
-            late = sum(text.count(b",") + 1 for text in self.late)
-            aggregate = replace(aggregate, late=sum(weights[:late]) if weights else late)
-        return aggregate, len(values)
+        aggregates = [*self.late_aggregates, *self.aggregates]
+        folded = _merged(aggregates) if aggregates else EMPTY
+        late = sum(each.count for each in self.late_aggregates)
+        messages = folded.count
+        if self.late or self.on_time:
+            values, weights = read_values([*self.late, *self.on_time])
+            folded = folded.merged_with(Aggregate.of(values, weights))
+            messages += len(values)
+            late_values = sum(text.count(b",") + 1 for text in self.late)
+            late += sum(weights[:late_values]) if weights else late_values
+        return replace(folded, late=late), messages
+
+
+def _merged(aggregates: Sequence[ClientAggregate]) -> Aggregate:
+    """Return what client aggregates add up to; at least one."""
+    buckets: Counter[int] = Counter()
+    for each in aggregates:
+        buckets.update(each.buckets)
+    return Aggregate(
+        count=sum(each.count for each in aggregates),
+        sum=min(sum(each.sum for each in aggregates), _LARGEST),
+        min=min(each.min for each in aggregates),
+        max=max(each.max for each in aggregates),
+        histogram=Histogram.of_counts(buckets),
+    )
 
 
 def fold(entries: Iterable[PendingEntry], *, lateness_s: float) -> Folded:
@@ -54,7 +92,7 @@ def fold(entries: Iterable[PendingEntry], *, lateness_s: float) -> Folded:
     Raises:
         EntryUnreadableError: If any of them cannot be read.
     """
-    columns: dict[bytes, _Texts] = {}
+    columns: dict[bytes, _Columns] = {}
     dropped: Counter[bytes] = Counter()
     for entry in entries:
         fields: Sequence[bytes] = entry.fields or ()
@@ -65,13 +103,13 @@ def fold(entries: Iterable[PendingEntry], *, lateness_s: float) -> Folded:
             if lost:
                 dropped[key_hour] += lost
                 continue
-            texts = columns.setdefault(key_hour, _Texts())
-            (texts.late if key_hour < first_on_time else texts.on_time).append(text)
+            of_key_hour = columns.setdefault(key_hour, _Columns())
+            of_key_hour.add(text, is_late=key_hour < first_on_time)
     aggregates: dict[bytes, Aggregate] = {}
     messages = 0
-    for key_hour, texts in columns.items():
+    for key_hour, of_key_hour in columns.items():
         read_key_hour(key_hour)
-        aggregates[key_hour], count = texts.fold()
+        aggregates[key_hour], count = of_key_hour.fold()
         messages += count
     for key_hour, lost in dropped.items():
         read_key_hour(key_hour)

@@ -5,12 +5,14 @@ import re
 import pytest
 
 from metrics.backlog import Exceptions
+from metrics.client_aggregate import ClientAggregate
 from metrics.connection import Connection, command
 from metrics.entry import Column
 from metrics.errors import StorageUnsoundError
 from metrics.keyspace import GROUP, PartitionNames
 from metrics.stream import Batch
 from tests.library.test_backlog import HASH, STREAM, backlog_of, commit, read
+from tests.support.aggregates import aggregate_of
 from tests.support.streams import HOUR, append, assert_audit_balances, audit_of, batch, hash_of
 
 pytestmark = pytest.mark.every_server
@@ -56,6 +58,22 @@ def test_a_hash_that_is_not_sound_is_left_alone(
     }  # fmt: skip
     assert hash_of(connection, PartitionNames(0).backlog) == {}
     assert commit(backlog, [entry]) is False
+
+
+def test_an_aggregate_of_a_hash_that_is_not_sound_is_as_many_dead_messages(
+    connection: Connection,
+) -> None:
+    """A client aggregate that cannot be applied is dead as often as it stands for."""
+    backlog = backlog_of(connection)
+    connection.ask(command("HSET", HASH, "count", "many"))
+    aggregate = ClientAggregate.parse(aggregate_of([1.0] * 40))
+    append(connection, Batch({0: [Column.of_aggregate(f"{HOUR}:checkout.web-1", aggregate)]}))
+
+    result = commit(backlog, read(backlog))
+
+    assert isinstance(result, Exceptions)
+    assert result.dead_messages == audit_of(connection)["dead_messages"] == 40
+    assert_audit_balances(connection)
 
 
 def dead_of(connection: Connection) -> list[list[str]]:

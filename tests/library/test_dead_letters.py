@@ -5,6 +5,7 @@ import re
 import pytest
 
 from metrics.backlog import NEW, Backlog, PendingEntry
+from metrics.client_aggregate import ClientAggregate
 from metrics.connection import Connection, command
 from metrics.dead_letters import BEGINNING, DeadLetters
 from metrics.entry import Column
@@ -12,6 +13,7 @@ from metrics.errors import StorageUnavailableError, StorageUnsoundError
 from metrics.keyspace import PartitionNames
 from metrics.stream import Batch
 from tests.library.test_backlog import HASH, STREAM, backlog_of, commit, read
+from tests.support.aggregates import aggregate_of
 from tests.support.streams import HOUR, append, assert_audit_balances, audit_of, batch, hash_of
 
 pytestmark = pytest.mark.every_server
@@ -44,6 +46,9 @@ def read_new(backlog: Backlog) -> list[PendingEntry]:
 VALUES = Column(f"{HOUR}:checkout.web-1", "1.0,2.0", 2)
 OTHERS = Column("2026-11-23T15:checkout.web-2", "3.0", 1)
 DROPPED = Column.of_dropped(f"{HOUR}:checkout.web-1", 17)
+AGGREGATE = Column.of_aggregate(
+    f"{HOUR}:checkout.web-1", ClientAggregate.parse(aggregate_of([1.0] * 40))
+)
 
 
 def test_a_dead_letter_shows_its_reason_and_its_entry(connection: Connection) -> None:
@@ -64,6 +69,20 @@ def test_a_dead_letter_shows_its_reason_and_its_entry(connection: Connection) ->
     assert (second.entry_id, second.reason) == (entry.id, b"another")
     assert dead.page(0, second.id, 10) == []
     assert dead.counts([0, 1]) == {0: 2, 1: 0}
+
+
+def test_an_aggregate_is_dead_and_retried_as_what_it_stands_for(connection: Connection) -> None:
+    """A dead client aggregate counts as its messages, when it dies and when it is retried."""
+    backlog = dead_lettered(connection, AGGREGATE, VALUES)
+    assert audit_of(connection)["dead_messages"] == 42
+
+    assert DeadLetters(connection).retry(0, id_of_the_only_one(connection)) is True
+
+    assert audit_of(connection)["accepted"] == 84
+    (entry,) = read_new(backlog)
+    assert commit(backlog, [entry]) is True
+    assert hash_of(connection, HASH)["count"] == "42"
+    assert_audit_balances(connection)
 
 
 def test_a_retried_entry_counts(connection: Connection) -> None:

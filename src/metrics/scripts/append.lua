@@ -42,7 +42,7 @@ if refusal then
   return refusal
 end
 for _, count in ipairs(counts) do
-  if count and (#count > 15 or not string.find(count, '^%d+$')) then
+  if count and (#count > 18 or not string.find(count, '^%d+$')) then
     return redis.error_reply('UNSOUND ' .. audit)
   end
 end

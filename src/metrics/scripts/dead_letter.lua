@@ -32,7 +32,7 @@ read('XLEN', dead)
 local counts = read('HMGET', audit, 'appended', 'committed', 'dead', 'dead_messages', 'foreign')
 for i = 1, 5 do
   local count = counts[i]
-  if count and (#count > 15 or not string.find(count, '^%d+$')) then
+  if count and (#count > 18 or not string.find(count, '^%d+$')) then
     return redis.error_reply('UNSOUND ' .. audit)
   end
 end

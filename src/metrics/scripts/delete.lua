@@ -25,7 +25,7 @@ local waiting = read('HGET', KEYS[4], ARGV[1])
 if failure then
   return failure
 end
-if deleted and (#deleted > 15 or not string.find(deleted, '^%d+$')) then
+if deleted and (#deleted > 18 or not string.find(deleted, '^%d+$')) then
   return redis.error_reply('UNSOUND ' .. KEYS[3])
 end
 if found == 'none' then
@@ -36,7 +36,7 @@ if length > 0 and waiting and tonumber(waiting) ~= 0 then
 end
 local count = found == 'hash' and redis.call('HGET', KEYS[1], 'count') or '0'
 -- What somebody wrote by hand may be no count.
-local messages = string.find(count, '^%d+$') and #count <= 15 and tonumber(count) or 0
+local messages = string.find(count, '^%d+$') and #count <= 16 and tonumber(count) or 0
 redis.call('HINCRBY', KEYS[3], 'deleted', messages)
 redis.call('DEL', KEYS[1])
 return messages

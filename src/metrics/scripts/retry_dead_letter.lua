@@ -26,7 +26,7 @@ local function read(name, key, ...)
 end
 
 local function is_count(text)
-  return not text or (#text <= 15 and string.find(text, '^%d+$'))
+  return not text or (#text <= 18 and string.find(text, '^%d+$'))
 end
 
 local counts = read('HMGET', audit, 'appended', 'accepted')
@@ -42,16 +42,26 @@ if #found == 0 then
   return 0
 end
 
+-- How many messages a column holds, as metrics.entry counts them.
+local function messages_in(text)
+  if string.sub(text, 1, 8) == 'dropped=' then
+    return 0
+  end
+  local count = string.match(text, '^count=([1-9]%d*) ')
+  if count and #count <= 10 then
+    return tonumber(count)
+  end
+  local _, commas = string.gsub(text, ',', '')
+  return commas + 1
+end
+
 local fields, hours, messages = {}, {}, 0
 for i = NOTED + 1, #found[1][2], 2 do
   local key_hour, text = found[1][2][i], found[1][2][i + 1]
   fields[#fields + 1] = key_hour
   fields[#fields + 1] = text
   hours[string.sub(key_hour, 1, 13)] = true
-  if string.sub(text, 1, 8) ~= 'dropped=' then
-    local _, commas = string.gsub(text, ',', '')
-    messages = messages + commas + 1
-  end
+  messages = messages + messages_in(text)
 end
 if #fields == 0 then
   return redis.error_reply('UNSOUND ' .. dead .. ': ' .. id .. ' holds no entry')
