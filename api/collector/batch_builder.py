@@ -1,16 +1,19 @@
 """The messages of one request while they are read: good ones by key-hour, bad ones named.
 
-A request may also hold loss reports: how many messages of a key-hour its sender dropped.
+A request may also hold loss reports: how many messages of a key-hour its sender dropped; and
+client aggregates, each of which counts as the messages that it stands for.
 """
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 
 import falcon
 
+from api.collector.rejection import ERRORS_SHOWN_MAX, Rejection, kind_of
+from api.collector.values import Values
 from api.problems import Problem
-from metrics.entry import Column, write_values
+from metrics.client_aggregate import AGGREGATE_COUNT_MAX, ClientAggregate
+from metrics.entry import Column
 from metrics.errors import InvalidMessageError
 from metrics.hours import Hour
 from metrics.keyspace import key_hour, partition_of
@@ -22,45 +25,20 @@ from metrics.message import (
     check_value,
 )
 
-ERRORS_SHOWN_MAX = 20
-
-REASONS = ("key", "value", "timestamp", "dropped", "token", "form")
-"""What may be wrong with a message that is rejected: a field of it, its sender's token, or else its
-form."""
-
 WORK_MAX = 100
 """After so many messages it is asked whether others should go on."""
 
-_VALUES_AT_ONCE = 10_000
-"""How many values are written before others may go on."""
+_AGGREGATES_TOO_LARGE = (
+    f"aggregates of one request must stand for at most {AGGREGATE_COUNT_MAX} messages"
+)
 
 KEY_HOURS_MAX = 20_000
-"""Keys and hours in one request: each is a column, and all are packed at once."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rejection:
-    """Why a message, or a loss report, was not taken.
-
-    Attributes:
-        index: Its place in the request, from 0: each message, loss report or ignored line has one.
-        detail: The rule it breaks, for its sender; or what keeps it from being stored now.
-        retryable: Whether it is good, and may be sent again.
-    """
-
-    index: int
-    detail: str
-    retryable: bool = False
-
-
-@dataclass(slots=True)
-class _Values:
-    values: list[float] = field(default_factory=list)
-    weights: list[int] | None = None
+"""Keys and hours in one request, and client aggregates: each is a column, and all are packed at
+once."""
 
 
 class BatchBuilder:
-    """Collects the messages and loss reports of a request in their order.
+    """Collects the messages, loss reports and client aggregates of a request in their order.
 
     Args:
         arrival: When the request came, in Unix seconds: the time of messages without one.
@@ -71,10 +49,11 @@ class BatchBuilder:
         pause_if_due: Lets other requests go on; called again and again while there is much to do.
 
     Attributes:
-        accepted: How many messages were good so far.
+        accepted: How many messages were good so far, those of client aggregates included.
         reports: How many loss reports were good so far.
         dropped: How many messages were dropped, as those reports say.
-        rejected: How many of both were bad so far.
+        rejected: How many of both were bad so far; a client aggregate that is sound, but whose key
+            or time is not, is as many as it stands for.
         forbidden: How many of those only because their sender may not write their key.
         reasons: How many of both were bad for which of the ``REASONS``.
         left_out: How many of both were good and are not to be taken now.
@@ -109,14 +88,23 @@ class BatchBuilder:
         self._is_left_out = is_left_out
         self.pause_if_due = pause_if_due
         self._until_pause = WORK_MAX
-        self._columns: dict[tuple[str, Hour], _Values] = {}
+        self._columns: dict[tuple[str, Hour], Values] = {}
         self._dropped: dict[tuple[str, Hour], int] = {}
+        self._aggregates: list[tuple[str, Hour, ClientAggregate]] = []
+        self._in_aggregates = 0
+        self._without_place = 0
         self._ready: Sequence[tuple[str, Column]] = ()
 
     @property
     def times(self) -> AcceptedTimes:
         """The timestamps that are taken."""
         return AcceptedTimes.around(self._arrival, self._retention_days)
+
+    @property
+    def places(self) -> int:
+        """How many messages, reports, client aggregates and ignored lines there were so far."""
+        found = self.accepted + self.reports + self.rejected + self.left_out + self.ignored
+        return found - self._without_place
 
     @staticmethod
     def bound_key_hours(key_hours: int) -> None:
@@ -128,7 +116,8 @@ class BatchBuilder:
         if key_hours > KEY_HOURS_MAX:
             raise Problem(
                 falcon.HTTP_413,
-                f"A request may have at most {KEY_HOURS_MAX} keys and hours; send smaller batches.",
+                f"A request may have at most {KEY_HOURS_MAX} keys and hours, and as many "
+                "aggregates; send smaller batches.",
             )
 
     def add(self, key: object, value: object, timestamp: object = None, weight: int = 1) -> None:
@@ -150,12 +139,7 @@ class BatchBuilder:
             return
         if self._is_forbidden(name) or self._leaves_out(name):
             return
-        column = self._values_of(name, hour)
-        if weight != 1 and column.weights is None:
-            column.weights = [1] * len(column.values)
-        column.values.append(number)
-        if column.weights is not None:
-            column.weights.append(weight)
+        self._values_of(name, hour).add(number, weight)
         self.accepted += 1
 
     def add_report(self, key: object, dropped: object, timestamp: object = None) -> None:
@@ -186,6 +170,41 @@ class BatchBuilder:
             self.reports += 1
             self.dropped += number
 
+    def add_aggregate(self, key: object, content: object, timestamp: object = None) -> None:
+        """Add a client aggregate, or reject it; it counts as the messages that it stands for.
+
+        One that is not sound stands for nothing that is known, and counts as one.
+
+        Args:
+            key: What the sender gave as its key.
+            content: And as the aggregate.
+            timestamp: And as the time of its messages; None if nothing.
+        """
+        self.work()
+        try:
+            aggregate = ClientAggregate.parse(content)
+        except InvalidMessageError as error:
+            self.reject(error)
+            return
+        count = aggregate.count
+        self.work(len(aggregate.buckets))
+        try:
+            name = check_key(key)
+            hour = self._hour_of(timestamp)
+        except InvalidMessageError as error:
+            self.reject(error, count, places=1)
+            return
+        if self._in_aggregates + count > AGGREGATE_COUNT_MAX:
+            self.reject(_AGGREGATES_TOO_LARGE, count, places=1)
+            return
+        if self._is_forbidden(name, count) or self._leaves_out(name, count):
+            return
+        self._aggregates.append((name, hour, aggregate))
+        self.bound_key_hours(len(self._aggregates))
+        self._in_aggregates += count
+        self.accepted += count
+        self._without_place += count - 1
+
     def ignore(self) -> None:
         """Count a line that is no message, and no error."""
         self.work()
@@ -212,7 +231,12 @@ class BatchBuilder:
         return self._may_write(key) and not (self._is_left_out and self._is_left_out(key))
 
     def reject(
-        self, reason: InvalidMessageError | str, messages: int = 1, *, kind: str = ""
+        self,
+        reason: InvalidMessageError | str,
+        messages: int = 1,
+        *,
+        kind: str = "",
+        places: int | None = None,
     ) -> None:
         """Count messages as bad, all for the same reason; a text is made for the first ones.
 
@@ -220,16 +244,17 @@ class BatchBuilder:
             reason: The rule that they break.
             messages: How many they are.
             kind: One of the ``REASONS``, if the rule does not begin with it.
+            places: How many places they have in the request, if not one each.
         """
         self.work()
-        self.reasons[kind or _kind_of(reason)] += messages
-        shown = min(messages, ERRORS_SHOWN_MAX - len(self.errors))
+        self.reasons[kind or kind_of(reason)] += messages
+        places = messages if places is None else places
+        shown = min(places, ERRORS_SHOWN_MAX - len(self.errors))
         detail = str(reason) if shown > 0 else ""
-        for _ in range(shown):
-            self.errors.append(Rejection(self._index, detail))
-            self.rejected += 1
-            messages -= 1
+        first = self.places
+        self.errors += [Rejection(first + i, detail) for i in range(shown)]
         self.rejected += messages
+        self._without_place += messages - places
 
     def columns(self, partitions: int) -> dict[int, list[Column]]:
         """Return the good messages and loss reports as columns, by partition."""
@@ -237,11 +262,15 @@ class BatchBuilder:
         for key, ready in self._ready:
             self.work()
             found.setdefault(partition_of(key, partitions), []).append(ready)
-        for (key, hour), column in self._columns.items():
+        for (key, hour), values in self._columns.items():
             self.work()
-            text = self._written(column)
             found.setdefault(partition_of(key, partitions), []).append(
-                Column(key_hour(key, hour), text, len(column.values))
+                values.column(key_hour(key, hour), self.pause_if_due)
+            )
+        for key, hour, aggregate in self._aggregates:
+            self.work(1 + len(aggregate.buckets))
+            found.setdefault(partition_of(key, partitions), []).append(
+                Column.of_aggregate(key_hour(key, hour), aggregate)
             )
         for (key, hour), dropped in self._dropped.items():
             self.work()
@@ -250,60 +279,31 @@ class BatchBuilder:
             )
         return found
 
-    def _written(self, column: _Values) -> str:
-        values, weights = column.values, column.weights
-        if len(values) <= _VALUES_AT_ONCE:
-            return write_values(values, weights)
-        texts = []
-        for start in range(0, len(values), _VALUES_AT_ONCE):
-            some = slice(start, start + _VALUES_AT_ONCE)
-            texts.append(write_values(values[some], weights and weights[some]))
-            self.pause_if_due()
-        return ",".join(texts)
-
-    def _values_of(self, key: str, hour: Hour) -> _Values:
-        column = self._columns.get((key, hour))
-        if column is None:
-            column = self._columns[key, hour] = _Values()
+    def _values_of(self, key: str, hour: Hour) -> Values:
+        values = self._columns.get((key, hour))
+        if values is None:
+            values = self._columns[key, hour] = Values()
             self.bound_key_hours(len(self._columns))
-        return column
+        return values
 
-    @property
-    def _index(self) -> int:
-        return self.accepted + self.reports + self.rejected + self.left_out + self.ignored
-
-    def _is_forbidden(self, key: str) -> bool:
-        """Reject the next message if its sender may not write its key; return whether it was."""
+    def _is_forbidden(self, key: str, messages: int = 1) -> bool:
+        """Reject what is next if its sender may not write its key; return whether it was."""
         if self._may_write(key):
             return False
-        self.forbidden += 1
-        self.reject(InvalidMessageError("this token may not write the key %s", key), kind="token")
+        self.forbidden += messages
+        error = InvalidMessageError("this token may not write the key %s", key)
+        self.reject(error, messages, kind="token", places=1)
         return True
 
-    def _leaves_out(self, key: str) -> bool:
-        """Leave out the next message if its key is not taken now; return whether it was."""
+    def _leaves_out(self, key: str, messages: int = 1) -> bool:
+        """Leave out what is next if its key is not taken now; return whether it was."""
         if self._is_left_out is None or not self._is_left_out(key):
             return False
         if len(self.errors) < ERRORS_SHOWN_MAX:
-            self.errors.append(Rejection(self._index, "not stored; send it again", retryable=True))
-        self.left_out += 1
+            self.errors.append(Rejection(self.places, "not stored; send it again", retryable=True))
+        self.left_out += messages
+        self._without_place += messages - 1
         return True
 
     def _hour_of(self, timestamp: object) -> Hour:
         return self.arrival_hour if timestamp is None else Hour.of(self.times.check(timestamp))
-
-
-def _kind_of(reason: InvalidMessageError | str) -> str:
-    """Return which of the ``REASONS`` it is: a rule of a field begins with its name."""
-    rule = str(reason.args[0]) if isinstance(reason, InvalidMessageError) else reason
-    field = rule.partition(" ")[0].removesuffix("s")
-    return field if field in REASONS else "form"
-
-
-def shown_errors(errors: Sequence[Rejection]) -> list[dict[str, object]]:
-    """Return rejections as they stand in an answer."""
-    return [
-        {"index": error.index, "detail": error.detail}
-        | ({"retryable": True} if error.retryable else {})
-        for error in errors
-    ]

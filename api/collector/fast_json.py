@@ -10,12 +10,13 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from itertools import islice
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import UNSET, Meta, Raw, UnsetType
 
 from api.collector.batch_builder import KEY_HOURS_MAX, BatchBuilder
+from metrics.client_aggregate import AGGREGATE_COUNT_MAX, ClientAggregate
 from metrics.entry import Column, is_column_text, write_values
 from metrics.errors import InvalidMessageError
 from metrics.hours import SECONDS_PER_HOUR, Hour
@@ -39,6 +40,7 @@ class _Item(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     values: Raw | UnsetType = UNSET
     timestamps: list[int] | UnsetType = UNSET
     dropped: int | UnsetType = UNSET
+    aggregate: dict[str, Any] | UnsetType = UNSET
     timestamp: int | UnsetType = UNSET
 
 
@@ -139,15 +141,16 @@ class _Plain:
     """What was read of a plain body: the builder gets it once all of it is found good.
 
     Attributes:
-        columns: Its messages, each column with its key.
+        columns: Its messages and client aggregates, each column with its key.
         reports: Its loss reports, as ``BatchBuilder.add_report`` takes them.
     """
 
-    __slots__ = ("_builder", "_by_key", "columns", "reports")
+    __slots__ = ("_builder", "_by_key", "_in_aggregates", "columns", "reports")
 
     def __init__(self, builder: BatchBuilder) -> None:
         self._builder = builder
         self._by_key: dict[str, list[float]] = {}
+        self._in_aggregates = 0
         self.columns: list[tuple[str, Column]] = []
         self.reports: list[tuple[str, int, int | None]] = []
 
@@ -199,8 +202,11 @@ class _Plain:
                 by_key[row.key] = [row.value]
 
     def _take(self, item: _Item) -> None:
-        """Take a message without a timestamp, a column, or a loss report."""
+        """Take a message without a timestamp, a column, a loss report, or a client aggregate."""
         self._builder.work()
+        if item.aggregate is not UNSET:
+            self._take_aggregate(item, item.aggregate)
+            return
         hour = self._builder.arrival_hour
         match item.value, item.values, item.timestamps, item.dropped, item.timestamp:
             case UnsetType(), Raw() as raw, UnsetType(), UnsetType(), UnsetType():
@@ -215,6 +221,20 @@ class _Plain:
                 self.reports.append((item.key, dropped, timestamp))
             case _:
                 raise _NotPlainError
+
+    def _take_aggregate(self, item: _Item, content: dict[str, Any]) -> None:
+        if not (item.value is item.values is item.timestamps is item.dropped is UNSET):
+            raise _NotPlainError
+        aggregate = ClientAggregate.parse(content)
+        self._in_aggregates += aggregate.count
+        if self._in_aggregates > AGGREGATE_COUNT_MAX:
+            raise _NotPlainError
+        self._builder.work(len(aggregate.buckets))
+        hour = self._builder.arrival_hour
+        if item.timestamp is not UNSET:
+            hour = Hour.of(self._builder.times.check(item.timestamp))
+        column = Column.of_aggregate(self._named(item.key, hour), aggregate)
+        self.columns.append((item.key, column))
 
     def _take_values(self, key: str, values: list[float], hour: Hour) -> None:
         column = Column(self._named(key, hour), write_values(values), len(values))

@@ -1,6 +1,7 @@
 """JSON bodies, whole or a line at a time: from bytes to items.
 
-JSON may also hold loss reports, ``{"key":...,"dropped":17}``: how many messages a sender dropped.
+JSON may also hold loss reports, ``{"key":...,"dropped":17}``: how many messages a sender dropped;
+and client aggregates, ``{"key":...,"aggregate":{...}}``: what a sender has folded itself.
 """
 
 import json
@@ -19,7 +20,7 @@ from api.collector.bounded import (
     decode,
     lines,
 )
-from api.collector.json_items import add_item, messages_in
+from api.collector.json_items import add_item, pieces_in
 from api.problems import Problem
 
 _COMMAS_MAX = 3 * MESSAGES_MAX
@@ -46,14 +47,14 @@ def read(body: bytes, builder: BatchBuilder) -> None:
     body = body.strip()
     builder.pause_if_due()
     if fast_json.read(body, builder):
-        bound(builder.accepted + builder.reports)
+        bound(builder.places)
         return
     builder.pause_if_due()
-    messages = 0
+    pieces = 0
     for item, length in _items(body, builder):
         builder.work(length // BYTES_PER_WORK)
-        messages += messages_in(item)
-        bound(messages)
+        pieces += pieces_in(item)
+        bound(pieces)
         add_item(item, builder)
 
 
@@ -64,15 +65,15 @@ def read_lines(body: bytes, builder: BatchBuilder) -> None:
         Problem: If it has too many messages.
     """
     _bound_size(body)
-    messages = 0
+    pieces = 0
     for line in lines(body, b"\n", builder):
         try:
             item = _loads_line(line, builder)
         except Problem as error:
             builder.reject(str(error.description))
         else:
-            messages += messages_in(item)
-            bound(messages)
+            pieces += pieces_in(item)
+            bound(pieces)
             add_item(item, builder)
 
 

@@ -1,4 +1,4 @@
-"""What one object or pair of JSON holds: a message, a column of them, or a loss report."""
+"""What one object or pair of JSON holds: messages, a loss report, or a client aggregate."""
 
 from collections.abc import Iterable
 from itertools import repeat
@@ -7,8 +7,9 @@ from api.collector.batch_builder import BatchBuilder
 from metrics.errors import InvalidMessageError
 from metrics.message import check_key, shown
 
-_FIELDS = {"key", "value", "timestamp", "values", "timestamps", "dropped"}
-_REPORT_FIELDS = {"key", "dropped", "timestamp"}
+_FIELDS = {"key", "value", "timestamp", "values", "timestamps", "dropped", "aggregate"}
+_BESIDE = {"key", "timestamp"}
+"""What may stand beside ``dropped`` or ``aggregate``."""
 
 
 class _UnknownFieldError(InvalidMessageError):
@@ -18,7 +19,7 @@ class _UnknownFieldError(InvalidMessageError):
         """Return which it is, and which there are."""
         return (
             f"unknown field {shown(self.args[0])}; "
-            "known are key, value, timestamp, values, timestamps, dropped"
+            "known are key, value, timestamp, values, timestamps, dropped, aggregate"
         )
 
 
@@ -34,8 +35,8 @@ def add_item(item: object, builder: BatchBuilder) -> None:
         )
     elif unknown := next((name for name in item if name not in _FIELDS), None):
         builder.reject(_UnknownFieldError(unknown), messages_in(item))
-    elif "dropped" in item:
-        _add_report(item, builder)
+    elif "aggregate" in item or "dropped" in item:
+        _add_summed(item, builder)
     elif "values" in item:
         _add_column(item, builder)
     else:
@@ -53,15 +54,21 @@ def _add_message(item: dict[str, object], builder: BatchBuilder) -> None:
         builder.add(item["key"], item["value"], item.get("timestamp"))
 
 
-def _add_report(item: dict[str, object], builder: BatchBuilder) -> None:
-    if item.keys() - _REPORT_FIELDS:
-        builder.reject("dropped stands beside key and timestamp only")
+def _add_summed(item: dict[str, object], builder: BatchBuilder) -> None:
+    """Add a client aggregate or a loss report, or reject it."""
+    name, what, add = (
+        ("aggregate", "an aggregate", builder.add_aggregate)
+        if "aggregate" in item
+        else ("dropped", "a loss report", builder.add_report)
+    )
+    if item.keys() - _BESIDE - {name}:
+        builder.reject(f"{name} stands beside key and timestamp only")
     elif "key" not in item:
-        builder.reject("a loss report must have key")
+        builder.reject(f"{what} must have key")
     elif "timestamp" in item and item["timestamp"] is None:
         builder.reject("timestamp must not be null; leave it out")
     else:
-        builder.add_report(item["key"], item["dropped"], item.get("timestamp"))
+        add(item["key"], item[name], item.get("timestamp"))
 
 
 def _add_column(item: dict[str, object], builder: BatchBuilder) -> None:
@@ -93,6 +100,13 @@ def _add_column(item: dict[str, object], builder: BatchBuilder) -> None:
 
 
 def messages_in(item: object) -> int:
-    """Return how many messages an item stands for: the values of a column, else one."""
+    """Return how many messages are rejected with an item: the values of a column, else one."""
     values = item.get("values") if isinstance(item, dict) else None
     return len(values) if isinstance(values, list) and values else 1
+
+
+def pieces_in(item: object) -> int:
+    """Return how much work an item is: a message, or a bucket of an aggregate, is a piece."""
+    aggregate = item.get("aggregate") if isinstance(item, dict) else None
+    buckets = aggregate.get("buckets") if isinstance(aggregate, dict) else None
+    return messages_in(item) + (len(buckets) if isinstance(buckets, dict) else 0)

@@ -10,9 +10,10 @@ import falcon
 import msgspec
 
 from api.access import EVERYTHING, Access, Grant
-from api.collector.batch_builder import BatchBuilder, shown_errors
+from api.collector.batch_builder import BatchBuilder
 from api.collector.bodies import read_body
 from api.collector.group_commit import GroupCommit
+from api.collector.rejection import shown_errors
 from api.collector.request_body import idempotency_key_of, read_bytes
 from api.collector.series import MessageSeries
 from api.problems import Problem, Problems, unavailable

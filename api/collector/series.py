@@ -5,7 +5,7 @@ from time import monotonic
 
 from prometheus_client.metrics_core import Metric
 
-from api.collector.batch_builder import REASONS
+from api.collector.rejection import REASONS
 from metrics.instruments import SIZES, Count, Histogram
 from metrics.shared_cells import SharedCells
 from metrics.stream import Item

@@ -4,10 +4,11 @@ import json
 
 import pytest
 
-from api.collector.batch_builder import ERRORS_SHOWN_MAX, BatchBuilder
+from api.collector.batch_builder import BatchBuilder
 from api.collector.bodies import read_body
 from api.collector.bounded import MESSAGES_MAX
 from api.collector.json_items import add_item
+from api.collector.rejection import ERRORS_SHOWN_MAX
 from api.problems import Problem
 from metrics.hours import Hour
 

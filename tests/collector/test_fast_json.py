@@ -1,5 +1,6 @@
 """The fast way for plain JSON bodies never gives another result than the plain way."""
 
+import json
 from collections.abc import Sequence
 
 import msgspec
@@ -10,8 +11,9 @@ from hypothesis import strategies as st
 from api.collector import fast_json
 from api.collector.batch_builder import BatchBuilder
 from api.collector.json_items import add_item
-from metrics.entry import Column, read_values
+from metrics.entry import Column, read_aggregate, read_values
 from tests.collector.test_bodies import NOW, builder
+from tests.support.aggregates import aggregate_of
 
 VALUES = st.floats(0, allow_nan=False, allow_infinity=False) | st.integers(0, 10**20)
 ODD_VALUES = st.sampled_from([-1, -0.5, True, "1", None])
@@ -19,6 +21,7 @@ TIMES = st.integers(int(NOW) - 5000, int(NOW) + 200)
 ODD_TIMES = st.sampled_from(
     [0, 10**20, int(NOW) + 301, NOW, "2026-11-23T14:00:00Z", None, True, -1]
 )
+ODD_AGGREGATES = [None, 3, {}, {**aggregate_of([1.0]), "count": 2}, {**aggregate_of([1.0]), "x": 1}]
 KEYS = st.sampled_from(["a", "a", "b", "a b"])
 
 
@@ -46,6 +49,9 @@ def meaning(columns: Sequence[Column]) -> object:
         texts, dropped = found.setdefault(column.key_hour, ([], []))
         if column.dropped:
             dropped.append(column.dropped)
+        elif aggregate := read_aggregate(column.text.encode()):
+            assert aggregate.count == column.messages
+            texts.append(column.text)
         else:
             values, _ = read_values([column.text.encode()])
             assert len(values) == column.messages
@@ -59,7 +65,11 @@ REPORTS = st.fixed_dictionaries(
     {"key": KEYS, "dropped": st.integers(1, 99) | st.sampled_from([0, 10**9, 17.0, True, "1"])},
     optional={"timestamp": TIMES | TIMES | ODD_TIMES, "value": VALUES},
 )
-ITEMS = COLUMNS | REPORTS | ROWS
+AGGREGATES = st.fixed_dictionaries(
+    {"key": KEYS, "aggregate": st.lists(VALUES, min_size=1, max_size=3).map(aggregate_of)},
+    optional={"timestamp": TIMES | TIMES | ODD_TIMES, "value": VALUES},
+) | st.fixed_dictionaries({"key": KEYS, "aggregate": st.sampled_from(ODD_AGGREGATES)})
+ITEMS = COLUMNS | REPORTS | AGGREGATES | ROWS
 
 
 @settings(max_examples=400)
@@ -92,6 +102,13 @@ PLAIN = {
         f'[{{"key":"a","values":[1,2],"timestamps":[{NOW:.0f},{NOW - 3600:.0f}]}},'
         f'{{"key":"a","dropped":17,"timestamp":{NOW:.0f}}},{{"key":"b","dropped":1}}]'
     ),
+    "a client aggregate": json.dumps({"key": "a", "aggregate": aggregate_of([1.0, 2.0])}),
+    "client aggregates and columns": json.dumps(
+        [
+            {"key": "a", "aggregate": aggregate_of([1.0, 2.0]), "timestamp": int(NOW)},
+            {"key": "a", "values": [1]},
+        ]
+    ),
 }
 
 
@@ -116,6 +133,10 @@ LEFT = {
     "a timestamp outside": f'{{"key":"a","values":[1,2],"timestamps":[{NOW:.0f},1]}}',
     "a timestamp missing": f'{{"key":"a","values":[1,2],"timestamps":[{NOW:.0f}]}}',
     "a loss report beside values": '{"key":"a","values":[1],"dropped":1}',
+    "a client aggregate beside a value": json.dumps(
+        {"key": "a", "aggregate": aggregate_of([1.0]), "value": 1}
+    ),
+    "a client aggregate that cannot be": json.dumps({"key": "a", "aggregate": ODD_AGGREGATES[3]}),
     "a value that is negative": '{"key":"a","values":[1,-1]}',
 }
 

@@ -15,10 +15,11 @@ import pytest
 import api
 import metrics
 import workers
-from api.collector.batch_builder import ERRORS_SHOWN_MAX, KEY_HOURS_MAX, WORK_MAX, BatchBuilder
+from api.collector.batch_builder import KEY_HOURS_MAX, WORK_MAX, BatchBuilder
 from api.collector.bodies import read_body
 from api.collector.bounded import LINE_LENGTH_MAX
 from api.collector.json_pieces import WHOLE_BYTES_MAX
+from api.collector.rejection import ERRORS_SHOWN_MAX
 from api.problems import Problem
 from metrics import message
 from metrics.entry import pack

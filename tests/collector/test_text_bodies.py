@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.collector.batch_builder import ERRORS_SHOWN_MAX
 from api.collector.bodies import read_body
 from api.collector.bounded import JOINED_BY_CURL
+from api.collector.rejection import ERRORS_SHOWN_MAX
 from api.problems import Problem
 from tests.collector.test_bodies import FORM, JSON, NDJSON, TEXT, builder, columns, read
 
