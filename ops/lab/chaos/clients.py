@@ -24,6 +24,9 @@ MESSAGES_PER_BATCH_MAX = 8
 UNKEYED_SHARE = 0.2
 """Of the batches are sent without an Idempotency-Key, and never repeated."""
 
+FOLDED_SHARE = 0.3
+"""Of the batches are client aggregates, one for each key."""
+
 PAUSE_S = 0.03
 PAUSE_AFTER_FAILURE_S = 0.05
 
@@ -165,10 +168,12 @@ class Client(Thread):
         is_keyed = self._random.random() >= UNKEYED_SHARE
         self.batch = f"{self.name}/{number}" if is_keyed else f"{self.name}/{number}-unkeyed"
         messages = self._ledger.open(self.batch, self._choose_keys())
+        is_folded = self._random.random() < FOLDED_SHARE
         if is_keyed:
-            self._send_until_known(Request.of(messages, self.batch))
+            self._send_until_known(Request.of(messages, self.batch, is_folded=is_folded))
         else:
-            self._attempt(Request.of(messages), [self._random.choice(self._connections)])
+            request = Request.of(messages, is_folded=is_folded)
+            self._attempt(request, [self._random.choice(self._connections)])
 
     def _choose_keys(self) -> list[str]:
         """Return the keys of a batch's messages, each with room for a whole batch."""

@@ -5,6 +5,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from ops.lab.folded import client_aggregates
 from ops.lab.ledger import Message, Outcome, outcome_of
 
 ANSWER_TIMEOUT_S = 10.0
@@ -34,13 +35,22 @@ class Request:
     messages: int
 
     @classmethod
-    def of(cls, messages: Sequence[Message], idempotency_key: str = "") -> "Request":
-        """Return the request that carries messages, under a key if there is one."""
+    def of(
+        cls, messages: Sequence[Message], idempotency_key: str = "", *, is_folded: bool = False
+    ) -> "Request":
+        """Return the request that carries messages, under a key if there is one.
+
+        Args:
+            messages: What it carries.
+            idempotency_key: Its key; none if empty.
+            is_folded: Whether their sender folds them into client aggregates.
+        """
         headers = {"Content-Type": "application/json"}
         if idempotency_key:
             headers["Idempotency-Key"] = idempotency_key
         rows = [[message.key, message.value] for message in messages]
-        return cls(json.dumps(rows), headers, len(messages))
+        items = client_aggregates(messages) if is_folded else rows
+        return cls(json.dumps(items), headers, len(messages))
 
 
 class CollectorConnection:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from metrics.hours import Hour
+from ops.lab.folded import client_aggregates
 from ops.lab.ledger import Ledger, Message, outcome_of
 from ops.lab.simulation.collector import Answer, Collector
 from ops.lab.simulation.faults import ANSWER_LOST, GIVEN_UP
@@ -24,7 +25,7 @@ SPOILT_SHARE = 0.3
 """How many batches hold a message of a key whose hashes somebody may have spoilt."""
 
 PATIENCE_STEPS_MAX = 40
-KINDS = ("text", "pairs", "columns", "timestamps")
+KINDS = ("text", "pairs", "columns", "timestamps", "aggregates")
 """Of bodies; all but the first may hold loss reports."""
 
 AGE_S_MAX = 7200
@@ -139,6 +140,8 @@ class Client(Process):
         items: list[Any] = [[message.key, message.value] for message in messages]
         if kind == "columns":
             items = [{"key": message.key, "values": [message.value]} for message in messages]
+        elif kind == "aggregates":
+            items = client_aggregates(messages)
         elif kind == "timestamps":
             items = [{"key": m.key, "value": m.value, "timestamp": time} for m in messages]
         stamp = {"timestamp": time} if kind == "timestamps" else {}
