@@ -38,7 +38,10 @@ def load(
     with or_refuse():
         settings = Settings.from_env(environ)
         connection = Connection.open(
-            settings.redis_url, timeout_s=timeout_s, connections_max=connections_max
+            settings.redis_url,
+            timeout_s=timeout_s,
+            connections_max=connections_max,
+            tls=settings.redis_tls,
         )
         layout = Layout(connection, partitions=settings.partitions)
         try:

@@ -52,7 +52,12 @@ def serve(settings: Settings, environ: Mapping[str, str]) -> int:
     Raises:
         SettingsError: If it cannot start with these settings.
     """
-    connection = Connection.open(settings.redis_url, timeout_s=REDIS_TIMEOUT_S, connections_max=2)
+    connection = Connection.open(
+        settings.redis_url,
+        timeout_s=REDIS_TIMEOUT_S,
+        connections_max=2,
+        tls=settings.redis_tls,
+    )
     layout = Layout(connection, partitions=settings.partitions)
     try:
         layout.ensure()

@@ -14,6 +14,7 @@ from metrics.connection import Connection, command
 from metrics.errors import MetricsError, SettingsError
 from metrics.layout import Layout
 from metrics.settings import EVERYWHERE, LOOPBACK, Settings, in_url, is_loopback
+from metrics.tls import CA_FILE, CERT_FILE, KEY_FILE, TlsFiles
 from metrics.tokens import read_file
 from ops.local import append_only_file
 from ops.local.data_folder import own
@@ -60,7 +61,7 @@ def _redis(environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
         _check_tokens(settings)
         _check_ports(settings.host, settings.port, SERVICES.values())
         _check_redis(settings)
-        yield settings.redis_url, "redis-cli -c -u $REDIS_URL"
+        yield settings.redis_url, " ".join(["redis-cli -c -u $REDIS_URL", *_cli_files(settings)])
         return
     settings = Settings.from_env(
         {**environ, "REDIS_URL": "redis://embedded"}, default_host=LOOPBACK
@@ -103,6 +104,18 @@ def _check_tokens(settings: Settings) -> None:
             )
 
 
+def _cli_files(settings: Settings) -> Iterator[str]:
+    """Give what redis-cli needs for the files of ``rediss://``."""
+    files = settings.redis_tls or TlsFiles()
+    for option, variable, is_set in (
+        ("--cacert", CA_FILE, files.ca),
+        ("--cert", CERT_FILE, files.certificate),
+        ("--key", KEY_FILE if files.key else CERT_FILE, files.certificate),
+    ):
+        if is_set:
+            yield f"{option} ${variable}"
+
+
 def _check_ports(host: str, first: int, offsets: Iterable[int]) -> None:
     taken = [first + offset for offset in offsets if not is_free(first + offset, host)]
     if taken:
@@ -113,7 +126,9 @@ def _check_ports(host: str, first: int, offsets: Iterable[int]) -> None:
 
 
 def _check_redis(settings: Settings) -> None:
-    connection = Connection.open(settings.redis_url, timeout_s=3.0, connections_max=1)
+    connection = Connection.open(
+        settings.redis_url, timeout_s=3.0, connections_max=1, tls=settings.redis_tls
+    )
     try:
         connection.ask(command("PING"))
         Layout(connection, partitions=settings.partitions).ensure()

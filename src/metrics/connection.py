@@ -35,6 +35,7 @@ from metrics.errors import (
     UnexpectedReplyError,
 )
 from metrics.node import REFUSALS, Argument, Command, Node, Reply
+from metrics.tls import TlsFiles
 from metrics.topology import Topology
 
 WAIT_MS = 700
@@ -119,7 +120,9 @@ class Connection:
         self.on_error: Callable[[MetricsError], object] = _ignore
 
     @classmethod
-    def open(cls, url: str, *, timeout_s: float, connections_max: int) -> Self:
+    def open(
+        cls, url: str, *, timeout_s: float, connections_max: int, tls: TlsFiles | None = None
+    ) -> Self:
         """Return the way to the Redis at ``url``, or to the cluster that it is a node of.
 
         Connects when first used.
@@ -128,11 +131,13 @@ class Connection:
             url: ``redis://``, ``rediss://`` or ``unix://``.
             timeout_s: How long a connection, and then each reply, may take.
             connections_max: How many calls may be under way at once to a node; more wait.
+            tls: Certificates for ``rediss://``, at every node of a cluster.
 
         Raises:
-            SettingsError: If the URL is none.
+            SettingsError: If the URL is none, or a certificate cannot be used.
         """
-        return cls(Topology(Node.at(url, timeout_s=timeout_s, connections_max=connections_max)))
+        seed = Node.at(url, timeout_s=timeout_s, connections_max=connections_max, tls=tls)
+        return cls(Topology(seed))
 
     def execute(self, calls: Sequence[Call], *, replicas: int = 0) -> list[Reply | MetricsError]:
         """Send all calls, to each node in one go, and wait for their replies.

@@ -29,6 +29,8 @@ from redis.exceptions import (
 from redis.retry import Retry
 
 from metrics.errors import SettingsError, StorageUnavailableError, Stored
+from metrics.tls import TlsFiles
+from metrics.tls_connection import TlsConnection
 
 Argument = str | bytes | int | float
 Command = tuple[Argument, ...]
@@ -159,16 +161,19 @@ class Node:
         self._is_closed = False
 
     @classmethod
-    def at(cls, url: str, *, timeout_s: float, connections_max: int) -> Self:
+    def at(
+        cls, url: str, *, timeout_s: float, connections_max: int, tls: TlsFiles | None = None
+    ) -> Self:
         """Return the node at ``url``; connects when first used.
 
         Args:
             url: ``redis://``, ``rediss://`` or ``unix://``.
             timeout_s: How long a connection, and then each reply, may take.
             connections_max: How many connections there may be; who needs one more waits.
+            tls: Certificates for ``rediss://``.
 
         Raises:
-            SettingsError: If the URL is none.
+            SettingsError: If the URL is none, or a certificate cannot be used.
         """
         try:
             pool = redis.BlockingConnectionPool.from_url(
@@ -184,6 +189,11 @@ class Node:
             # new connection looks its driver's version up in a file: without a descriptor left
             # that fails, and takes the pool's place of the connection with it for ever.
             pool.connection_kwargs |= {"protocol": 2, "driver_info": None}
+            if issubclass(pool.connection_class, redis.SSLConnection):
+                if tls is not None:
+                    tls.check()
+                pool.connection_class = TlsConnection
+                pool.connection_kwargs["files"] = tls
             pool.connection_class(**pool.connection_kwargs)
         except (ValueError, TypeError, RedisError):
             # Without the reason, which may quote a piece of the password.

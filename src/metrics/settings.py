@@ -2,11 +2,12 @@
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import Self
 
 from metrics.errors import SettingsError
+from metrics.tls import CA_FILE, CERT_FILE, KEY_FILE, TlsFiles
 from metrics.tokens import ENTRY_RULE, parse_entry
 from metrics.tokens import Token as Token
 
@@ -29,7 +30,7 @@ _URL_SCHEMES = ("redis://", "rediss://", "unix://")
 class Settings:
     """Settings of one process; a number's unit is the last word of its name."""
 
-    redis_url: str
+    redis_url: str = field(repr=False)  # may hold a password
     port: int
     partitions: int
     retention_days: int
@@ -53,6 +54,7 @@ class Settings:
     connections_per_address_max: int = 2000
     requests_per_second: int | None = None
     proxies: int = 0
+    redis_tls: TlsFiles | None = None
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str], *, default_host: str = EVERYWHERE) -> Self:
@@ -102,6 +104,7 @@ class Settings:
                 "METRICS_REQUESTS_PER_SECOND", least=1, most=1_000_000
             ),
             proxies=read.integer("METRICS_PROXIES", 0, least=0, most=10),
+            redis_tls=read.tls_files("REDIS_URL"),
         )
         if read.problems:
             raise SettingsError("; ".join(read.problems))
@@ -137,6 +140,18 @@ class _Reader:
             # Not shown: it may hold a password.
             self.problems.append(f"{name} must begin with one of {', '.join(_URL_SCHEMES)}")
         return url
+
+    def tls_files(self, name: str) -> TlsFiles | None:
+        ca, certificate, key = (
+            self._environ.get(file, "").strip() for file in (CA_FILE, CERT_FILE, KEY_FILE)
+        )
+        if not (ca or certificate or key):
+            return None
+        if not self._environ.get(name, "").strip().startswith("rediss://"):
+            self.problems.append(f"{CA_FILE}, {CERT_FILE} and {KEY_FILE} need rediss:// in {name}")
+        if key and not certificate:
+            self.problems.append(f"{KEY_FILE} is set and {CERT_FILE} is not; they belong together")
+        return TlsFiles(ca, certificate, key)
 
     def web_url(self, name: str) -> str:
         text = self._environ.get(name, "").strip().rstrip("/")

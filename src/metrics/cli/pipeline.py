@@ -63,7 +63,9 @@ def opened() -> Iterator[Pipeline]:
             f"REDIS_URL is not set, and this command looks into Redis. {_EXAMPLE}"
         )
     settings = Settings.from_env(environ)
-    connection = Connection.open(settings.redis_url, timeout_s=TIMEOUT_S, connections_max=4)
+    connection = Connection.open(
+        settings.redis_url, timeout_s=TIMEOUT_S, connections_max=4, tls=settings.redis_tls
+    )
     try:
         items = [
             item.decode(errors="replace") for item in connection.ask(command("HGETALL", LAYOUT))
