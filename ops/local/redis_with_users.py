@@ -54,9 +54,9 @@ class RedisWithUsers(EmbeddedRedis):
         file.write_text(users, "utf-8")
         self.url = self.url_of(ADMIN)
 
-    def url_of(self, name: str, *, port: int | None = None) -> str:
+    def url_of(self, name: str, *, port: int | None = None, scheme: str = "redis") -> str:
         """Return the URL of a user, there or at another port."""
-        return f"redis://{name}:{self._secrets[name]}@127.0.0.1:{port or self.port}/0"
+        return f"{scheme}://{name}:{self._secrets[name]}@127.0.0.1:{port or self.port}/0"
 
     def client(self) -> redis.Redis:
         """Return a plain client of the user that may do everything."""

@@ -19,6 +19,7 @@ from math import inf
 from pathlib import Path
 
 from metrics.errors import SettingsError
+from ops.lab.certificates import Certificates
 from ops.lab.chaos.apps.fleet import Fleet, specs_of
 from ops.lab.chaos.catalogue import Fault, faults_around_apps, faults_of
 from ops.lab.chaos.clients import Clients
@@ -70,6 +71,7 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--count", type=int, help="of faults, however many seconds they take")
     parser.add_argument("--every", type=float, default=EVERY_S, help="seconds between two faults")
     parser.add_argument("--on", choices=("redis", "cluster"), default="redis")
+    parser.add_argument("--tls", action="store_true", help="reach a single Redis over TLS")
     parser.add_argument("--server", help="version of the redis-server, such as 6.2 or 7.0")
     parser.add_argument("--faults", default="", help="names with commas between them; else all")
     parser.add_argument("--pause", type=float, help="seconds for which a single Redis is stopped")
@@ -88,9 +90,7 @@ def _run(options: argparse.Namespace, folder: Path) -> Verdict:
     data = folder / "redis"
     data.mkdir()
     with ExitStack() as stack:
-        redis: OneRedis | SixNodes
-        redis = SixNodes(server, data) if options.on == "cluster" else OneRedis(server, data)
-        redis = stack.enter_context(closing(redis))
+        redis = stack.enter_context(closing(_redis(options, server, data)))
         redis.start()
         system = stack.enter_context(closing(ChaosSystem(redis, folder, source=options.source)))
         load, faults = _load(options, system, folder)
@@ -101,6 +101,14 @@ def _run(options: argparse.Namespace, folder: Path) -> Verdict:
         count = 1 if options.away else options.count
         seconds = inf if count else options.seconds
         return run.execute(chosen, seconds=seconds, every_s=options.every, count=count)
+
+
+def _redis(options: argparse.Namespace, server: Path, data: Path) -> OneRedis | SixNodes:
+    if options.on == "cluster":
+        if options.tls:
+            raise SettingsError("--tls is for a single Redis: --on redis")
+        return SixNodes(server, data)
+    return OneRedis(server, data, certificates=Certificates(data) if options.tls else None)
 
 
 def _load(

@@ -4,6 +4,7 @@ import signal
 from pathlib import Path
 from typing import Self
 
+from ops.lab.certificates import Certificates
 from ops.lab.chaos.proxy import Proxy
 from ops.local.ports import free_port
 from ops.local.redis_with_users import ADMIN, RedisWithUsers
@@ -17,6 +18,7 @@ class OneRedis:
     Args:
         server: The program.
         folder: Where its data lie; it must exist.
+        certificates: What the processes and Redis show each other; None for no TLS.
 
     Attributes:
         server: The redis-server.
@@ -24,16 +26,23 @@ class OneRedis:
         url: Of the proxy, what the processes get.
         own_url: Of the server, past everything that is broken on the way.
         replicas: How many must have a message before its 202.
+        environ: More variables for each process.
     """
 
     replicas = 0
 
-    def __init__(self, server: Path, folder: Path) -> None:
+    def __init__(
+        self, server: Path, folder: Path, *, certificates: Certificates | None = None
+    ) -> None:
+        port, tls_port = free_port(), free_port()
+        options = certificates.redis_options(tls_port) if certificates else ()
         self.server = RedisWithUsers(
-            server, port=free_port(), folder=folder, options=("--appendfsync", "always")
+            server, port=port, folder=folder, options=("--appendfsync", "always", *options)
         )
-        self.proxy = Proxy(self.server.port, port=free_port())
-        self.url = self.server.url_of(ADMIN, port=self.proxy.port)
+        self.environ = certificates.environ if certificates else {}
+        self._scheme = "rediss" if certificates else "redis"
+        self.proxy = Proxy(tls_port if certificates else port, port=free_port())
+        self.url = self.url_of(ADMIN)
         self.own_url = self.server.url
 
     def start(self) -> Self:
@@ -44,7 +53,7 @@ class OneRedis:
 
     def url_of(self, role: str) -> str:
         """Return the URL of the proxy for a process of a role."""
-        return self.server.url_of(role, port=self.proxy.port)
+        return self.server.url_of(role, port=self.proxy.port, scheme=self._scheme)
 
     def restart(self, how: signal.Signals) -> None:
         """End the server by a signal, and start it again."""

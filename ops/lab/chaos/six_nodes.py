@@ -1,7 +1,9 @@
 """A Redis Cluster to break: three masters with a replica each, and what is added later."""
 
 import signal
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Self
 
 from ops.local.redis_cluster import RedisCluster, node_ports
@@ -20,9 +22,11 @@ class SixNodes:
     Attributes:
         cluster: The nodes.
         replicas: How many must have a message before its 202.
+        environ: More variables for each process.
     """
 
     replicas = 1
+    environ: Mapping[str, str] = MappingProxyType({})
 
     def __init__(self, server: Path, folder: Path) -> None:
         self.cluster = RedisCluster(

@@ -41,6 +41,7 @@ class ChaosSystem(System):
             "METRICS_CLAIM_SECONDS": str(CLAIM_S),
             "METRICS_WAIT_REPLICAS": str(redis.replicas),
             **({"PYTHONPATH": str(source)} if source else {}),
+            **redis.environ,
         }
         super().__init__(
             redis,
