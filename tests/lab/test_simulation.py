@@ -12,8 +12,9 @@ from ops.lab.simulation.trace import lines_of
 from tests.conftest import SERVERS
 
 JOBS = 2
-FAKE_SEEDS = 24
-REAL_SEEDS = 24
+FAKE_SEEDS = 12
+REAL_SEEDS = 12
+"""To see that it runs; what searches is ``python -m ops.lab.simulation --minutes 10``."""
 
 
 def simulate(*arguments: str) -> subprocess.CompletedProcess[str]:
