@@ -3,11 +3,15 @@
 import http.client
 import json
 import threading
+from time import sleep
 
 from metrics.connection import Connection
 from ops.lab.service import Service
 from ops.local.waiting import wait_until
 from tests.support.streams import audit_of
+
+PAUSE_S = 0.01
+"""Between two requests of a client: what is broken meanwhile takes seconds, and needs the cores."""
 
 
 class Load:
@@ -41,10 +45,10 @@ class Load:
 
     def _send(self, client: int) -> None:
         number = 0
-        while not self._stopping.is_set():
+        while not self._stopping.wait(PAUSE_S):
             body = json.dumps([[f"app.web-{i}", float(number + 1)] for i in range(5)])
             while not self._is_taken(body, f"{client}-{number}"):
-                pass
+                sleep(PAUSE_S)
             number += 1
             with self._lock:
                 self.messages += 5
