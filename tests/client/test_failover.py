@@ -19,7 +19,10 @@ from tests.lab.test_chaos import last_line, numbers_in
 def run(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
     """Do a run to its end."""
     return subprocess.run(
-        [sys.executable, "-m", "ops.lab.chaos", "--load", "apps", "--calm", "1", *arguments],
+        [
+            *(sys.executable, "-m", "ops.lab.chaos", "--load", "apps"),
+            *("--calm", "1", "--apps", "4", *arguments),
+        ],
         cwd=ROOT,
         env={**os.environ, "TMPDIR": str(folder)},
         stdin=subprocess.DEVNULL,
