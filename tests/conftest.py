@@ -33,10 +33,12 @@ settings.register_profile("long", deadline=None, max_examples=100_000)
 settings.load_profile("suite")
 
 LONG = [
-    *("test_run.py", "test_sabotage.py", "test_chaos.py", "test_simulation.py", "test_cluster.py"),
-    *("test_processes.py", "test_server_wheels.py", "test_failover.py"),
+    *("test_run.py", "test_chaos.py", "test_torn_file.py", "test_processes.py", "test_cluster.py"),
+    *("test_bench_ingest.py", "test_dashboard_browser.py", "test_sabotage.py"),
+    *("test_simulation.py", "test_failover.py", "test_server_wheels.py"),
 ]
-"""What takes longest begins first: else one process would still be at it when others have ended."""
+"""What takes longest begins first, in this order: else one process would still be at it when others
+have ended."""
 
 Version = tuple[int, ...]
 
@@ -73,7 +75,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run long files first."""
-    items.sort(key=lambda item: item.path.name not in LONG)
+    places = {name: place for place, name in enumerate(LONG)}
+    items.sort(key=lambda item: places.get(item.path.name, len(LONG)))
 
 
 def seconds_of(act: Callable[[], object]) -> float:
