@@ -33,9 +33,9 @@ _STATUSES = tuple(str(status.value) for status in HTTPStatus)
 
 
 class Router(CompiledRouter):
-    """falcon's router, which also tells what routes it has.
+    """falcon's router, which also knows what routes it has.
 
-    falcon.inspect tells it as well, and reads the source of each handler for that.
+    falcon.inspect finds them as well, and reads the source of each handler for that.
 
     Attributes:
         templates: Of all routes, in the order in which they were added.
