@@ -75,24 +75,38 @@ def old_redis(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.fixture(scope="module")
-def installed(clone: Path, old_redis: str) -> Path:
-    """Return the clone after its first start, which has made ``.venv``."""
-    run = Run(clone, PATH=old_redis)
+def running(clone: Path, old_redis: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
+    """Yield the first start of the clone, which has made ``.venv``, with everything up."""
+    data = tmp_path_factory.mktemp("first") / "data"
+    run = Run(clone, PATH=old_redis, METRICS_DATA_DIR=str(data))
     try:
         run.wait_until_ready(INSTALL_TIMEOUT_S)
-        assert run.stop() == 0
+        yield run
     finally:
         run.kill()
-    return clone
 
 
 @pytest.fixture
-def running(installed: Path, old_redis: str, tmp_path: Path) -> Iterator[Run]:
-    """Yield a run with everything up and an empty data folder."""
+def installed(running: Run) -> Path:
+    """Return the clone after its first start."""
+    return running.root
+
+
+@pytest.fixture
+def beside(installed: Path) -> list[str]:
+    """Return the processes of the first start, before a test starts more."""
+    return processes_in(installed)
+
+
+@pytest.fixture
+def another(installed: Path, beside: list[str], old_redis: str, tmp_path: Path) -> Iterator[Run]:
+    """Yield a run that a test may break, with everything up; what is ``beside`` is none of it."""
     run = Run(installed, PATH=old_redis, METRICS_DATA_DIR=str(tmp_path / "data"))
-    run.wait_until_ready()
-    yield run
-    run.kill()
+    try:
+        run.wait_until_ready()
+        yield run
+    finally:
+        run.kill()
 
 
 def test_the_lines_that_it_prints_work_as_pasted(running: Run) -> None:
@@ -101,9 +115,14 @@ def test_the_lines_that_it_prints_work_as_pasted(running: Run) -> None:
     post, get = re.findall(r"^  (curl .*)$", welcome, re.MULTILINE)
     redis_cli = re.search(r"^Redis: (.*)\. Stop", welcome, re.MULTILINE)[1]
 
+    def count() -> int:
+        found = re.search(r'"count":(\d+)', shell(get))
+        return int(found[1]) if found else 0
+
+    before = count()
     assert shell(post) == '{"accepted":1,"rejected":0}'
-    answer = wait_until(lambda: '"value":123.4,' in shell(get) and shell(get))
-    assert '"key":"checkout.web-1","stat":"median"' in answer
+    wait_until(lambda: count() == before + 1)
+    assert '"key":"checkout.web-1","stat":"median"' in shell(get)
     assert "metrics:layout" in shell(f"{redis_cli} keys 'metrics:layout'")
     an_hour_later = "date() { [ \"$*\" = '-u +%F/%H' ] && echo 2026-11-28/00; }"
     asked = shell(f'{an_hour_later}; curl() {{ echo "$@"; }}; {get}')
@@ -112,7 +131,7 @@ def test_the_lines_that_it_prints_work_as_pasted(running: Run) -> None:
     *posts, get, _ = re.findall(r"^  ((?:curl|printf) .*)$", page, re.MULTILINE)
     assert [line for line in posts if '"rejected":0' not in shell(line)] == []
     assert len(posts) == 4
-    wait_until(lambda: '"count":5' in shell(get))
+    wait_until(lambda: count() == before + 5)
     assert "reset by peer" not in running.output
 
 
@@ -223,23 +242,26 @@ def test_every_form_of_a_body_is_counted_and_every_statistic_is_right(running: R
     assert '"value":145.0,' in ask("sum", "now", now)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_it_stops_with_all_its_processes_and_the_numbers_are_there_again(
-    installed: Path, tmp_path: Path, number: signal.Signals
+    installed: Path, beside: list[str], tmp_path: Path
 ) -> None:
     """ops/run stops with all processes; a second start installs nothing and has the data."""
     folder = {"METRICS_DATA_DIR": str(tmp_path / "data")}
+    at = datetime.now(UTC)
+
+    def stop(run: Run, number: signal.Signals) -> None:
+        assert len(processes_in(installed)) > len(beside)
+        begun = monotonic()
+        assert run.stop(number) == 0
+        assert monotonic() - begun < launch.STOP_TIMEOUT_S  # then the rest would be killed
+        assert processes_in(installed) == beside
+
     first = Run(installed, **folder)
     try:
         first.wait_until_ready()
-        at = datetime.now(UTC)
         for value in (1, 2, 3):
             curl(f"localhost:{first.port}/messages", "-d", f"kept,{value}")
-        assert processes_in(installed) != []
-        begun = monotonic()
-        assert first.stop(number) == 0
-        assert monotonic() - begun < launch.STOP_TIMEOUT_S  # then the rest would be killed
-        assert processes_in(installed) == []
+        stop(first, signal.SIGTERM)
     finally:
         first.kill()
     second = Run(installed, **folder)
@@ -248,6 +270,7 @@ def test_it_stops_with_all_its_processes_and_the_numbers_are_there_again(
         assert "installing" not in second.output
         query = f"localhost:{second.port + 100}/kept/sum/{at:%Y-%m-%d}/{at.hour}"
         wait_until(lambda: '"value":6.0,"count":3' in curl(query))
+        stop(second, signal.SIGINT)
     finally:
         second.kill()
 
@@ -340,11 +363,9 @@ def test_a_bad_setting_is_one_clear_line(installed: Path) -> None:
     assert line == ("ops/run: METRICS_PARTITIONS must be a whole number from 1 to 16384, got '0'")
 
 
-def test_another_number_of_partitions_is_one_clear_line(
-    running: Run, installed: Path, tmp_path: Path
-) -> None:
+def test_another_number_of_partitions_is_one_clear_line(running: Run, installed: Path) -> None:
     """Another number of partitions than in Redis is an error line that names both."""
-    password = (tmp_path / "data" / "redis.password").read_text("utf-8").strip()
+    password = (running.data / "redis.password").read_text("utf-8").strip()
     url = f"redis://:{password}@127.0.0.1:{running.port + REDIS_OFFSET}/0"
 
     line = last_line(Run(installed, REDIS_URL=url, METRICS_PARTITIONS="32").end())
@@ -352,33 +373,35 @@ def test_another_number_of_partitions_is_one_clear_line(
     assert line.startswith("ops/run: metrics:layout differs: partitions is 32 here and 16 in Redis")
 
 
-def test_a_data_folder_is_used_by_one_only(running: Run, installed: Path, tmp_path: Path) -> None:
+def test_a_data_folder_is_used_by_one_only(running: Run, installed: Path) -> None:
     """A second ops/run on the same data folder ends with an error line."""
-    line = last_line(Run(installed, METRICS_DATA_DIR=str(tmp_path / "data")).end())
+    line = last_line(Run(installed, METRICS_DATA_DIR=str(running.data)).end())
 
     assert line.startswith("ops/run: METRICS_DATA_DIR: ")
     assert line.endswith(" is in use by another ops/run")
 
 
-def test_a_process_that_dies_stops_the_rest(running: Run, installed: Path) -> None:
+def test_a_process_that_dies_stops_the_rest(
+    another: Run, installed: Path, beside: list[str]
+) -> None:
     """A process that dies stops the rest, and ops/run fails."""
     worker = next(
         process
         for process in Path("/proc").glob("[0-9]*")
-        if is_worker_of(process, running.port + SERVICES["worker"])
+        if is_worker_of(process, another.port + SERVICES["worker"])
     )
     os.kill(int(worker.name), signal.SIGKILL)
 
-    assert running.process.wait(60) != 0
-    assert "ops/run: a process ended" in running.output
-    assert processes_in(installed) == []
+    assert another.process.wait(60) != 0
+    assert "ops/run: a process ended" in another.output
+    assert processes_in(installed) == beside
 
 
-def test_a_killed_run_leaves_no_process(running: Run, installed: Path) -> None:
+def test_a_killed_run_leaves_no_process(another: Run, installed: Path, beside: list[str]) -> None:
     """A killed ops/run leaves no process."""
-    running.process.kill()
+    another.process.kill()
 
-    wait_until(lambda: processes_in(installed) == [])
+    wait_until(lambda: processes_in(installed) == beside)
 
 
 def test_the_library_alone_needs_nothing_but_python(clone: Path, tmp_path: Path) -> None:

@@ -35,9 +35,17 @@ def free_base_port() -> int:
 
 
 class Run:
-    """A run of ``ops/run``."""
+    """A run of ``ops/run``.
+
+    Attributes:
+        root: The folder of the repository.
+        data: That of its data, if it was told one.
+        port: Its base port.
+    """
 
     def __init__(self, root: Path, **more: str) -> None:
+        self.root = root
+        self.data = Path(more.get("METRICS_DATA_DIR", ""))
         self.port = int(more.setdefault("PORT", str(free_base_port())))
         self._log = tempfile.NamedTemporaryFile(mode="w+")  # noqa: SIM115  (closed in kill)
         self.process = subprocess.Popen(
@@ -99,7 +107,7 @@ def curl(*arguments: str) -> str:
 
 
 def processes_in(root: Path) -> list[str]:
-    """Return the processes whose command, folder or environment names a folder."""
+    """Return the processes whose command or folder names a folder, in the order of commands."""
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
@@ -111,7 +119,7 @@ def processes_in(root: Path) -> list[str]:
             continue
         if any(str(root) in text for text in told):
             found.append(told[0].replace("\0", " "))
-    return found
+    return sorted(found)
 
 
 def shell(line: str) -> str:
