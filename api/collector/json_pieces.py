@@ -23,6 +23,9 @@ PIECE_BYTES = 65_536
 _VALUES_BYTES = 16_384
 """How much text of values is decoded at once."""
 
+_REASON_LENGTH_MAX = 160
+"""How much is told of what the decoder says: it has names of any length in it."""
+
 
 class NotJsonError(ValueError):
     """A text that is no JSON, or has a long item that is no column."""
@@ -79,9 +82,10 @@ def column(text: bytes, pause_if_due: Callable[[], None]) -> dict[str, object]:
     try:
         decoded = _decode_column(text)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        reason = str(error)[:_REASON_LENGTH_MAX]
         raise NotJsonError(
             f"what is longer than {PIECE_BYTES} bytes must be a column, "
-            f'{{"key":...,"values":[...]}}, without anything else: {error}'
+            f'{{"key":...,"values":[...]}}, without anything else: {reason}'
         ) from error
     pause_if_due()
     fields = {"key": decoded.key, "timestamp": decoded.timestamp}

@@ -24,9 +24,8 @@ _HEADER = re.compile(r"<\d{1,3}>1 (\S+) \S+ (\S+) (\S+) \S+ ", re.ASCII)
 _FIELD = re.compile(r'(?<!\S)([A-Za-z_][\w.-]*)=("(?:[^"\\]|\\.)*"|\S*)', re.ASCII)
 _DURATION = re.compile(r"(.*?)(ms|us|µs|s)?")
 _MS_PER = {None: 1.0, "ms": 1.0, "s": 1000.0, "us": 0.001, "µs": 0.001}
-_LOST = re.compile(
-    r"Error L10\b[^\n]*?(?:([0-9]{1,9}) messages? dropped|dropped ([0-9]{1,9}) messages?)"
-)
+_L10 = re.compile(r"Error L10\b[^\n]*")
+_LOST = re.compile(r"([0-9]{1,9}) messages? dropped|dropped ([0-9]{1,9}) messages?")
 _LOGPLEX, _ROUTER = ("heroku", "logplex"), ("heroku", "router")
 _LOGPLEX_BYTES = b" heroku logplex "
 
@@ -119,7 +118,8 @@ def _add_line(line: str, fields: Fields, builder: BatchBuilder) -> None:
     header = _HEADER.match(line)
     timestamp = header[1] if header else None
     source = (header[2], header[3]) if header else None
-    if source == _LOGPLEX and (lost := _LOST.search(line)):
+    # One after the other: each error that has no number would be followed to the line's end.
+    if source == _LOGPLEX and (error := _L10.search(line)) and (lost := _LOST.search(error[0])):
         if int(lost[1] or lost[2]):
             builder.add_report(fields.drain_key, int(lost[1] or lost[2]), timestamp)
         return

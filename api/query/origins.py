@@ -124,7 +124,9 @@ class Origins:
         """
         grant = self._access.grant(req)
         if not key.endswith(WILDCARD):
-            raise InvalidQueryError(f"ask for the keys of a prefix, with * at its end, got {key}")
+            raise InvalidQueryError(
+                f"ask for the keys of a prefix, with * at its end, got {shown(key)}"
+            )
         prefix = check_prefix(key.removesuffix(WILDCARD))
         region = Region.parse(hours, check_parameters(req.params, "over", "upto", "limit"))
         if not grant.covers(prefix):

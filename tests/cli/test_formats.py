@@ -141,6 +141,29 @@ def test_other_lines_of_heroku_have_no_message(line: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("nginx", NGINX.format("", "").replace("+0000", "+2400") + "0.005"),
+        ("nginx", NGINX.format("", "").replace("23/Nov", "31/Nov") + "0.005"),
+        ("nginx", '2026-11-23T34:10:00+00:00 "GET /" rt=0.005'),
+        ("router", ROUTER.replace("2026-11", "2026-31")),
+        ("router", ROUTER.replace("+00:00", "+24:00")),
+        ("haproxy", HAPROXY.format("app/web1", 109).replace("23/Nov", "31/Nov")),
+    ],
+)
+def test_a_time_that_there_is_not_is_no_message(name: str, line: str) -> None:
+    """A line whose time looks like one and is none is counted with those that have none."""
+    with pytest.raises(OtherLineError, match="no time that there is"):
+        reader(name, "a", UTC, "")(line)
+
+
+def test_a_router_line_without_a_dyno_is_no_message() -> None:
+    """A line of the router that names no dyno has no key, where the dyno is part of it."""
+    with pytest.raises(OtherLineError, match="no dyno"):
+        reader("router", "checkout.{dyno}", UTC, "")(ROUTER.replace("dyno=web.1 ", ""))
+
+
+@pytest.mark.parametrize(
     ("name", "key"),
     [("nginx", "{dyno}"), ("router", "a b"), ("haproxy", "{0}"), ("router", "{dyno")],
 )

@@ -200,6 +200,17 @@ def test_whatever_is_sent_is_refused_and_never_a_fault_of_ours(body: bytes) -> N
         assert (found.accepted, found.rejected) == (0, 1)
 
 
+def test_an_error_shows_the_beginning_of_a_long_name() -> None:
+    """Of a name of 300 kB that no message has an error shows the beginning."""
+    body = json.dumps([{"key": "a", "x" * 300_000: 1}]).encode()
+
+    with pytest.raises(Problem) as raised:
+        read_body(JSON, body, builder())
+
+    assert "`xxx" in (raised.value.description or "")
+    assert len(raised.value.description or "") < 500
+
+
 def test_a_long_array_is_read_as_a_short_one_is() -> None:
     """A long array, which is read item by item, gives the same result as a short one."""
     items = [["a", 1.5], {"key": "b", "value": -1}, {"key": "b", "values": [1, 2]}, 7]

@@ -105,6 +105,13 @@ def test_one_key_has_no_origins() -> None:
     assert "with * at its end" in problem["detail"]
 
 
+def test_an_error_shows_the_beginning_of_a_long_key() -> None:
+    """Of a key of 60 kB an error shows the beginning."""
+    problem = assert_is_problem(ask(AWAY, key="a" * 60_000), 400)
+
+    assert len(problem["detail"]) < 200
+
+
 def test_more_than_one_question_may_touch_is_refused(
     connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:

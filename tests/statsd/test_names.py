@@ -1,11 +1,16 @@
 """The name in a line becomes a key, or none."""
 
+import re
+
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from metrics.message import is_key
-from metrics.statsd.names import Mapping, Names
+from metrics.statsd.names import NAME_LENGTH_MAX, STARS_MAX, Mapping, Names
+from tests.conftest import assert_within, seconds_of
+
+PLACES = ("$1", "$2", "$3")
 
 
 @pytest.mark.parametrize(
@@ -61,6 +66,26 @@ def test_the_first_mapping_that_matches_counts() -> None:
         "aab",
         "xa.b",
     ]
+
+
+@given(st.text("ab*", max_size=6), st.text("ab", max_size=12))
+def test_a_star_takes_as_much_as_it_can(pattern: str, name: str) -> None:
+    """A * stands for one character or more, the first for as many as there can be."""
+    assume(pattern.count("*") <= STARS_MAX and pattern)
+    stars = pattern.count("*")
+    expected = re.fullmatch(pattern.replace("*", "(.+)"), name)
+
+    found = Mapping.parse(f"{pattern}={'-'.join(['k', *PLACES[:stars]])}").key_of(name)
+
+    assert found == (None if expected is None else "-".join(["k", *expected.groups()]))
+
+
+@pytest.mark.parametrize(("rule", "piece"), [("a*a*a*b=x", "a"), ("*.*.*.b=x", ".")])
+def test_no_name_takes_long_to_match(rule: str, piece: str) -> None:
+    """A name that nearly matches in very many ways is looked at in a few milliseconds."""
+    mapping = Mapping.parse(rule)
+
+    assert_within(0.05, lambda: seconds_of(lambda: mapping.key_of(piece * NAME_LENGTH_MAX)))
 
 
 @pytest.mark.parametrize("rule", ["", "a", "=a", "a=", "a=$1", "*=$2", "****=a"])

@@ -11,7 +11,7 @@ NAMES_MAX = 10_000
 """How many names an agent knows: each has memory of its own, and anybody nearby may send more."""
 
 STARS_MAX = 3
-"""How many ``*`` a mapping may have: matching takes longer with each."""
+"""How many ``*`` a mapping may have."""
 
 NAME_LENGTH_MAX = 512
 
@@ -25,11 +25,11 @@ class Mapping:
     """A rule for names: those that match it have this key.
 
     Attributes:
-        pattern: What a whole name has to match.
-        key: The key; in it, ``$1`` is what the first ``*`` of the rule stands for.
+        parts: What a name has, in this order; between any two is at least one other character.
+        key: The key; in it, ``$1`` is what stands between the first two.
     """
 
-    pattern: re.Pattern[str]
+    parts: Sequence[str]
     key: str
 
     @classmethod
@@ -51,12 +51,35 @@ class Mapping:
             )
         if any(int(place) >= len(parts) for place in _PLACE.findall(key)):
             raise ValueError(f"the key of {rule!r} has a $ for which its name has no *")
-        return cls(re.compile("(.+)".join(map(re.escape, parts))), key)
+        return cls(parts, key)
 
     def key_of(self, name: str) -> str | None:
         """Return the key of a name; None if it does not match."""
-        found = self.pattern.fullmatch(name)
-        return None if found is None else _PLACE.sub(lambda place: found[int(place[1])], self.key)
+        found = self._between(name)
+        if found is None:
+            return None
+        return _PLACE.sub(lambda place: found[int(place[1]) - 1], self.key)
+
+    def _between(self, name: str) -> list[str] | None:
+        """Return what stands between the parts, as much as there can be between the first ones.
+
+        Each part is looked for from the right, which takes linear time; a regular expression
+        would try all places of one with all places of the next.
+        """
+        first, *rest = self.parts
+        if not rest:
+            return [] if name == first else None
+        if not (name.startswith(first) and name.endswith(rest[-1])):
+            return None
+        found = []
+        end = len(name) - len(rest[-1])
+        for part in reversed(rest[:-1]):
+            at = name.rfind(part, 0, end - 1) if end > 0 else -1
+            if at < 0:
+                return None
+            found.append(name[at + len(part) : end])
+            end = at
+        return [name[len(first) : end], *reversed(found)] if end > len(first) else None
 
 
 class Names:

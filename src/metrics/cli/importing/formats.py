@@ -145,11 +145,10 @@ def _nginx(line: str, key: str) -> Message:
     if when is None or took is None:
         raise OtherLineError("no time, or no $request_time")
     if when[10]:
-        timestamp = datetime.fromisoformat(when[10]).timestamp()
+        timestamp = _iso(when[10])
     else:
         offset = timedelta(hours=int(when[8]), minutes=int(when[9]))
-        zone = timezone(-offset if when[7] == "-" else offset)
-        timestamp = _moment(when.groups()[:6], zone).timestamp()
+        timestamp = _moment(when.groups()[:6], -offset if when[7] == "-" else offset)
     return Message(key, round(float(took[1]) * 1000, 3), timestamp)
 
 
@@ -162,7 +161,7 @@ def _haproxy(line: str, key: str, zone: tzinfo) -> Message:
     fields = {"frontend": found[8].rstrip("~"), "backend": found[9], "server": found[10]}
     # <NOSRV> is where no server was chosen.
     plain = {name: text.strip("<>") for name, text in fields.items()}
-    timestamp = _moment(found.groups()[:6], zone).timestamp() + int(found[7]) / 1000
+    timestamp = _moment(found.groups()[:6], zone) + int(found[7]) / 1000
     return Message(check_key(key.format_map(plain)), float(found[12]), timestamp)
 
 
@@ -173,16 +172,28 @@ def _router(line: str, key: str) -> Message:
     service = fields.get("service", "").removesuffix("ms")
     if when is None or "router" not in line or not service.isdecimal():
         raise OtherLineError("no line of the router with a service time")
-    timestamp = datetime.fromisoformat(when[1]).timestamp()
-    return Message(check_key(key.format_map({"dyno": fields["dyno"]})), float(service), timestamp)
-
-
-def _moment(parts: tuple[str, ...], zone: tzinfo) -> datetime:
-    day, month, year, hour, minute, second = parts
     try:
-        number = _MONTHS.split().index(month) + 1
-        return datetime(
-            int(year), number, int(day), int(hour), int(minute), int(second), tzinfo=zone
-        )
+        name = key.format_map(fields)
+    except KeyError as error:
+        raise OtherLineError("no dyno") from error
+    return Message(check_key(name), float(service), _iso(when[1]))
+
+
+def _iso(text: str) -> float:
+    """Return a moment of RFC 3339 in Unix seconds."""
+    try:
+        return datetime.fromisoformat(text).timestamp()
     except ValueError as error:
+        raise OtherLineError("no time that there is") from error
+
+
+def _moment(parts: tuple[str, ...], zone: tzinfo | timedelta) -> float:
+    """Return a moment in Unix seconds; of a zone, or so far ahead of UTC."""
+    day, month, year, *clock = parts
+    hour, minute, second = map(int, clock)
+    number = _MONTHS.split().index(month) + 1
+    try:
+        of = timezone(zone) if isinstance(zone, timedelta) else zone
+        return datetime(int(year), number, int(day), hour, minute, second, tzinfo=of).timestamp()
+    except (ValueError, OverflowError) as error:
         raise OtherLineError("no time that there is") from error
