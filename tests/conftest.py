@@ -25,10 +25,11 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ[PORTS_SHARE] = f"{number}/{os.environ['PYTEST_XDIST_WORKER_COUNT']}"
 
 # How long an example takes is the machine's affair: others may have its cores. The suite tries the
-# same examples each time; ``ops/test --hypothesis-profile search`` looks for new ones, and ``long``
-# for as long as a night.
+# same examples each time; ``ops/test --hypothesis-profile search`` looks for new ones, ``long``
+# for as long as a night, and ``fuzz`` a round of ``ops/fuzz``.
 settings.register_profile("suite", deadline=None, derandomize=True)
 settings.register_profile("search", deadline=None, max_examples=1000)
+settings.register_profile("fuzz", deadline=None, max_examples=300)
 settings.register_profile("long", deadline=None, max_examples=100_000)
 settings.load_profile("suite")
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from functools import reduce
 
+import falcon.testing
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -177,6 +178,49 @@ def test_what_the_script_writes_is_sound(
     answer = client_of(connection).simulate_get(f"/{KEY}/count/2026-11-23/14")
 
     assert answer.json["value"] == sum(map(len, batches))
+
+
+BY_HAND = st.one_of(
+    st.tuples(
+        st.sampled_from(["count", "sum", "min", "max", "dropped", "late", f"b:{HIGHEST}", "b:0"]),
+        st.one_of(st.integers(-5, 500), st.integers(0, 2**70), st.floats()).map(str),
+    ),
+    st.tuples(st.integers(-40_000, 40_000).map("b:{}".format), st.integers(0, 5).map(str)),
+    st.tuples(st.binary(max_size=8), st.binary(max_size=8)),
+)
+
+
+@pytest.fixture
+def asking(connection: Connection) -> falcon.testing.TestClient:
+    """Return a client that asks again and again."""
+    return client_of(connection)
+
+
+@given(st.lists(BY_HAND, min_size=1, max_size=2))
+@settings(
+    max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_whatever_is_written_by_hand_is_told_alike(
+    connection: Connection,
+    asking: falcon.testing.TestClient,
+    fields: list[tuple[str | bytes, str | bytes]],
+) -> None:
+    """A hash with any fields has numbers that can be, or the same 500 however it is asked."""
+    connection.ask(command("FLUSHALL"))
+    fill(connection, {KEY: VALUES})
+    connection.ask(command("HSET", NAME, *(part for field in fields for part in field)))
+
+    alone = asking.simulate_get(f"/{KEY}/summary/2026-11-23/14")
+    of_prefix = asking.simulate_get("/checkout.*/summary/2026-11-23/14")
+
+    assert alone.status_code == of_prefix.status_code
+    if alone.status_code == 200:
+        assert alone.json["count"] == 4
+        assert alone.json["min"] <= alone.json["median"] <= alone.json["max"]
+        assert of_prefix.json["sum"] == alone.json["sum"]
+    else:
+        assert assert_is_problem(alone, 500) == assert_is_problem(of_prefix, 500)
+        assert (alone.json["key"], alone.json["hour"]) == (KEY, HOUR)
 
 
 @given(BATCH, st.data())
