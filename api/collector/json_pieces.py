@@ -24,7 +24,7 @@ _VALUES_BYTES = 16_384
 """How much text of values is decoded at once."""
 
 _REASON_LENGTH_MAX = 160
-"""How much is told of what the decoder says: it has names of any length in it."""
+"""How much of the text of the decoder is shown: it has names of any length in it."""
 
 
 class NotJsonError(ValueError):

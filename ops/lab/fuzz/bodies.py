@@ -6,10 +6,11 @@ from collections.abc import Callable
 from functools import partial
 
 from api.collector import logplex_frame
-from api.collector.batch_builder import ERRORS_SHOWN_MAX, BatchBuilder
+from api.collector.batch_builder import BatchBuilder
 from api.collector.bodies import read_body
 from api.collector.fast_json import read_singles
 from api.collector.logplex_frame import Fields, Frame
+from api.collector.rejection import ERRORS_SHOWN_MAX
 from api.problems import Problem
 from metrics.entry import TEXT_LENGTH_MAX, PendingEntry, pack, read_key_hour, read_values
 from metrics.fold import Folded, fold
