@@ -1,12 +1,26 @@
-"""Requests that browsers send for pages of other sites are refused, before anything else."""
+"""Requests that browsers send for pages of other sites: refused first of all, unless allowed.
 
+Source:
+    WHATWG Fetch, "CORS protocol".
+"""
+
+from collections.abc import Sequence
 from typing import Any
 
 import falcon
 
 from api.problems import Problem
 from metrics.cross_site import CrossSiteRules
-from metrics.settings import Settings
+from metrics.settings import WILDCARD, Settings
+
+ASKED_WITH = "Authorization, Content-Type, Content-Encoding, Idempotency-Key, X-Request-Id"
+"""The headers that a page may send."""
+
+SHOWN = "X-Request-Id, Retry-After, RateLimit, RateLimit-Policy, Allow"
+"""The headers of an answer that a page may read, besides those that it always may."""
+
+PREFLIGHT_KEPT_S = 600
+"""How long a browser need not ask again: short enough for an origin to be taken off the list."""
 
 
 class CrossSiteCheck:
@@ -32,6 +46,38 @@ class CrossSiteCheck:
             raise Problem(f"{status.value} {status.phrase}", detail)
 
 
+class AllowedOrigins:
+    """Falcon middleware that lets browsers give answers to pages of some origins.
+
+    Credentials of a browser, such as cookies, are never asked for: a page sends its token itself.
+
+    Args:
+        origins: In lower case; ``*`` for any.
+    """
+
+    def __init__(self, origins: Sequence[str]) -> None:
+        self._origins = frozenset(origins)
+        self._is_any = WILDCARD in self._origins
+
+    def process_response(
+        self, req: falcon.Request, resp: falcon.Response, resource: object, req_succeeded: bool
+    ) -> None:
+        """Say that the page may have it, and before that, what it may send."""
+        if not self._is_any:
+            # Else a cache would give the answer for one origin to another.
+            resp.append_header("Vary", "Origin")
+        origin = req.get_header("Origin")
+        if origin is None or not (self._is_any or origin.lower() in self._origins):
+            return
+        resp.set_header("Access-Control-Allow-Origin", WILDCARD if self._is_any else origin)
+        if req.method != "OPTIONS" or not req.get_header("Access-Control-Request-Method"):
+            resp.set_header("Access-Control-Expose-Headers", SHOWN)
+        elif methods := resp.get_header("Allow"):
+            resp.set_header("Access-Control-Allow-Methods", methods)
+            resp.set_header("Access-Control-Allow-Headers", ASKED_WITH)
+            resp.set_header("Access-Control-Max-Age", str(PREFLIGHT_KEPT_S))
+
+
 def add_cross_site(app: falcon.App[Any, Any], rules: CrossSiteRules, settings: Settings) -> None:
     """Let an app refuse pages of other sites, and answer the allowed ones as browsers need it.
 
@@ -42,4 +88,4 @@ def add_cross_site(app: falcon.App[Any, Any], rules: CrossSiteRules, settings: S
     """
     app.add_middleware(CrossSiteCheck(rules))
     if settings.allowed_origins:
-        app.add_middleware(falcon.CORSMiddleware(allow_origins=settings.allowed_origins))
+        app.add_middleware(AllowedOrigins(settings.allowed_origins))

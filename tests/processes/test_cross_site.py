@@ -6,6 +6,7 @@ import json
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -22,6 +23,7 @@ from workers.counters import Counters
 from workers.health import HealthServer
 
 EVIL = "https://evil.example"
+DASH = "https://dash.example"
 BODY = b'{"key":"a","value":1.5}'
 LOCAL = {"REDIS_URL": "redis://unused", "METRICS_HOST": "127.0.0.1"}
 
@@ -174,6 +176,62 @@ def test_a_page_that_may_write_gets_what_its_browser_asks_for(connection: Connec
     assert written.status == "202 Accepted"
     assert dict(written.headers)["access-control-allow-origin"] == "https://dash.example"
     assert ask(app, BODY, HTTP_HOST="localhost", HTTP_ORIGIN=EVIL).status.startswith("403")
+
+
+@pytest.mark.parametrize("service", [collector, query])
+@pytest.mark.parametrize(
+    ("allowed", "origin", "granted"),
+    [
+        ("", DASH, None),
+        (DASH, EVIL, None),
+        (DASH, "null", None),
+        (f"{DASH},http://localhost:3000", DASH, DASH),
+        (DASH.upper(), DASH, DASH),
+        ("*", EVIL, "*"),
+        (f"{DASH},*", DASH, "*"),
+    ],
+)
+def test_only_pages_of_listed_origins_are_answered(
+    connection: Connection, service: ModuleType, allowed: str, origin: str, granted: str | None
+) -> None:
+    """Answers, errors and preflights name the origin if it is listed, and never ask for cookies."""
+    settings = Settings.from_env({**LOCAL, "METRICS_ALLOWED_ORIGINS": allowed})
+    app = service.create_app(connection, settings)
+    page = {"HTTP_HOST": "localhost", "HTTP_ORIGIN": origin}
+    wants = {"HTTP_ACCESS_CONTROL_REQUEST_METHOD": "POST"}
+    answers = [
+        *(ask(app, b"", "GET", path, **page) for path in ("/healthz", "/nothing/there")),
+        ask(app, b"", "OPTIONS", "/healthz", **page, **wants),
+    ]
+
+    for answer in answers:
+        headers = dict(answer.headers)
+        assert headers.get("access-control-allow-origin") == granted
+        assert "access-control-allow-credentials" not in headers
+        assert ("Origin" in headers.get("vary", "")) == (allowed != "" and "*" not in allowed)
+    shown = dict(answers[0].headers).get("access-control-expose-headers", "")
+    assert ("X-Request-Id" in shown) == (granted is not None)
+
+
+def test_a_preflight_says_what_a_page_may_send(connection: Connection) -> None:
+    """A preflight is answered without a token, with the methods of its route and our headers."""
+    app = app_of(connection, METRICS_ALLOWED_ORIGINS=DASH, METRICS_WRITE_TOKENS="secret")
+    answer = ask(
+        app,
+        b"",
+        "OPTIONS",
+        HTTP_HOST="localhost",
+        HTTP_ORIGIN=DASH,
+        HTTP_ACCESS_CONTROL_REQUEST_METHOD="POST",
+        HTTP_ACCESS_CONTROL_REQUEST_HEADERS="x-anything",
+    )
+
+    headers = dict(answer.headers)
+    assert answer.status.startswith("200")
+    assert set(headers["access-control-allow-methods"].split(", ")) >= {"POST"}
+    assert "Idempotency-Key" in headers["access-control-allow-headers"]
+    assert "x-anything" not in headers["access-control-allow-headers"]
+    assert headers["access-control-max-age"] == "600"
 
 
 def test_the_query_service_knows_its_names(connection: Connection) -> None:
