@@ -6,7 +6,7 @@ from typing import Any
 
 import falcon
 
-from api.throttled_log import ThrottledLog
+from api.server.request_id import named_request
 from metrics.errors import (
     IdempotencyConflictError,
     InvalidQueryError,
@@ -19,6 +19,7 @@ from metrics.errors import (
     StorageUnsoundError,
 )
 from metrics.problem import PROBLEM_JSON, problem_json
+from metrics.throttled_log import ThrottledLog
 
 RETRY_AFTER_S = 1
 
@@ -84,7 +85,7 @@ class Problems:
             self._log.log(cause.public, "answering %d: %s", problem.status_code, cause)
         detail = problem.description or problem.title or ""
         members = problem.members if isinstance(problem, Problem) else {}
-        return problem_json(problem.status_code, detail, **members)
+        return problem_json(problem.status_code, detail, **members, **named_request())
 
     def serialize(
         self, req: falcon.Request, resp: falcon.Response, error: falcon.HTTPError

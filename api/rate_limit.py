@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 from api.access import Access
 from api.exposition import NO_ROUTE, PROBES, RequestSeries
 from api.server.address import forwarded_for, network_of
+from api.server.request_id import named_request
 from metrics.problem import PROBLEM_JSON, problem_json
 from metrics.settings import Settings
 
@@ -132,6 +133,7 @@ class RateLimited:
             f"This sender may ask {limit} times a second; send fewer requests with more messages "
             f"in each, or again in {again_s} s.",
             stored="no",
+            **named_request(),
         )
         self._requests.count(NO_ROUTE, HTTPStatus.TOO_MANY_REQUESTS.value, [0.0])
         start_response(

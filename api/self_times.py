@@ -12,7 +12,6 @@ from typing import Self
 
 import numpy as np
 
-from api.throttled_log import ThrottledLog
 from metrics.connection import Connection
 from metrics.entry import Column, write_values
 from metrics.errors import MetricsError
@@ -21,6 +20,7 @@ from metrics.keyspace import key_hour, partition_of
 from metrics.layout import Layout
 from metrics.settings import Settings
 from metrics.stream import Appender, Batch, failure_of
+from metrics.throttled_log import ThrottledLog
 
 PAUSE_S = 1.0
 """How often they are appended."""

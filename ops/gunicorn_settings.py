@@ -20,17 +20,22 @@ from importlib import import_module  # noqa: E402
 from gunicorn.arbiter import Arbiter  # noqa: E402
 from gunicorn.workers.base import Worker  # noqa: E402
 
+from api.server.request_id import current_request_id  # noqa: E402
 from metrics.errors import SettingsError  # noqa: E402
+from metrics.log_lines import begin_log  # noqa: E402
 from metrics.settings import Settings, in_url  # noqa: E402
 from metrics.shared_cells import SharedCells  # noqa: E402
 
-logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+begin_log("console")
 
 try:
     _settings = Settings.from_env(os.environ)
 except SettingsError as error:
     logging.getLogger("ops").critical("refusing to start: %s", error)
     sys.exit(2)
+
+begin_log(_settings.log_format, request_id=current_request_id)
+logger_class = "api.server.gunicorn_log.GunicornLog"
 
 bind = f"{in_url(_settings.host)}:{_settings.port}"
 worker_class = "api.server.worker.Worker"

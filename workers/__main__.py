@@ -13,6 +13,7 @@ from metrics.connection import Connection, command
 from metrics.cross_site import CrossSiteRules
 from metrics.errors import SettingsError, StorageUnavailableError, StorageUnsoundError
 from metrics.layout import Layout
+from metrics.log_lines import begin_log
 from metrics.settings import LOOPBACK, Settings
 from workers.aggregator import Aggregator
 from workers.counters import Counters
@@ -37,9 +38,10 @@ def consumer_name(environ: Mapping[str, str], port: int) -> str:
 
 def main(environ: Mapping[str, str]) -> int:
     """Run a worker until SIGTERM or SIGINT; return the exit status of the process."""
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    begin_log("console")
     try:
         settings = Settings.from_env(environ, default_host=LOOPBACK)
+        begin_log(settings.log_format)
         return serve(settings, environ)
     except SettingsError as error:
         _log.critical("refusing to start: %s", error)

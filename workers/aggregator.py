@@ -14,6 +14,7 @@ from metrics.errors import (
     SettingsError,
 )
 from metrics.fold import fold
+from metrics.throttled_log import ThrottledLog
 from workers.counters import Counters
 
 LINGER_MIN_S, LINGER_MAX_S = 0.1, 0.2
@@ -35,9 +36,6 @@ DELIVERIES_MAX = 3
 
 CONSUMER_IDLE_S = 86_400
 """Consumers that were away for so long, with nothing pending, are removed."""
-
-LOG_PAUSE_S = 60.0
-"""Pause between two lines of the log about the same hash, into which messages keep coming."""
 
 _log = logging.getLogger(__name__)
 
@@ -85,7 +83,7 @@ class Aggregator:
         self._claims_due = monotonic() + claim_s
         self._idle_consumers_due = monotonic()
         self._state = ""
-        self._logged: dict[str, float] = {}
+        self._log = ThrottledLog(_log, monotonic=monotonic)
         self._stopping = threading.Event()
 
     def stop(self) -> None:
@@ -225,7 +223,8 @@ class Aggregator:
         elif result:
             self._counters.committed(len(commit.entries), commit.folded.messages)
         else:
-            _log.warning("partition %d: other workers have the entries", commit.partition)
+            text = "partition %d: other workers have the entries"
+            self._log.log(f"refused {commit.partition}", text, commit.partition)
             self._counters.refused()
             self.recover([commit.partition])
 
@@ -233,7 +232,8 @@ class Aggregator:
         """Return the entries, each once, without those that somebody deleted."""
         deleted = [entry for entry in pending if entry.fields is None]
         if deleted:
-            _log.error("partition %d: %d entries were deleted", number, len(deleted))
+            kind, text = f"deleted {number}", "partition %d: %d entries were deleted"
+            self._log.log(kind, text, number, len(deleted), level=logging.ERROR)
             try:
                 self._backlog.ack_deleted(number, deleted)
             except MetricsError as error:
@@ -258,29 +258,22 @@ class Aggregator:
 
     def _log_exceptions(self, exceptions: Exceptions) -> None:
         for text in exceptions.unsound:
-            if self._log_is_due(text):
-                _log.error("%s; its messages go to the dead stream", text)
+            self._log.log(text, "%s; its messages go to the dead stream", text, level=logging.ERROR)
         for text in exceptions.full:
-            _log.error("%s has reached 2^53 - 1, and stays there", text)
-
-    def _log_is_due(self, text: str) -> bool:
-        """Return whether a text was not logged within the last minute."""
-        now = self._monotonic()
-        self._logged = {each: due for each, due in self._logged.items() if now < due}
-        if text in self._logged:
-            return False
-        self._logged[text] = now + LOG_PAUSE_S
-        return True
+            self._log.log(
+                text, "%s has reached 2^53 - 1, and stays there", text, level=logging.ERROR
+            )
 
     def _retry_or_dead_letter(self, number: int, entry: PendingEntry, reason: str) -> None:
         """Leave an entry pending, to be claimed once more; or dead-letter it if this is enough."""
         try:
             if self._backlog.deliveries_of(number, entry) < DELIVERIES_MAX:
-                _log.warning("partition %d: entry %s: %s", number, entry.id.decode(), reason)
+                kind, text = f"unreadable {number}", "partition %d: entry %s: %s"
+                self._log.log(kind, text, number, entry.id.decode(), reason)
             elif self._backlog.dead_letter(number, entry, reason):
-                _log.error(
-                    "partition %d: dead-lettered entry %s: %s", number, entry.id.decode(), reason
-                )
+                kind, text = f"dead {number}", "partition %d: dead-lettered entry %s: %s"
+                level = logging.ERROR
+                self._log.log(kind, text, number, entry.id.decode(), reason, level=level)
                 self._counters.dead_lettered()
         except MetricsError as error:
             self._record_error(number, error)
@@ -290,7 +283,8 @@ class Aggregator:
         self.recover([number])
         self._errors[number] = error
         if isinstance(error, GroupMissingError):
-            _log.error("partition %d: the consumer group is missing; creating it", number)
+            text = "partition %d: the consumer group is missing; creating it"
+            self._log.log(f"group {number}", text, number, level=logging.ERROR)
             self._without_group.add(number)
 
     def _delete_idle_consumers(self) -> None:

@@ -51,8 +51,6 @@ _PAGE = """<!DOCTYPE html>
 _STYLE_DIGEST = b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
 _HEADERS = {
     "Vary": "Accept",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
     "Content-Security-Policy": (
         f"default-src 'none'; style-src 'sha256-{_STYLE_DIGEST}'; "
         "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"

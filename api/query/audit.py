@@ -9,10 +9,10 @@ import msgspec
 
 from api.access import Access
 from api.problems import Problem, unavailable
-from api.throttled_log import ThrottledLog
 from metrics.audit import PartitionAudit, read_audits
 from metrics.connection import Connection
 from metrics.errors import MetricsError, StorageUnavailableError
+from metrics.throttled_log import ThrottledLog
 
 _log = logging.getLogger(__name__)
 
@@ -89,9 +89,15 @@ class Audit:
             if isinstance(audit, StorageUnavailableError):
                 self._log.log(audit.public, "partition %d: %s", number, audit)
             elif isinstance(audit, MetricsError):
-                _log.error("partition %d: %s", number, audit)
+                self._log.log(str(audit), "partition %d: %s", number, audit, level=logging.ERROR)
             elif not audit.balance:
-                _log.error("partition %d: the audit does not balance: %s", number, audit)
+                self._log.log(
+                    f"balance of {number}",
+                    "partition %d: the audit does not balance: %s",
+                    number,
+                    audit,
+                    level=logging.ERROR,
+                )
 
 
 def _balance(audit: Sequence[PartitionAudit], *, is_whole: bool) -> bool | None:

@@ -6,6 +6,13 @@ Source:
 
 from functools import lru_cache
 
+SAFE_HEADERS = (
+    ("X-Content-Type-Options", "nosniff"),
+    ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"),
+    ("Referrer-Policy", "no-referrer"),
+)
+"""What every answer has, unless the app says something else: no browser takes it for a page."""
+
 Headers = list[tuple[str, str]]
 
 _BODILESS = ("1", "204", "304")
@@ -13,7 +20,13 @@ _BODILESS = ("1", "204", "304")
 
 
 def written(
-    status: str, headers: Headers, body: bytes, method: str, connection: str, date: bytes
+    status: str,
+    headers: Headers,
+    body: bytes,
+    method: str,
+    connection: str,
+    date: bytes,
+    request_id: bytes,
 ) -> bytes:
     """Return an answer.
 
@@ -24,23 +37,27 @@ def written(
         method: Of the request.
         connection: What the header Connection says; it is left out if this is empty.
         date: Of now, as HTTP writes it.
+        request_id: What the request is called.
 
     Raises:
         ValueError: If a header has a line break.
     """
     has_body = method != "HEAD" and not status.startswith(_BODILESS)
     head = _head(status, tuple(headers), len(body) if has_body else None, connection)
-    return b"%bDate: %b\r\n\r\n%b" % (head, date, body if has_body else b"")
+    answer = b"%bX-Request-Id: %b\r\nDate: %b\r\n\r\n%b"
+    return answer % (head, request_id, date, body if has_body else b"")
 
 
 @lru_cache(maxsize=256)
 def _head(
     status: str, headers: tuple[tuple[str, str], ...], length: int | None, connection: str
 ) -> bytes:
-    """Return the head of an answer without its date; remembered, as most answers have the same."""
+    """Return the head of an answer without what is new each time; most answers have the same."""
     lines = [f"HTTP/1.1 {status}"]
     lines += [f"{name}: {value}" for name, value in headers]
-    if length is not None and not any(name.lower() == "content-length" for name, _ in headers):
+    said = {name.lower() for name, _ in headers}
+    lines += [f"{name}: {value}" for name, value in SAFE_HEADERS if name.lower() not in said]
+    if length is not None and "content-length" not in said:
         lines.append(f"Content-Length: {length}")
     if connection:
         lines.append(f"Connection: {connection}")

@@ -20,6 +20,7 @@ from api.server.address import network_of
 from api.server.answer import Headers, written
 from api.server.head import DECLINED, END, HEAD_BYTES_MAX, BadRequestError, Environ, Head, Probe
 from api.server.request import Request
+from api.server.request_id import HEADER, CurrentRequest, begin_requests, id_of
 from metrics.problem import PROBLEM_JSON, problem_json
 
 IDLE_S = 30.0
@@ -66,7 +67,7 @@ class Connection:
         address: Of the other side.
         server: With ``application``, ``get_environ``, ``heads``, ``idle``, ``deadlines``,
             ``bodies``, ``addresses``, ``count_refused``, ``greedy``, ``loop``, ``date``,
-            ``closed`` and ``log_fault``.
+            ``new_id``, ``closed`` and ``log_fault``.
     """
 
     def __init__(self, connection: socket.socket, address: Any, server: Any) -> None:  # noqa: ANN401
@@ -82,10 +83,12 @@ class Connection:
         self._this: gevent.Greenlet | None = None
         self._is_declined = False
         self._body_bytes = 0
+        self._current = CurrentRequest()
 
     def handle(self) -> None:
         """Answer requests until the connection ends."""
         self._this = gevent.getcurrent()
+        self._current = begin_requests()
         addresses = self._server.addresses
         if not addresses.has_room(self._host):
             self._turn_away()
@@ -142,6 +145,7 @@ class Connection:
             if head is None or head.shortcut is None or len(data) != end + head.length:
                 return bool(data)
             server.deadlines[this] = NO_DEADLINE
+            self._current.id = server.new_id()
             try:
                 answer = head.shortcut(data[end:])
             except Exception as error:  # noqa: BLE001  (the server logs it)
@@ -163,11 +167,13 @@ class Connection:
         """Answer one request; return whether there may be another."""
         if not self._data and not self._answer_known():
             return False
+        self._current.id = self._server.new_id()
         end = self._await_head()
         if not end:
             return False
         data = self._data
         head = self._server.heads.read(data[:end])
+        self._current.id = id_of(head.environ.get(HEADER), self._server.new_id)
         request = self._request(head, data[end:])
         if self._is_declined:
             request.environ[DECLINED] = True
@@ -332,7 +338,8 @@ class Connection:
         # An older client expects the connection to end unless the answer says otherwise.
         goes_on = head is not None and head.is_old
         ends = "close" if closes else "keep-alive" if goes_on else ""
-        answer = written(status, headers, body, method, ends, self._server.date)
+        date, request_id = self._server.date, self._current.id
+        answer = written(status, headers, body, method, ends, date, request_id)
         self._server.deadlines[self._this] = monotonic() + SEND_S
         # gevent's sendall asks the socket this and that first; nearly always one send does it.
         sent = self._socket.send(answer)
@@ -346,11 +353,12 @@ class Connection:
 
     def _refuse(self, status: HTTPStatus, detail: str, unread_s: float = UNREAD_S) -> None:
         """Say why, and end the connection once the other side has had time to read it."""
+        self._current.id = self._current.id or self._server.new_id()
         headers = [("Content-Type", PROBLEM_JSON)]
         if status in (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS):
             headers.append(("Retry-After", "1"))
         with contextlib.suppress(OSError, DeadlineError), gevent.Timeout(unread_s, False):
-            body = problem_json(status, detail)
+            body = problem_json(status, detail, request_id=self._current.id.decode())
             self._send(f"{status.value} {status.phrase}", headers, body, "", closes=True)
         self._linger(unread_s)
 

@@ -36,7 +36,7 @@ HEAD_BYTES_MAX = 65_536
 _KNOWN_MAX = 1000
 _KNOWN_BYTES_MAX = 1000
 
-_UNKNOWN = {"HTTP_EXPECT", "HTTP_IDEMPOTENCY_KEY"}
+_UNKNOWN = {"HTTP_EXPECT", "HTTP_IDEMPOTENCY_KEY", "HTTP_X_REQUEST_ID"}
 """Headers of heads that hardly come again."""
 
 _VERSION = re.compile(rb"[^\r\n]* (HTTP/[0-9.]+)\r\n")

@@ -20,6 +20,8 @@ from gunicorn.workers.ggevent import GeventPyWSGIWorker, PyWSGIServer
 from api.server.address import Addresses, network_of
 from api.server.connection import NO_DEADLINE, Connection, DeadlineError
 from api.server.head import HeadCache
+from api.server.request_id import new_ids
+from metrics.throttled_log import ThrottledLog
 
 TICK_S = 0.25
 """How often deadlines are looked at: none costs a timer of its own."""
@@ -29,12 +31,6 @@ ACCEPT_PAUSE_S = 0.0005
 
 BODIES_BYTES_MAX = 268_435_456
 """How long all bodies that are coming in may be together, in one process."""
-
-FULL_LOG_S = 60.0
-"""How long it is not said again that no connection is left."""
-
-FAULT_LOG_S = 60.0
-"""How long a fault of the app is not logged again that is of the same kind."""
 
 _log = logging.getLogger(__name__)
 
@@ -71,6 +67,7 @@ class Server(PyWSGIServer):  # type: ignore[misc]  # gunicorn has no types
         count_refused: Counts a connection that is one too many of its address.
         greedy: Who has had its turns and pauses for the others.
         date: Of now, as HTTP writes it.
+        new_id: Draws the id of a request.
     """
 
     def __init__(
@@ -89,8 +86,8 @@ class Server(PyWSGIServer):  # type: ignore[misc]  # gunicorn has no types
         self.bodies = Bodies()
         self.greedy = BoundedSemaphore(1)
         self.date = formatdate(usegmt=True).encode()
-        self._full_log_due = 0.0
-        self._fault_log_due: dict[str, float] = {}
+        self.new_id = new_ids()
+        self._log = ThrottledLog(_log)
         self._ticking = gevent.spawn(self._tick)
 
     def do_handle(self, *args: Any) -> None:  # noqa: ANN401  (gevent's own)
@@ -110,14 +107,12 @@ class Server(PyWSGIServer):  # type: ignore[misc]  # gunicorn has no types
 
         It is the oldest of the address that has most: who opens many takes them from itself.
         """
-        now = monotonic()
-        if now >= self._full_log_due:
-            self._full_log_due = now + FULL_LOG_S
-            _log.warning(
-                "%d connections are open, as many as METRICS_CONNECTIONS_MAX allows: idle ones "
-                "are closed for new ones",
-                self.pool.size,
-            )
+        self._log.log(
+            "full",
+            "%d connections are open, as many as METRICS_CONNECTIONS_MAX allows: idle ones are "
+            "closed for new ones",
+            self.pool.size,
+        )
         if self.idle:
             ((address, _),) = Counter(self.idle.values()).most_common(1)
             self._close_oldest_of(address)
@@ -138,10 +133,7 @@ class Server(PyWSGIServer):  # type: ignore[misc]  # gunicorn has no types
     def log_fault(self, error: Exception) -> None:
         """Log what the app raised, each kind once a minute."""
         kind = type(error).__name__
-        now = monotonic()
-        if now >= self._fault_log_due.get(kind, 0.0):
-            self._fault_log_due[kind] = now + FAULT_LOG_S
-            _log.error("the app failed: %s", kind, exc_info=error)
+        self._log.log(kind, "the app failed: %s", kind, level=logging.ERROR, error=error)
 
     def close(self) -> None:
         """Stop listening, and hang up on those that ask nothing just now."""

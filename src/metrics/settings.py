@@ -4,9 +4,10 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_address
-from typing import Self
+from typing import Self, cast
 
 from metrics.errors import SettingsError
+from metrics.log_lines import LogFormat
 from metrics.tls import CA_FILE, CERT_FILE, KEY_FILE, TlsFiles
 from metrics.tokens import ENTRY_RULE, parse_entry
 from metrics.tokens import Token as Token
@@ -55,6 +56,7 @@ class Settings:
     requests_per_second: int | None = None
     proxies: int = 0
     redis_tls: TlsFiles | None = None
+    log_format: LogFormat = "console"
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str], *, default_host: str = EVERYWHERE) -> Self:
@@ -105,6 +107,7 @@ class Settings:
             ),
             proxies=read.integer("METRICS_PROXIES", 0, least=0, most=10),
             redis_tls=read.tls_files("REDIS_URL"),
+            log_format=read.log_format("METRICS_LOG_FORMAT"),
         )
         if read.problems:
             raise SettingsError("; ".join(read.problems))
@@ -152,6 +155,13 @@ class _Reader:
         if key and not certificate:
             self.problems.append(f"{KEY_FILE} is set and {CERT_FILE} is not; they belong together")
         return TlsFiles(ca, certificate, key)
+
+    def log_format(self, name: str) -> LogFormat:
+        text = self._environ.get(name, "").strip().lower() or "console"
+        if text in ("console", "json"):
+            return cast("LogFormat", text)
+        self.problems.append(f"{name} must be console or json, got {text!r}")
+        return "console"
 
     def web_url(self, name: str) -> str:
         text = self._environ.get(name, "").strip().rstrip("/")

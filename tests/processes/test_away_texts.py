@@ -109,8 +109,8 @@ def worker_answer(connection: Connection) -> str:
 
 
 def test_the_log_says_each_kind_once_a_minute(caplog: pytest.LogCaptureFixture) -> None:
-    """A throttled log writes each kind of line at most once a minute."""
-    from api.throttled_log import ThrottledLog
+    """A kind of line is written at most once a minute, and says how many were held back."""
+    from metrics.throttled_log import ThrottledLog
     from tests.conftest import Clock
 
     clock = Clock()
@@ -120,9 +120,32 @@ def test_the_log_says_each_kind_once_a_minute(caplog: pytest.LogCaptureFixture) 
         log.log("away", "away at %d", seconds)
         log.log("full", "full at %d", seconds)
 
+    clock.seconds = 130.0
+    log.log("away", "away at %d", 130)
+
     assert [record.getMessage() for record in caplog.records] == [
-        *("away at 0", "full at 0", "away at 61", "full at 61")
+        *("away at 0", "full at 0"),
+        *("away at 61 (and 2 more like it before)", "full at 61 (and 2 more like it before)"),
+        "away at 130",
     ]
+
+
+def test_kinds_that_somebody_makes_up_fill_neither_log_nor_memory(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Beyond a thousand kinds a minute all new ones are one kind; known ones stay their own."""
+    from metrics.throttled_log import ThrottledLog
+    from tests.conftest import Clock
+
+    clock = Clock()
+    log = ThrottledLog(logging.getLogger("tests"), monotonic=clock)
+    for number in (*range(5000), 3):
+        log.log(str(number), "%d", number)
+    assert len(caplog.records) == 1001
+    clock.seconds = 61.0
+    log.log("new", "after a minute")
+
+    assert caplog.records[-1].getMessage() == "after a minute"
 
 
 def test_an_error_of_several_partitions_tells_no_more_than_one() -> None:

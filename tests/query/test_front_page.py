@@ -132,7 +132,6 @@ def test_each_file_of_the_page_is_there_and_kept_for_good(away: falcon.testing.T
         found = away.simulate_get(f"/{name}")
         assert found.status_code == 200, name
         assert found.headers["cache-control"] == "public, max-age=31536000, immutable"
-        assert found.headers["x-content-type-options"] == "nosniff"
 
 
 def test_every_module_is_loaded_at_once(away: falcon.testing.TestClient) -> None:

@@ -13,6 +13,7 @@ from gevent.lock import BoundedSemaphore
 from api.server.address import Addresses
 from api.server.connection import Connection
 from api.server.head import DECLINED, Answer, Environ, HeadCache, Shortcut
+from api.server.request_id import new_ids
 from api.server.worker import Bodies
 
 DATE = b"Fri, 27 Nov 2026 00:00:00 GMT"
@@ -87,6 +88,7 @@ class FakeServer:
         self.addresses = Addresses()
         self.loop = Loop()
         self.greedy = BoundedSemaphore(1)
+        self.new_id = new_ids()
 
     def get_environ(self) -> dict[str, object]:
         """Return what all environs have."""

@@ -63,7 +63,6 @@ class StaticFile:
         etag = f"{self.etag}-gzip" if takes_gzip else self.etag
         resp.cache_control = _KEPT_FOR_GOOD if is_for_good else _KEPT_FOR_NOW
         resp.append_header("Vary", "Accept-Encoding")
-        resp.set_header("X-Content-Type-Options", "nosniff")
         resp.etag = etag
         if any(known in ("*", etag) for known in req.if_none_match or ()):
             resp.status = falcon.HTTP_304

@@ -3,11 +3,19 @@
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 QUIET_S = 60.0
 """How long nothing is said twice."""
 
 _KINDS_MAX = 1000
+_OTHERS = ""
+
+
+@dataclass(slots=True)
+class _Kind:
+    quiet_until: float
+    held_back: int = 0
 
 
 class ThrottledLog:
@@ -23,7 +31,7 @@ class ThrottledLog:
     ) -> None:
         self._log = log
         self._monotonic = monotonic
-        self._quiet_until: dict[str, float] = {}
+        self._kinds: dict[str, _Kind] = {}
 
     def log(
         self,
@@ -33,7 +41,7 @@ class ThrottledLog:
         level: int = logging.WARNING,
         error: Exception | None = None,
     ) -> None:
-        """Log a line, unless one of its kind was logged just now.
+        """Log a line, unless one of its kind was logged just now; then the next one counts it.
 
         Args:
             kind: What is not said twice.
@@ -43,9 +51,18 @@ class ThrottledLog:
             error: A fault of ours: the line has its traceback.
         """
         now = self._monotonic()
-        if now < self._quiet_until.get(kind, 0.0):
+        if len(self._kinds) >= _KINDS_MAX and kind not in self._kinds:
+            self._forget(now)
+            kind = kind if len(self._kinds) < _KINDS_MAX else _OTHERS
+        known = self._kinds.get(kind)
+        if known is not None and now < known.quiet_until:
+            known.held_back += 1
             return
-        if len(self._quiet_until) >= _KINDS_MAX:
-            self._quiet_until.clear()
-        self._quiet_until[kind] = now + QUIET_S
+        held_back = known.held_back if known is not None else 0
+        self._kinds[kind] = _Kind(now + QUIET_S)
+        if held_back:
+            text, arguments = f"{text} (and %d more like it before)", (*arguments, held_back)
         self._log.log(level, text, *arguments, exc_info=error)
+
+    def _forget(self, now: float) -> None:
+        self._kinds = {name: each for name, each in self._kinds.items() if now < each.quiet_until}
