@@ -109,9 +109,9 @@ def another(installed: Path, beside: list[str], old_redis: str, tmp_path: Path) 
         run.kill()
 
 
-def test_the_lines_that_it_prints_work_as_pasted(running: Run) -> None:
+def test_the_lines_that_it_prints_work_as_pasted(another: Run) -> None:
     """The curl and redis-cli lines of ops/run and the collector's ``GET /`` work as pasted."""
-    welcome = running.wait_until_ready()
+    welcome = another.wait_until_ready()
     post, get = re.findall(r"^  (curl .*)$", welcome, re.MULTILINE)
     redis_cli = re.search(r"^Redis: (.*)\. Stop", welcome, re.MULTILINE)[1]
 
@@ -127,12 +127,12 @@ def test_the_lines_that_it_prints_work_as_pasted(running: Run) -> None:
     an_hour_later = "date() { [ \"$*\" = '-u +%F/%H' ] && echo 2026-11-28/00; }"
     asked = shell(f'{an_hour_later}; curl() {{ echo "$@"; }}; {get}')
     assert asked.endswith("/checkout.web-1/median/2026-11-28/00\n")
-    page = curl(f"localhost:{running.port}/")
+    page = curl(f"localhost:{another.port}/")
     *posts, get, _ = re.findall(r"^  ((?:curl|printf) .*)$", page, re.MULTILINE)
     assert [line for line in posts if '"rejected":0' not in shell(line)] == []
     assert len(posts) == 4
     wait_until(lambda: count() == before + 5)
-    assert "reset by peer" not in running.output
+    assert "reset by peer" not in another.output
 
 
 def test_the_lines_of_the_pages_work_as_pasted(running: Run) -> None:
