@@ -44,15 +44,14 @@ def written(
     """
     has_body = method != "HEAD" and not status.startswith(_BODILESS)
     head = _head(status, tuple(headers), len(body) if has_body else None, connection)
-    answer = b"%bX-Request-Id: %b\r\nDate: %b\r\n\r\n%b"
-    return answer % (head, request_id, date, body if has_body else b"")
+    return b"".join((head, request_id, b"\r\nDate: ", date, b"\r\n\r\n", body if has_body else b""))
 
 
 @lru_cache(maxsize=256)
 def _head(
     status: str, headers: tuple[tuple[str, str], ...], length: int | None, connection: str
 ) -> bytes:
-    """Return the head of an answer without what is new each time; most answers have the same."""
+    """Return the head of an answer up to what is new each time: most answers have the same."""
     lines = [f"HTTP/1.1 {status}"]
     lines += [f"{name}: {value}" for name, value in headers]
     said = {name.lower() for name, _ in headers}
@@ -64,4 +63,4 @@ def _head(
     head = "\r\n".join(lines)
     if not head.count("\n") == head.count("\r") == len(lines) - 1:
         raise ValueError("a header with a line break")
-    return f"{head}\r\n".encode("latin-1")
+    return f"{head}\r\nX-Request-Id: ".encode("latin-1")

@@ -2,6 +2,7 @@
 
 import random
 import re
+from binascii import hexlify
 from collections.abc import Callable
 from contextvars import ContextVar
 
@@ -52,7 +53,7 @@ def new_ids() -> Callable[[], bytes]:
     They are no secrets, and drawn for each message of an app that sends them one by one.
     """
     draw = random.Random().getrandbits  # noqa: S311
-    return lambda: b"%016x" % draw(64)
+    return lambda: hexlify(draw(64).to_bytes(8, "big"))
 
 
 def id_of(client_id: str | None, new_id: Callable[[], bytes]) -> bytes:
