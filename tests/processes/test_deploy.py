@@ -96,12 +96,16 @@ def test_a_unit_lets_its_process_end_and_starts_it_again(name: str) -> None:
 
 
 def test_units_differ_in_what_they_start_only() -> None:
-    """The units differ only in their description and in what they start."""
+    """The units differ only in their description, in what they start, and in what reads tokens."""
     first, *others = (settings_of(path) for path in UNITS.values())
 
     for other in others:
         differing = {name for name in first | other if first.get(name) != other.get(name)}
-        assert differing == {"Description", "ExecStart"}
+        assert differing - {"ExecReload"} == {"Description", "ExecStart"}
+    assert [name for name, path in UNITS.items() if "ExecReload" in settings_of(path)] == [
+        "collector",
+        "query",
+    ]
 
 
 def test_the_unit_of_the_agent_is_like_the_others() -> None:

@@ -187,7 +187,7 @@ def test_messages_are_counted_by_what_became_of_them(connection: Connection) -> 
 
     rejected = "metrics_collector_messages_rejected_total reason="
     messages = "metrics_collector_messages"
-    assert len(of(before, messages)) == 8
+    assert len(of(before, messages)) == 9
     assert set(of(before, messages).values()) == {0}
     assert of(after, messages, "metrics_collector_requests") == {
         "metrics_collector_messages_accepted_total": 6,
