@@ -197,6 +197,7 @@ def test_messages_are_counted_by_what_became_of_them(connection: Connection) -> 
         f"{rejected}dropped": 1,
         f"{rejected}form": 1,
         f"{rejected}token": 0,
+        f"{rejected}aggregate": 0,
         "metrics_collector_messages_dropped_total": 17,
         "metrics_collector_requests_total route=/messages status=202": 2,
         "metrics_collector_requests_total route=/messages status=400": 2,
