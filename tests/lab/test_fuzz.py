@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from ops.lab.fuzz import __main__ as command
+from ops.lab.fuzz import parts
 from ops.lab.fuzz import target as target_module
-from ops.lab.fuzz.parts import Reader
+from ops.lab.fuzz.parts import Properties, Reader
 from ops.lab.fuzz.target import BrokenPromiseError, Pause, Target, Turns, require, try_input
 from ops.lab.fuzz.targets import TARGETS
 
@@ -119,6 +120,16 @@ def test_what_pauses_holds_nobody_up() -> None:
             pause()
 
     reader(read).examine(b"")
+
+
+def test_a_part_that_does_not_end_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A part that hangs is ended after a while, and its outcome says so."""
+    monkeypatch.setattr(parts, "ENDS_WITHIN_S", 0.0)
+
+    outcome = Properties("slow", ["tests/server"]).run(0.1, seed=1)
+
+    assert not outcome.is_good
+    assert "timed out after" in outcome.report
 
 
 def test_an_input_is_read_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
