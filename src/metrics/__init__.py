@@ -4,7 +4,8 @@ What apps use stands here: the client, and its middleware.
 """
 
 from metrics.client.asgi import ASGIMiddleware
-from metrics.client.client import Client, Stats
+from metrics.client.client import Client
+from metrics.client.stats import Stats
 from metrics.client.timer import Timer
 from metrics.client.wsgi import WSGIMiddleware
 

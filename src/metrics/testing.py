@@ -1,6 +1,7 @@
 """For the tests of the apps that use us: a client that sends nothing and remembers everything."""
 
-from metrics.client.client import Client, Stats
+from metrics.client.client import Client
+from metrics.client.stats import Stats
 from metrics.message import check_key, check_value
 
 

@@ -7,8 +7,8 @@ from array import array
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metrics.client.batch import CHUNK_VALUES, GZIP_BYTES_MIN, Batch, encode
-from metrics.client.buffer import Hours
+from metrics.client.batch import CHUNK_VALUES, GZIP_BYTES_MIN, Batch, Load, encode
+from metrics.client.losses import Hours
 
 NOON = 1_795_442_400
 
@@ -19,7 +19,7 @@ def sealed(samples: dict[str, list[tuple[float, float]]], drops: Hours | None = 
         key: array("d", [number for pair in pairs for number in pair])
         for key, pairs in samples.items()
     }
-    return encode(arrays, drops or {}, "key-1", yield_gil=lambda: None)
+    return encode(Load(arrays), drops or {}, "key-1", yield_gil=lambda: None)
 
 
 def test_values_of_one_key_are_one_column() -> None:
@@ -78,6 +78,7 @@ def test_long_bodies_are_compressed() -> None:
 def test_others_may_run_while_a_long_body_is_written() -> None:
     """The encoder yields to other threads after every CHUNK_VALUES values."""
     breaths: list[int] = []
-    encode({"a": array("d", [NOON, 1.0] * 2000)}, {}, "key-1", yield_gil=lambda: breaths.append(1))
+    load = Load({"a": array("d", [NOON, 1.0] * 2000)})
+    encode(load, {}, "key-1", yield_gil=lambda: breaths.append(1))
 
     assert len(breaths) == 2000 // CHUNK_VALUES

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metrics.client.buffer import Buffer, LockFreeCounter, hours_of, merged
+from metrics.client.buffer import Buffer
+from metrics.client.counter import LockFreeCounter
 
 HOUR_S = 3600
 NOON = 1_795_442_400.0
@@ -199,7 +200,7 @@ def test_the_sender_is_called_at_the_first_value_and_at_each_batch() -> None:
 
     assert calls.count == 1
 
-    buffer.set_wake_threshold()
+    buffer.set_wake_threshold(4)
     for _ in range(2):
         buffer.add("a", 1.0)
 
@@ -211,7 +212,7 @@ def test_the_sender_is_called_at_the_first_value_and_at_each_batch() -> None:
     assert calls.count == 2
 
     drain(buffer)
-    buffer.set_wake_threshold()
+    buffer.set_wake_threshold(4)
     buffer.add("a", 1.0)
 
     assert calls.count == 3
@@ -227,7 +228,7 @@ def test_after_the_end_everything_is_dropped_and_counted() -> None:
     assert drain(buffer) == {"a": [1.0]}
 
     buffer.add("a", 3.0)
-    buffer.set_wake_threshold()
+    buffer.set_wake_threshold(4)
     buffer.add("a", 4.0)
 
     assert (buffer.recorded, buffer.dropped, buffer.waiting) == (4, 3, 0)
@@ -291,15 +292,3 @@ def test_a_tally_counts_what_many_threads_add() -> None:
         thread.join()
 
     assert tally.total == tally.total == 40_000
-
-
-def test_counts_per_hour_add_up() -> None:
-    """Columns are counted by the hour of each value, and counts of the same hour are summed."""
-    buffer = buffer_of()
-    buffer.add("a", 1.0)
-    buffer.add("a", 1.0)
-    (samples,) = buffer.batches()
-    name = "a", int(NOON) // HOUR_S
-
-    assert hours_of(samples) == {name: 2}
-    assert merged({name: 2}, {name: 3, ("b", 1): 1}) == {name: 5, ("b", 1): 1}

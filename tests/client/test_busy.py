@@ -12,7 +12,7 @@ UNNOTICED_S = ANSWER_S / 8
 
 
 def test_every_value_of_every_thread_is_sent_or_counted_as_dropped() -> None:
-    """Every value of eight threads is sent or dropped, and the collector hears of each drop."""
+    """Every value of eight threads is sent, folded or not; if any is dropped, it is reported."""
     with fake_collector() as collector, running("busy.py", "threads", collector.url) as app:
         ended = app.end()
 
@@ -20,8 +20,9 @@ def test_every_value_of_every_thread_is_sent_or_counted_as_dropped() -> None:
     keys = [f"thread-{number}" for number in range(THREADS)]
     found = [collector.values(key) for key in keys]
     assert all(len(set(values)) == len(values) for values in found)
-    assert sum(map(len, found)) == stats["sent"]
-    assert sum(map(collector.dropped, keys)) == stats["dropped"] > 0
+    assert any(map(collector.aggregates, keys))
+    assert sum(map(collector.count, keys)) == stats["sent"] > 0.9 * stats["recorded"]
+    assert sum(map(collector.dropped, keys)) == stats["dropped"]
     assert stats["recorded"] == THREADS * VALUES == stats["sent"] + stats["dropped"]
     assert (stats["rejected"], stats["buffered"]) == (0, 0)
 

@@ -73,7 +73,10 @@ def test_stats_tell_what_became_of_every_value() -> None:
         members = {"accepted": 3, "rejected": 2, "errors": [{"index": 0, "detail": "too old"}]}
         return 202, {}, json.dumps(members).encode()
 
-    with fake_collector(script=[partly]) as fake, client_of(fake, max_buffered=8) as client:
+    with (
+        fake_collector(script=[partly]) as fake,
+        client_of(fake, max_buffered=8, max_folded=0) as client,
+    ):
         fake.gate.clear()
         record(client, 5)
         wait_until(lambda: fake.requests, 60, "the first batch is on its way")
@@ -204,7 +207,7 @@ def test_several_clients_do_not_know_of_each_other(fake: FakeCollector) -> None:
     """A client delivers although another one in the process is full, hangs or is closed."""
     with fake_collector() as hanging:
         hanging.gate.clear()
-        with client_of(hanging, max_buffered=10) as stuck, client_of(fake) as well:
+        with client_of(hanging, max_buffered=10, max_folded=0) as stuck, client_of(fake) as well:
             record(stuck, 20)
             record(well, 20)
 

@@ -228,12 +228,12 @@ def test_while_all_are_away_values_wait_and_land_in_their_hours(
             assert client.stats.dropped == 0
 
 
-def test_when_the_buffer_is_full_the_newest_are_dropped_counted_and_reported(
+def test_without_room_for_folds_the_newest_are_dropped_counted_and_reported(
     fake: FakeCollector, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A full buffer drops the newest values, logs it once, and reports them with the next batch."""
+    """A full buffer that must not fold drops the newest, logs it once, and reports them."""
     fake.answer = refusing(503, stored="no")
-    with client_of(fake, max_buffered=100) as client:
+    with client_of(fake, max_buffered=100, max_folded=0) as client:
         record(client, 250)
         record(client, 50, key="b")
         wait_until(lambda: len(fake.requests) >= 3, 60, "it tries")

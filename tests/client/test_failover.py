@@ -55,7 +55,7 @@ def test_a_collector_that_dies_costs_no_message_and_no_app_waits(tmp_path: Path)
 def test_what_is_recorded_while_all_collectors_are_away_counts_or_is_told_to_be_dropped(
     tmp_path: Path,
 ) -> None:
-    """While all collectors are away, each message counts in the end or is reported as dropped."""
+    """While all collectors are away, a client folds; one that must not reports what it drops."""
     numbers = passed(tmp_path, "--seed", "12", "--away", "2")
 
     assert numbers["recorded"] > 200

@@ -25,7 +25,7 @@ def test_what_a_client_folds_is_an_aggregate_of_its_values(chunks: list[list[flo
     """What is folded, in any pieces, is sound, and has count, sum, min, max and buckets exactly."""
     fold = Fold()
     for values in chunks:
-        assert fold.add(values)
+        fold.add(values)
     values = [value for chunk in chunks for value in chunk]
     item = json.loads(fold.written("checkout.web-1", 498733))
 
@@ -45,12 +45,12 @@ def test_values_are_counted_in_their_buckets(values: list[float]) -> None:
 
 
 def test_a_fold_has_room_for_so_many_buckets_and_messages() -> None:
-    """A fold takes no more than an aggregate may have, and stays as it was then."""
+    """A fold says when it would be more than an aggregate may be."""
     fold = Fold()
     for i in range(AGGREGATE_BUCKETS_MAX):
-        assert fold.add([1.02**i * 1.001])
-    assert not fold.add([1e-3])
-    assert fold.add([1.001])
-    fold.count = AGGREGATE_COUNT_MAX
+        fold.add([1.02**i * 1.001])
+    known, new = count_buckets([1.001]), count_buckets([1e-3])
 
-    assert not fold.add([1.001])
+    assert (fold.has_room_for(1, known), fold.has_room_for(1, new)) == (True, False)
+    fold.count = AGGREGATE_COUNT_MAX
+    assert not fold.has_room_for(1, known)

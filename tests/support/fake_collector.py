@@ -42,7 +42,10 @@ class Request:
     @property
     def messages(self) -> int:
         """Return how many values it has."""
-        return sum(len(item.get("values", ())) for item in self.items)
+        return sum(
+            len(item.get("values", ())) + item.get("aggregate", {}).get("count", 0)
+            for item in self.items
+        )
 
 
 Reply = tuple[int, dict[str, str], bytes]
@@ -100,6 +103,20 @@ class FakeCollector:
             if item["key"] == key
             for timestamp in item["timestamps"]
         )
+
+    def aggregates(self, key: str) -> list[dict[str, Any]]:
+        """Return the client aggregates that count for a key."""
+        return [
+            item["aggregate"]
+            for request in list(self.counted.values())
+            for item in request.items
+            if item["key"] == key and "aggregate" in item
+        ]
+
+    def count(self, key: str) -> int:
+        """Return how many values count for a key, folded or not."""
+        folded = sum(aggregate["count"] for aggregate in self.aggregates(key))
+        return len(self.values(key)) + folded
 
     def dropped(self, key: str) -> int:
         """Return how many were reported as dropped for a key."""

@@ -78,15 +78,15 @@ def collector() -> Iterator[str]:
 def clients(well: str, hangs: str, stack: ExitStack) -> dict[str, Record]:
     """Return what records one value, by the state of its client."""
 
-    def client(url: str, max_buffered: int) -> Record:
-        made = Client(url, max_buffered=max_buffered, flush_seconds=0.01)
+    def client(url: str, max_buffered: int, max_folded: int = 50_000) -> Record:
+        made = Client(url, max_buffered=max_buffered, max_folded=max_folded, flush_seconds=0.01)
         stack.callback(made.close, timeout=0.0)
         return lambda: made.record(KEY, VALUE)
 
     return {
         "collectors well": client(well, 1_000_000),
         "collectors hang": client(hangs, 10_000_000),
-        "buffer full": client(hangs, 2),
+        "buffer full": client(hangs, 2, max_folded=0),
     }
 
 
@@ -115,7 +115,7 @@ def _table_of_calls(well: str, hangs: str, calls: int, rounds: int) -> str:
 
 def bytes_of_a_value(hangs: str, values: int) -> float:
     """Return what a value takes that waits, as tracemalloc counts."""
-    with closing(Client(hangs, max_buffered=values + 1, flush_seconds=3600.0)) as client:
+    with closing(Client(hangs, max_buffered=2 * values + 2, flush_seconds=3600.0)) as client:
         client.record(KEY, VALUE)
         tracemalloc.start()
         before, _ = tracemalloc.get_traced_memory()

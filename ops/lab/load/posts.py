@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from metrics.client.batch import encode
+from metrics.client.batch import Load, encode
 from ops.lab.load.messages import (
     Message,
     column,
@@ -99,7 +99,7 @@ def _post(form: Form, keys: Sequence[str], number: int, batch: int, now: float) 
     if form == "client":
         values = response_times(batch, number)
         pairs = array("d", [each for value in values for each in (now, value)])
-        sealed = encode({keys[number % len(keys)]: pairs}, {}, "", yield_gil=lambda: None)
+        sealed = encode(Load({keys[number % len(keys)]: pairs}), {}, "", yield_gil=lambda: None)
         more = "Content-Encoding: gzip\r\n" if sealed.is_gzip else ""
         return _whole(sealed.body, sealed.values, more)
     make = column if form == "columns" else rows

@@ -1,10 +1,13 @@
 """Batches: values encoded once, so that each repetition is the same to the last byte."""
 
 import gzip
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 
-from metrics.client.buffer import Hours, Samples
+from metrics.client.buffer import Samples
+from metrics.client.folds import Folded
+from metrics.client.losses import Hours
+from metrics.client_aggregate import AGGREGATE_COUNT_MAX
 from metrics.hours import SECONDS_PER_HOUR
 
 GZIP_BYTES_MIN = 1400
@@ -17,6 +20,10 @@ CHUNK_VALUES = 100
 """How many values are written between two breaths: less than 0.1 ms."""
 
 
+BUCKETS_MAX = 20_000
+"""Of the folds that are sent at once: some 200 KB, before they are compressed."""
+
+
 @dataclass(slots=True)
 class Batch:
     """What is sent at once, and what is known of its outcome.
@@ -25,7 +32,7 @@ class Batch:
         idempotency_key: Recognises a repetition.
         body: The bytes to send.
         is_gzip: Whether they are compressed.
-        values: How many values it has.
+        values: How many values it has, those that are folded included.
         attempts: How often it was sent.
         unknown_since: When it may first have been stored, on the monotonic clock.
         faulty_since: When the way was first said to be at fault, on the same clock.
@@ -40,23 +47,97 @@ class Batch:
     faulty_since: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What is to be sent at once, besides reports of what was dropped.
+
+    Attributes:
+        samples: Key -> timestamps and values in turn.
+        folded: What is folded.
+    """
+
+    samples: dict[str, Samples] = field(default_factory=dict)
+    folded: Sequence[Folded] = ()
+
+    @property
+    def raw_values(self) -> int:
+        """How many values it has that are not folded."""
+        return sum(map(len, self.samples.values())) // 2
+
+    @property
+    def values(self) -> int:
+        """How many values it has."""
+        return self.raw_values + sum(each.fold.count for each in self.folded)
+
+    @property
+    def hours(self) -> Hours:
+        """How many values of each key and hour it has."""
+        found: Hours = {}
+        for key, samples in self.samples.items():
+            for timestamp in samples[::2]:
+                name = key, int(timestamp) // SECONDS_PER_HOUR
+                found[name] = found.get(name, 0) + 1
+        for each in self.folded:
+            name = each.key, each.hour
+            found[name] = found.get(name, 0) + each.fold.count
+        return found
+
+    def halves(self) -> list["Load"]:
+        """Return the same in two parts, or in one if it cannot be divided."""
+        if self.samples and self.folded:
+            return [Load(self.samples), Load(folded=self.folded)]
+        if self.folded:
+            middle = len(self.folded) // 2
+            return [
+                Load(folded=part) for part in (self.folded[:middle], self.folded[middle:]) if part
+            ]
+        left = self.raw_values // 2
+        parts: list[dict[str, Samples]] = [{}, {}]
+        for key, some in self.samples.items():
+            here = min(left, len(some) // 2)
+            left -= here
+            parts[0][key], parts[1][key] = some[: 2 * here], some[2 * here :]
+        kept = ({key: some for key, some in part.items() if some} for part in parts)
+        return [Load(part) for part in kept if part]
+
+
+def loads_of(folded: Iterable[Folded]) -> Iterator[Load]:
+    """Yield folds in parts, each of which a collector takes in one request."""
+    part: list[Folded] = []
+    values = buckets = 0
+    for each in folded:
+        values += each.fold.count
+        buckets += len(each.fold.buckets)
+        if part and (values > AGGREGATE_COUNT_MAX or buckets > BUCKETS_MAX):
+            yield Load(folded=part)
+            part, values, buckets = [], each.fold.count, len(each.fold.buckets)
+        part.append(each)
+    if part:
+        yield Load(folded=part)
+
+
 def encode(
-    samples: dict[str, Samples],
+    load: Load,
     drops: Hours,
     idempotency_key: str,
     yield_gil: Callable[[], None],
     chunk_values: int = CHUNK_VALUES,
 ) -> Batch:
-    """Return a batch of samples, and of reports of how many were dropped.
+    """Return a batch of values, and of reports of how many were dropped.
 
     Args:
-        samples: Key -> timestamps and values in turn.
+        load: The values.
         drops: Key and hour -> how many were dropped.
         idempotency_key: Of the batch; used for no other.
         yield_gil: Called now and then, to let the app's threads run.
         chunk_values: How many values are written between two such calls.
     """
-    items = [_write_samples(key, some, yield_gil, chunk_values) for key, some in samples.items()]
+    items = [
+        _write_samples(key, some, yield_gil, chunk_values) for key, some in load.samples.items()
+    ]
+    for each in load.folded:
+        items.append(each.written)
+        yield_gil()
     items += (
         f'{{"key":"{key}","dropped":{count},"timestamp":{hour * SECONDS_PER_HOUR}}}'
         for (key, hour), count in drops.items()
@@ -67,19 +148,8 @@ def encode(
         idempotency_key,
         gzip.compress(body, GZIP_LEVEL, mtime=0) if is_gzip else body,
         is_gzip,
-        values=sum(map(len, samples.values())) // 2,
+        values=load.values,
     )
-
-
-def halves(samples: dict[str, Samples]) -> list[dict[str, Samples]]:
-    """Return the same values in two parts, or in one if it is one value."""
-    left = sum(map(len, samples.values())) // 4
-    parts: list[dict[str, Samples]] = [{}, {}]
-    for key, some in samples.items():
-        here = min(left, len(some) // 2)
-        left -= here
-        parts[0][key], parts[1][key] = some[: 2 * here], some[2 * here :]
-    return [kept for part in parts if (kept := {key: some for key, some in part.items() if some})]
 
 
 def _write_samples(

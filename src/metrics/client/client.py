@@ -2,19 +2,22 @@
 
 import atexit
 import os
-import sys
 import time
-import weakref
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from types import TracebackType
 from typing import ClassVar, Self
 
 from metrics.client import threads
+from metrics.client.arguments import check_at_least, check_at_most_a_day, check_whole
 from metrics.client.buffer import Buffer
 from metrics.client.collectors import Address
 from metrics.client.delivery import Delivery, Timeouts
+from metrics.client.exits import at_exit_of_child, if_alive
+from metrics.client.folder import Folder
+from metrics.client.folds import FOLD_BUCKETS, Folds
+from metrics.client.losses import OTHER_KEY, Losses
 from metrics.client.sender import Pace, Sender
+from metrics.client.stats import Stats
 from metrics.client.timer import Timer
 from metrics.message import check_dropped, check_key, check_value
 
@@ -24,34 +27,8 @@ EXIT_SECONDS = 2.0
 BATCH_SIZE_MAX = 100_000
 """Keeps a body far below what a collector takes, 8 MB."""
 
-_DAY_S = 86_400
 _START_AGAIN_S = 1.0
 """How long not to try again what starts no thread."""
-
-
-@dataclass(frozen=True, slots=True)
-class Stats:
-    """What became of the values of a client, in this process.
-
-    ``recorded = sent + rejected + dropped + buffered``, whenever nothing is just on its way.
-
-    Attributes:
-        recorded: How many were recorded.
-        sent: How many a collector has accepted.
-        rejected: How many collectors refused; they are not sent again.
-        dropped: How many found no room, or were given up.
-        buffered: How many wait or are on their way.
-        retries: How often a batch was sent again.
-        last_error: What went wrong last; None if nothing did.
-    """
-
-    recorded: int = 0
-    sent: int = 0
-    rejected: int = 0
-    dropped: int = 0
-    buffered: int = 0
-    retries: int = 0
-    last_error: str | None = None
 
 
 class Client:
@@ -67,7 +44,12 @@ class Client:
             commas between them. Default: METRICS_COLLECTORS.
         key: Of this app instance, for ``timer()`` and the middleware. Default: METRICS_KEY.
         token: For collectors that ask for one. Default: METRICS_TOKEN.
-        max_buffered: How many values may wait, at 16 bytes each; newer ones are dropped.
+        max_buffered: How many values may wait, at 16 bytes each; from half of it on they are
+            folded into aggregates, by key and hour.
+        max_folded: How many buckets of aggregates may wait, at 110 bytes each; a key and hour
+            takes the room of 8 more. What finds no room is dropped, and reported.
+        aggregate: True folds all values before they are sent, once in ``flush_seconds``: then
+            neither requests nor their bytes grow with the number of values.
         flush_seconds: How long a value waits at most for others to be sent with.
         batch_size: How many values are sent at once; at most half of ``max_buffered``.
         connect_seconds: How long a connection to a collector may take.
@@ -91,6 +73,8 @@ class Client:
         key: str | None = None,
         token: str | None = None,
         max_buffered: int = 10_000,
+        max_folded: int = 50_000,
+        aggregate: bool = False,
         flush_seconds: float = 1.0,
         batch_size: int = 1000,
         connect_seconds: float = 0.5,
@@ -112,19 +96,22 @@ class Client:
         self._headers = _headers(token or environ.get("METRICS_TOKEN"))
         self._timeouts = Timeouts(connect_seconds, answer_seconds, repeat_seconds)
         self._flush_seconds = flush_seconds
-        _check_at_most_a_day(
+        check_at_most_a_day(
             flush_seconds=flush_seconds,
             connect_seconds=connect_seconds,
             answer_seconds=answer_seconds,
             repeat_seconds=repeat_seconds,
         )
-        _check_at_least(0, flush_seconds=flush_seconds)
-        _check_at_least(0.001, connect_seconds=connect_seconds, answer_seconds=answer_seconds)
-        _check_at_least(connect_seconds + answer_seconds, repeat_seconds=repeat_seconds)
-        _check_whole(max_buffered=max_buffered, batch_size=batch_size)
-        _check_at_least(2, max_buffered=max_buffered)
-        _check_at_least(1, batch_size=batch_size)
+        check_at_least(0, flush_seconds=flush_seconds)
+        check_at_least(0.001, connect_seconds=connect_seconds, answer_seconds=answer_seconds)
+        check_at_least(connect_seconds + answer_seconds, repeat_seconds=repeat_seconds)
+        check_whole(max_buffered=max_buffered, max_folded=max_folded, batch_size=batch_size)
+        check_at_least(2, max_buffered=max_buffered)
+        check_at_least(FOLD_BUCKETS + 1 if aggregate else 0, max_folded=max_folded)
+        check_at_least(1, batch_size=batch_size)
         self._max_buffered = max_buffered
+        self._max_folded = max_folded
+        self._is_folding = aggregate
         self._batch_size = min(batch_size, max_buffered // 2, BATCH_SIZE_MAX)
         self._is_enabled = enabled
         self._no_fork = lock = threads.new_lock()
@@ -134,13 +121,15 @@ class Client:
             os.register_at_fork(
                 before=lock.acquire, after_in_parent=lock.release, after_in_child=lock.release
             )
-            os.register_at_fork(after_in_child=_if_alive(self._begin_anew))
+            os.register_at_fork(after_in_child=if_alive(self._begin_anew))
         # Now, and not with the first value: whatever is registered later ends before it.
-        self._at_exit = _if_alive(self._close_at_exit)
+        self._at_exit = if_alive(self._close_at_exit)
         atexit.register(self._at_exit)
 
     def record(self, key: str, value: float) -> None:
-        """Record a response time. Never waits; whatever happens to delivery, raises nothing.
+        """Record a response time. Whatever happens to delivery, raises nothing.
+
+        It waits for nobody; only where values come faster than they can be folded, some 0.1 ms.
 
         Args:
             key: One app instance, ``checkout.web-1``.
@@ -186,10 +175,10 @@ class Client:
 
         It waits, and so may hold up an event loop: there, call it in a thread.
         """
-        if self._buffer.outstanding:
+        if self._sender.outstanding:
             self._wake_sender()
         if not self._sender.is_alive:
-            return not self._buffer.waiting
+            return not self._sender.waiting
         return self._sender.flush(timeout)
 
     def close(self, timeout: float = 2.0) -> bool:
@@ -197,7 +186,7 @@ class Client:
 
         What is recorded afterwards is dropped and counted. An interpreter that exits does this.
         """
-        if self._buffer.outstanding:
+        if self._sender.outstanding:
             self._wake_sender()
         atexit.unregister(self._at_exit)
         self._buffer.close()
@@ -208,7 +197,7 @@ class Client:
         """What became of the values that were recorded in this process."""
         sender, delivery = self._sender, self._delivery
         recorded = self._buffer.recorded
-        dropped = self._buffer.dropped + sender.lost
+        dropped = self._buffer.dropped + self._folds.dropped + sender.lost
         sent, rejected = sender.sent, sender.rejected
         return Stats(
             recorded=recorded,
@@ -234,18 +223,26 @@ class Client:
     def _begin(self, *, may_end_unnoticed: bool) -> None:
         self._delivery = Delivery(self._addresses, headers=self._headers, timeouts=self._timeouts)
         self._start_again_at = 0.0
+        other_key = self.key or OTHER_KEY
         self._buffer = Buffer(
             values_max=self._max_buffered,
             batch_size=self._batch_size,
             now=time.time,
-            call=self._wake_sender,
+            call=self._wake,
+            is_folding=lambda: self._folder.is_alive,
+            other_key=other_key,
         )
+        self._folds = Folds(self._max_folded, other_key)
+        self._folder = Folder(self._buffer, self._folds)
         self._sender = Sender(
             self._buffer,
+            self._folder,
             self._delivery,
             flush_s=self._flush_seconds,
             no_fork=self._no_fork,
             pace=self.pace,
+            losses=Losses(other_key),
+            is_folding=self._is_folding,
             may_end_unnoticed=may_end_unnoticed,
         )
         self._add = self._buffer.add if self._is_enabled else _check_only
@@ -259,6 +256,11 @@ class Client:
             self._buffer.close()
         inherited.close()
 
+    def _wake(self) -> None:
+        if self._max_folded and self._buffer.is_half_full:
+            self._folder.wake()
+        self._wake_sender()
+
     def _wake_sender(self) -> None:
         if not self._sender.is_alive and not self._buffer.is_closed:
             self._start_sender()
@@ -268,7 +270,7 @@ class Client:
         self._buffer.wake_on_every_add()
         if time.monotonic() < self._start_again_at:
             return
-        _at_exit_of_child(self._at_exit)
+        at_exit_of_child(self._at_exit)
         try:
             self._sender.start()
         except RuntimeError as error:
@@ -290,24 +292,6 @@ def _check_report(key: str, dropped: int) -> None:
     check_dropped(dropped)
 
 
-def _check_at_least(least: float, **arguments: float) -> None:
-    for name, value in arguments.items():
-        if not value >= least:
-            raise ValueError(f"{name} must be at least {least:g}, got {value!r}")
-
-
-def _check_at_most_a_day(**arguments: float) -> None:
-    for name, value in arguments.items():
-        if value > _DAY_S:
-            raise ValueError(f"{name} must be at most {_DAY_S}, got {value!r}")
-
-
-def _check_whole(**arguments: int) -> None:
-    for name, value in arguments.items():
-        if not isinstance(value, int):
-            raise ValueError(f"{name} must be a whole number, got {value!r}")  # noqa: TRY004
-
-
 def _headers(token: str | None) -> dict[str, str]:
     headers = {"Content-Type": "application/json", "User-Agent": "metrics-client"}
     if token:
@@ -315,33 +299,3 @@ def _headers(token: str | None) -> dict[str, str]:
             raise ValueError("token must be printable ASCII")
         headers["Authorization"] = f"Bearer {token}"
     return headers
-
-
-def _if_alive(method: Callable[[], None]) -> Callable[[], None]:
-    """Return what calls a method as long as its object lives, and does not keep it alive."""
-    weak = weakref.WeakMethod(method)
-
-    def call() -> None:
-        alive = weak()
-        if alive is not None:
-            alive()
-
-    return call
-
-
-def _at_exit_of_child(close: Callable[[], None]) -> None:
-    """Have a child of multiprocessing, or of Celery's pool, close.
-
-    Both end without the exit functions of ``atexit``.
-    """
-    multiprocessing = sys.modules.get("multiprocessing")
-    if multiprocessing is not None and multiprocessing.parent_process() is not None:
-        from multiprocessing.util import Finalize
-
-        Finalize(None, close, exitpriority=0)
-    celery = sys.modules.get("celery.signals")
-    if celery is not None:
-        # Sent in the child; connected twice it is one receiver.
-        celery.worker_process_shutdown.connect(
-            lambda **_: close(), weak=False, dispatch_uid=f"metrics.client {id(close)}"
-        )

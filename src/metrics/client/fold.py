@@ -3,7 +3,7 @@
 import math
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import repeat
 from operator import truediv
 
@@ -31,29 +31,38 @@ class Fold:
         self._max = -math.inf
         self.buckets: dict[int, int] = {}
 
-    def add(self, values: Sequence[float]) -> bool:
-        """Add values, at least one and 1500 at most; return False if it has no room for them."""
-        counts = count_buckets(values)
+    def has_room_for(self, values: int, counts: Mapping[int, int]) -> bool:
+        """Return whether an aggregate may have so many values more, in these buckets."""
+        return (
+            self.count + values <= AGGREGATE_COUNT_MAX
+            and len(self.buckets) + self.new_in(counts) <= AGGREGATE_BUCKETS_MAX
+        )
+
+    def new_in(self, counts: Mapping[int, int]) -> int:
+        """Return how many of these buckets it does not have."""
+        return len(counts.keys() - self.buckets.keys())
+
+    def add(self, values: Sequence[float], counts: Mapping[int, int] | None = None) -> None:
+        """Add values, at least one.
+
+        Args:
+            values: The values.
+            counts: What ``count_buckets`` says of them, if it was asked.
+        """
         buckets = self.buckets
-        new = len(counts.keys() - buckets.keys())
-        if len(buckets) + new > AGGREGATE_BUCKETS_MAX:
-            return False
-        if self.count + len(values) > AGGREGATE_COUNT_MAX:
-            return False
-        for bucket, count in counts.items():
+        for bucket, count in (counts or count_buckets(values)).items():
             buckets[bucket] = buckets.get(bucket, 0) + count
         self.count += len(values)
         self._sum = min(self._sum + _sum_of(values), _LARGEST)
         self._min = min(self._min, min(values))
         self._max = max(self._max, max(values))
-        return True
 
     def written(self, key: str, hour: int | None = None) -> str:
         """Return it as an item of JSON.
 
         Args:
             key: Its key.
-            hour: Its hour, since 1970; if not given, that of its arrival.
+            hour: Its hour, since 1970; None for that of its arrival.
         """
         timestamp = "" if hour is None else f',"timestamp":{hour * SECONDS_PER_HOUR}'
         buckets = ",".join([f'"{bucket}":{count}' for bucket, count in self.buckets.items()])

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import sys
 import time
 from _thread import LockType
 from collections.abc import Callable
@@ -10,10 +11,12 @@ from itertools import count
 from random import Random
 
 from metrics.client import threads
-from metrics.client.batch import CHUNK_VALUES, encode, halves
-from metrics.client.buffer import Buffer, Hours, Samples, hours_of, merged
+from metrics.client.batch import CHUNK_VALUES, Load, encode, loads_of
+from metrics.client.buffer import Buffer
 from metrics.client.connection import http_client
 from metrics.client.delivery import Delivery
+from metrics.client.folder import Folder
+from metrics.client.losses import Losses
 from metrics.client.outcome import Outcome
 
 _IDLE_S = 3600.0
@@ -50,10 +53,13 @@ class Sender:
 
     Args:
         buffer: Where the values wait.
+        folder: What was folded for want of room.
         delivery: The way to the collectors.
         flush_s: How long a value waits for others to go with.
         no_fork: Held while no child must be forked.
         pace: How its thread shares the interpreter.
+        losses: Where it notes what is to be reported.
+        is_folding: Whether all values are folded before they are sent.
         may_end_unnoticed: Whether this process may end without notice, as forked
             children do by ``os._exit``. Then the first values after a pause are sent at once,
             and later ones wait no longer than those before them took to come.
@@ -68,14 +74,18 @@ class Sender:
     def __init__(
         self,
         buffer: Buffer,
+        folder: Folder,
         delivery: Delivery,
         *,
         flush_s: float,
         no_fork: LockType,
         pace: Pace,
+        losses: Losses,
+        is_folding: bool,
         may_end_unnoticed: bool,
     ) -> None:
         self._buffer = buffer
+        self._folder = folder
         self._delivery = delivery
         self._flush_s = flush_s
         self._no_fork = no_fork
@@ -83,7 +93,8 @@ class Sender:
         self._may_end_unnoticed = may_end_unnoticed
         self._burst_began = self._sent_at = -float("inf")
         self._numbers = count(1)
-        self._losses: Hours = {}
+        self._losses = losses
+        self._is_folding = is_folding
         self._begun = self._ended = 0
         self._is_hurried = self._is_closing = self._is_abandoned = False
         self._may_wake = self._may_warn = True
@@ -121,7 +132,17 @@ class Sender:
         is_done = self._await(lambda: not self.is_alive, timeout)
         self._is_abandoned = True
         self.wake()
-        return is_done and self.lost == lost and not self._buffer.waiting
+        return is_done and self.lost == lost and not self.waiting
+
+    @property
+    def waiting(self) -> int:
+        """How many values can be sent; those that are folded count until they are done with."""
+        return self._buffer.waiting + self._folder.count
+
+    @property
+    def outstanding(self) -> int:
+        """How many values wait, are on their way, or are just being added."""
+        return self._buffer.outstanding + self._folder.count
 
     def _await(self, check: Callable[[], bool], timeout: float) -> bool:
         # Looks instead of waiting on a lock: that is right in threads, greenlets and handlers.
@@ -165,19 +186,24 @@ class Sender:
         due: float | None = None
         while not (self._is_hurried or self._is_closing):
             self._take_drops()
-            self._buffer.set_wake_threshold()
-            if self._buffer.waiting and self._buffer.outstanding >= self._buffer.batch_size:
+            self._buffer.set_wake_threshold(self._enough)
+            if self._buffer.waiting and self._buffer.outstanding >= self._enough:
                 break
             now = time.monotonic()
-            if due is None and (self._buffer.outstanding or self._losses):
+            if due is None and (self.outstanding or self._losses):
                 due = now + self._wait_s(now)
-                if not self._buffer.waiting and not self._losses:
+                if not self.waiting and not self._losses:
                     # A value is just being added; or a signal handler has raised, and it never is.
                     due = max(due, now + _STRAY_S)
             if due is not None and now >= due:
                 break
             self._wakeup.acquire(timeout=_IDLE_S if due is None else due - now)
         self._is_hurried = False
+
+    @property
+    def _enough(self) -> int:
+        """How many values are sent without waiting for more; folded, they can wait for all."""
+        return sys.maxsize if self._is_folding else self._buffer.batch_size
 
     def _wait_s(self, now: float) -> float:
         """Return how long values that come now wait for others."""
@@ -191,28 +217,34 @@ class Sender:
     def _send_all(self) -> None:
         """Send what waits now. What comes meanwhile has to wait for the next time."""
         self._begun += 1
-        for samples in self._buffer.batches():
-            self._send(samples)
+        if self._is_folding:
+            self._folder.fold()
+        else:
+            for samples in self._buffer.batches():
+                self._send(Load(samples))
+        for load in loads_of(self._folder.take()):
+            self._send(load)
         self._take_drops()
         if self._losses:
-            self._send({})
+            self._send(Load())
         self._ended = self._begun
         self._sent_at = time.monotonic()
 
-    def _send(self, samples: dict[str, Samples]) -> None:
+    def _send(self, load: Load) -> None:
         self._take_drops()
-        drops, self._losses = self._losses, {}
-        values = sum(map(len, samples.values())) // 2
+        drops = self._losses.take()
+        values = load.values
         result = None
         try:
             if not self._is_abandoned:
                 key = f"{self._name}-{next(self._numbers)}"
-                batch = encode(samples, drops, key, self._yield_gil, self._pace.values)
+                batch = encode(load, drops, key, self._yield_gil, self._pace.values)
                 result = self._delivery.deliver(batch, self._back_off)
                 if result and result.outcome is Outcome.TOO_LARGE:
-                    if values > 1 and batch.unknown_since is None:
-                        self._losses = merged(self._losses, drops)
-                        for half in halves(samples):
+                    halves = load.halves()
+                    if len(halves) > 1 and batch.unknown_since is None:
+                        self._losses.add(drops)
+                        for half in halves:
                             self._send(half)
                         return
                     self._delivery.note_rejected(result)
@@ -221,12 +253,14 @@ class Sender:
             self._delivery.note("fault", note)
         if result is None:
             self.lost += values
-            self._losses = merged(self._losses, hours_of(samples), drops)
+            self._losses.add(load.hours)
+            self._losses.add(drops)
         else:
             self._may_warn = True
             self.sent += values - result.rejected
             self.rejected += result.rejected
-        self._buffer.release(values)
+        self._buffer.release(load.raw_values)
+        self._folder.release(load.folded)
 
     def _back_off(self, seconds: float) -> bool:
         """Wait while no collector may be used; return whether to go on."""
@@ -241,11 +275,10 @@ class Sender:
 
     def _take_drops(self) -> None:
         """Note what is to be reported; of what found no room, warn once until an answer comes."""
-        self._losses = merged(self._losses, self._buffer.take_losses())
-        drops = self._buffer.take_drops()
-        if drops:
-            self._losses = merged(self._losses, drops)
-            if self._may_warn:
+        self._losses.add(self._buffer.take_losses())
+        for drops in (self._buffer.take_drops(), self._folder.take_losses()):
+            self._losses.add(drops)
+            if drops and self._may_warn:
                 self._may_warn = False
                 self._delivery.warn_buffer_full()
 

@@ -15,7 +15,7 @@ from functools import partial
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from metrics.client.client import Stats
+from metrics.client.stats import Stats
 from metrics.cross_site import CrossSiteRules
 from metrics.statsd.intake import Counts
 

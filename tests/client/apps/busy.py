@@ -36,7 +36,9 @@ def threads(url: str) -> None:
 
 def tasks(url: str) -> None:
     """Record in tasks, and print by how many seconds the event loop was late at most."""
-    client = Client(url, key="timed", flush_seconds=0.0, answer_seconds=ANSWER_S)
+    client = Client(
+        url, key="timed", flush_seconds=0.0, answer_seconds=ANSWER_S, max_buffered=20_000
+    )
 
     @client.timer()
     async def work(number: int) -> None:

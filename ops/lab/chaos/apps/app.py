@@ -92,8 +92,9 @@ class App:
 
 def main(arguments: Sequence[str]) -> int:
     """Be the app."""
-    key, rate, max_buffered = arguments
-    client = Client(max_buffered=int(max_buffered), flush_seconds=FLUSH_S)
+    key, rate, *bounds = arguments
+    max_buffered, max_folded = map(int, bounds)
+    client = Client(max_buffered=max_buffered, max_folded=max_folded, flush_seconds=FLUSH_S)
     with io.FileIO(sys.stdin.fileno(), closefd=False) as phases:
         print(App(client, key, float(rate)).run(phases).write())
     return 0

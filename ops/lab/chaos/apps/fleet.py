@@ -22,14 +22,12 @@ from ops.lab.service import ROOT
 from ops.local.redis_server import end_with_parent
 
 FAULTS = "faults"
-BUFFER_SHARE_SMALL = 0.5
-BUFFER_SHARE_LARGE = 3.0
-"""Of what an app records while all collectors are away."""
-
-AWAY_MORE_S = 3.0
-"""How much longer it takes, at least, until they answer again."""
+BUFFER_SHARE = 0.5
+"""Of what an app records while all collectors are away, so much has room."""
 
 DEFAULT_BUFFER = 10_000
+FOLDED = 50_000
+"""How many buckets an app has room for that folds what it has no room for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +38,7 @@ class AppSpec:
         key: Its key, and its name in messages.
         rate: Values a second.
         max_buffered: Values that may wait in its client.
-        must_drop: Whether these are too few for what happens in the run.
+        must_drop: Whether these are too few for what happens in the run, and it does not fold.
     """
 
     key: str
@@ -50,15 +48,14 @@ class AppSpec:
 
 
 def specs_of(count: int, rate: float, away_s: float | None) -> list[AppSpec]:
-    """Return apps; if all collectors are away for so long, every other one has too little room."""
+    """Return apps; if all collectors are away for so long, none has room, and half of them fold."""
     keys = [f"checkout.web-{number}" for number in range(1, count + 1)]
     if away_s is None:
         return [AppSpec(key, rate, DEFAULT_BUFFER) for key in keys]
-    small = int(rate * away_s * BUFFER_SHARE_SMALL)
-    large = int(rate * (away_s + AWAY_MORE_S) * BUFFER_SHARE_LARGE)
+    room = int(rate * away_s * BUFFER_SHARE)
     return [
-        *(AppSpec(key, rate, large) for key in keys[::2]),
-        *(AppSpec(key, rate, small, must_drop=True) for key in keys[1::2]),
+        *(AppSpec(key, rate, room) for key in keys[::2]),
+        *(AppSpec(key, rate, room, must_drop=True) for key in keys[1::2]),
     ]
 
 
@@ -103,6 +100,7 @@ class Fleet:
                     [
                         *(sys.executable, "-m", "ops.lab.chaos.apps.app"),
                         *(spec.key, str(spec.rate), str(spec.max_buffered)),
+                        str(0 if spec.must_drop else FOLDED),
                     ],
                     cwd=ROOT,
                     env=self._environ,
