@@ -56,6 +56,17 @@ def test_it_says_what_it_did_and_delivers_at_its_end(agent: Running, fake: FakeC
     assert fake.dropped("agent") == 1
 
 
+def test_it_may_send_aggregates(fake: FakeCollector, tmp_path: Path) -> None:
+    """With --aggregate a key is one item of a request, however many lines there were."""
+    with running(tmp_path, fake.url, "--aggregate") as agent:
+        send(agent, *["checkout.web-1:98.1|ms"] * 30)
+
+        assert agent.end() == 0
+
+    assert (fake.count("checkout.web-1"), fake.values("checkout.web-1")) == (30, [])
+    assert len(fake.aggregates("checkout.web-1")) <= 2
+
+
 def test_it_says_if_something_is_left(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -23,6 +23,9 @@ from metrics.statsd.names import Mapping, Names
 BUFFERED_MAX = 500_000
 """Messages that may wait, at 16 bytes each: ten seconds of 50,000 a second."""
 
+FOLDED_MAX = 500_000
+"""Buckets of what was folded that may wait, at 110 bytes each: 50 of each of 10,000 names."""
+
 BATCH_SIZE = 10_000
 
 DELIVER_S = 15.0
@@ -82,6 +85,8 @@ def _start(
         options.collectors,
         key=own_key,
         max_buffered=BUFFERED_MAX,
+        max_folded=FOLDED_MAX,
+        aggregate=options.aggregate,
         batch_size=BATCH_SIZE,
         environ=environ,
     )
@@ -127,6 +132,11 @@ def parser(environ: Environment[str, str]) -> argparse.ArgumentParser:
     add("--port", type=int, default=8125, help="of UDP, and of TCP; default: %(default)s")
     add("--tcp", action="store_true", help="take lines over TCP as well")
     add("--socket", metavar="PATH", help="take datagrams at this unix socket as well")
+    add(
+        "--aggregate",
+        action="store_true",
+        help="send aggregates of each key, once a second, whatever the rate",
+    )
     add("--prefix", default="", help="put in front of each key, checkout.")
     add(
         "--map",
