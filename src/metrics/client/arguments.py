@@ -1,5 +1,7 @@
 """What the arguments of a client may be; each error names the one that cannot be used."""
 
+from metrics.message import check_dropped, check_key, check_value
+
 _DAY_S = 86_400
 
 
@@ -22,3 +24,15 @@ def check_whole(**arguments: int) -> None:
     for name, value in arguments.items():
         if not isinstance(value, int):
             raise ValueError(f"{name} must be a whole number, got {value!r}")  # noqa: TRY004
+
+
+def check_message(key: str, value: float) -> None:
+    """Raise an InvalidMessageError if key or value is none."""
+    check_key(key)
+    check_value(value)
+
+
+def check_report(key: str, dropped: int) -> None:
+    """Raise an InvalidMessageError if the key is none, or the number of what was dropped."""
+    check_key(key)
+    check_dropped(dropped)

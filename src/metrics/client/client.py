@@ -8,7 +8,13 @@ from types import TracebackType
 from typing import ClassVar, Self
 
 from metrics.client import threads
-from metrics.client.arguments import check_at_least, check_at_most_a_day, check_whole
+from metrics.client.arguments import (
+    check_at_least,
+    check_at_most_a_day,
+    check_message,
+    check_report,
+    check_whole,
+)
 from metrics.client.buffer import Buffer
 from metrics.client.collectors import Address
 from metrics.client.delivery import Delivery, Timeouts
@@ -19,7 +25,7 @@ from metrics.client.losses import OTHER_KEY, Losses
 from metrics.client.sender import Pace, Sender
 from metrics.client.stats import Stats
 from metrics.client.timer import Timer
-from metrics.message import check_dropped, check_key, check_value
+from metrics.message import check_key
 
 EXIT_SECONDS = 2.0
 """How long an interpreter that exits waits for what is still to be delivered."""
@@ -245,8 +251,8 @@ class Client:
             is_folding=self._is_folding,
             may_end_unnoticed=may_end_unnoticed,
         )
-        self._add = self._buffer.add if self._is_enabled else _check_only
-        self._report = self._buffer.add_loss if self._is_enabled else _check_report
+        self._add = self._buffer.add if self._is_enabled else check_message
+        self._report = self._buffer.add_loss if self._is_enabled else check_report
 
     def _begin_anew(self) -> None:
         """Forget, in a forked child, what belongs to the parent."""
@@ -280,16 +286,6 @@ class Client:
 
     def _close_at_exit(self) -> None:
         self.close(EXIT_SECONDS)
-
-
-def _check_only(key: str, value: float) -> None:
-    check_key(key)
-    check_value(value)
-
-
-def _check_report(key: str, dropped: int) -> None:
-    check_key(key)
-    check_dropped(dropped)
 
 
 def _headers(token: str | None) -> dict[str, str]:
