@@ -86,7 +86,7 @@ class Statistics:
             is_complete=self._is_complete(asked, result, now),
         )
         if answer is None or not answer["count"]:
-            raise _no_data(query, asked, result.aggregate.dropped)
+            raise _no_data(query, asked, result)
         content = {
             "key": key,
             "stat": stat,
@@ -217,6 +217,8 @@ def _names(period: Period) -> dict[str, object]:
     return {**(days if period.is_range else {"date": str(period.first)}), **zone}
 
 
-def _no_data(query: StatisticQuery, hour: Hour, dropped: int) -> NoDataError:
+def _no_data(query: StatisticQuery, hour: Hour, result: Result) -> NoDataError:
+    dropped = result.aggregate.dropped
     lost = f", and {dropped} that were dropped by their sender" if dropped else ""
-    return NoDataError(f"no messages of {query.key} in {hour} UTC{lost}", dropped=dropped)
+    waiting = "" if result.is_drained else "; some of that hour wait to be counted: ask again soon"
+    return NoDataError(f"no messages of {query.key} in {hour} UTC{lost}{waiting}", dropped=dropped)

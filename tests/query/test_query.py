@@ -222,6 +222,22 @@ def test_an_hour_with_messages_in_the_backlog_is_not_complete(connection: Connec
     assert (found["complete"], found["count"]) == (True, 5)
 
 
+def test_who_asks_too_soon_learns_that_messages_wait(connection: Connection) -> None:
+    """An hour without messages says so, and whether some of that hour wait to be counted."""
+    client = client_of(connection)
+    path = f"/{KEY}/count/2026-11-23/14"
+    detail = f"no messages of {KEY} in 2026-11-23T14 UTC"
+    assert client.simulate_get(path).json["detail"] == detail
+
+    add(connection, VALUES)
+
+    waiting = client.simulate_get(path)
+    assert waiting.status_code == 404
+    assert (
+        waiting.json["detail"] == f"{detail}; some of that hour wait to be counted: ask again soon"
+    )
+
+
 def test_a_complete_hour_may_be_cached_and_another_may_not(connection: Connection) -> None:
     """A complete hour may be cached for 60 seconds, and one that is not over may not."""
     add(connection, VALUES)

@@ -237,6 +237,15 @@ def test_there_are_not_more_connections_than_there_is_room_for(
     beside.finish()
 
 
+def test_it_may_be_stopped_again_while_it_delivers(beside: Beside) -> None:
+    """A second signal, when the sockets are closed already, changes nothing."""
+    beside.start()
+    beside.finish()
+    beside.agent.close(0)
+
+    beside.agent.stop()
+
+
 def test_a_port_that_is_taken_is_an_error() -> None:
     """Who cannot listen does not start."""
     with udp(lambda _: None) as (taking, _), pytest.raises(OSError, match="in use"):

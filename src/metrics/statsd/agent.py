@@ -1,5 +1,6 @@
 """The agent's loop: it reads its sockets, and once a second reports what was lost."""
 
+import contextlib
 import selectors
 import socket
 import time
@@ -109,7 +110,9 @@ class Agent:
     def stop(self) -> None:
         """Have it end. Safe in a signal handler, and from any thread."""
         self._is_stopping = True
-        self._wakes.send(b".")
+        # A second signal may come while it delivers: then there is nobody to wake.
+        with contextlib.suppress(OSError):
+            self._wakes.send(b".")
 
     def close(self, timeout: float) -> bool:
         """Close the sockets and deliver; return whether all was delivered in time (seconds)."""
