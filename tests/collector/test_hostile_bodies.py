@@ -106,6 +106,12 @@ def lines(line: str, length: int) -> bytes:
     return f"{line}\n".encode() * (length // (len(line) + 1))
 
 
+def aggregate(length: int) -> str:
+    """Return a client aggregate of ever new buckets, about so long."""
+    buckets = ",".join(f'"{bucket}":1' for bucket in range(length // 10))
+    return f'{{"key":"a","aggregate":{{"buckets":{{{buckets}}}}}}}'
+
+
 ONE_NAME = "{" + '"key":"a",' * 2000 + '"value":1}'
 RFC_3339 = '{"key":"a","value":1,"timestamp":"2026-11-23T14:00:00Z"}'
 FORMS: dict[str, Callable[[int], tuple[str, bytes]]] = {
@@ -120,6 +126,8 @@ FORMS: dict[str, Callable[[int], tuple[str, bytes]]] = {
     "a column of texts": lambda n: (JSON, column(['"0123456789"'] * (n // 13))),
     "a column with times": lambda n: (JSON, column(["1.5"] * (n // 16), int(NOW))),
     "a column with float times": lambda n: (JSON, column(["1.5"] * (n // 16), NOW)),
+    "an aggregate": lambda n: (JSON, aggregate(n).encode()),
+    "an aggregate in an array": lambda n: (JSON, f"[{aggregate(n)}]".encode()),
     "reports": lambda n: (JSON, array('{"key":"checkout.web-1","dropped":1}', n)),
     "lines": lambda n: (TEXT, lines("checkout.web-1,123.4", n)),
     "sampled lines": lambda n: (TEXT, lines("checkout.web-1:1|ms|@0.1", n)),
