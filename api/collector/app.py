@@ -15,11 +15,12 @@ from api.collector.fast_posts import FastPosts
 from api.collector.front_page import FrontPage
 from api.collector.group_commit import GroupCommit
 from api.collector.inline_queue import InlineQueue
+from api.collector.key_limit import KeyLimit, Keys
 from api.collector.logplex import Logplex
 from api.collector.messages import ANSWER_DEADLINE_S, Messages
 from api.collector.node_queues import NodeQueues
 from api.collector.send_queue import SENDERS
-from api.collector.series import AppendSeries, MessageSeries
+from api.collector.series import AppendSeries, KeySeries, MessageSeries
 from api.cross_site import add_cross_site
 from api.exposition import Router, Series, add_exposition, connections_refused
 from api.health import add_health
@@ -53,6 +54,7 @@ def create_app(
     cells: SharedCells | None = None,
     self_times: SelfTimes | None = None,
     access: Access | None = None,
+    keys: Keys | None = None,
     refused: Count | None = None,
 ) -> WSGIApp:
     """Return the collector as a WSGI app.
@@ -67,6 +69,7 @@ def create_app(
         cells: Where it counts; memory of its own, if not given.
         self_times: Records how long requests took, if that is wanted.
         access: Who may write which keys; as the settings say, if not given.
+        keys: Lets new keys in; as the settings say, if not given.
         refused: Counts the connections that the server refuses; one of its own, if not given.
 
     Raises:
@@ -96,10 +99,14 @@ def create_app(
             window_s=settings.dedupe_seconds,
         )
     access = access or Access(settings.write_tokens, settings.write_tokens_file)
+    if keys is None:
+        keys = limit = KeyLimit.of(connection, settings, layout, now=now)
+        series.append(KeySeries(limit))
     messages = Messages(
         commit,
         access=access,
         series=message_series,
+        keys=keys,
         partitions=settings.partitions,
         retention_days=settings.retention_days,
         body_max_bytes=settings.body_max_bytes,
@@ -128,6 +135,7 @@ def create_app(
         write=problems.content,
         requests=requests,
         messages=message_series,
+        keys=keys,
         partitions=settings.partitions,
         deadline_s=ANSWER_DEADLINE_S,
         now=now,

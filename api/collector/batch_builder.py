@@ -9,14 +9,15 @@ from collections.abc import Callable, Sequence
 
 import falcon
 
-from api.collector.rejection import ERRORS_SHOWN_MAX, Rejection, kind_of
+from api.collector.key_limit import NONE_REFUSED, Refusal
+from api.collector.rejection import ERRORS_SHOWN_MAX, NEW_KEY, Rejection, kind_of
 from api.collector.values import Values
 from api.problems import Problem
 from metrics.client_aggregate import AGGREGATE_COUNT_MAX, ClientAggregate
 from metrics.entry import Column
 from metrics.errors import InvalidMessageError
 from metrics.hours import Hour
-from metrics.keyspace import key_hour, partition_of
+from metrics.keyspace import hour_of, key_hour, partition_of
 from metrics.message import (
     DROPPED_MAX,
     AcceptedTimes,
@@ -46,6 +47,7 @@ class BatchBuilder:
         may_write: Returns whether the sender may write a key.
         is_left_out: Returns whether the messages of a key are not to be taken now; none, if
             not given.
+        refusal: Keys for which there is no room.
         pause_if_due: Lets other requests go on; called again and again while there is much to do.
 
     Attributes:
@@ -70,6 +72,7 @@ class BatchBuilder:
         retention_days: int,
         may_write: Callable[[str], bool],
         is_left_out: Callable[[str], bool] | None = None,
+        refusal: Refusal = NONE_REFUSED,
         pause_if_due: Callable[[], None] = lambda: None,
     ) -> None:
         self.accepted = 0
@@ -86,6 +89,7 @@ class BatchBuilder:
         self._retention_days = retention_days
         self._may_write = may_write
         self._is_left_out = is_left_out
+        self._refusal = refusal
         self.pause_if_due = pause_if_due
         self._until_pause = WORK_MAX
         self._columns: dict[tuple[str, Hour], Values] = {}
@@ -137,7 +141,7 @@ class BatchBuilder:
         except InvalidMessageError as error:
             self.reject(error)
             return
-        if self._is_forbidden(name) or self._leaves_out(name):
+        if self._is_refused(name) or self._leaves_out(name):
             return
         self._values_of(name, hour).add(number, weight)
         self.accepted += 1
@@ -158,7 +162,7 @@ class BatchBuilder:
         except InvalidMessageError as error:
             self.reject(error)
             return
-        if self._is_forbidden(name):
+        if self._is_refused(name):
             return
         dropped_before = self._dropped.get((name, hour), 0)
         if dropped_before + number > DROPPED_MAX:
@@ -197,7 +201,7 @@ class BatchBuilder:
         if self._in_aggregates + count > AGGREGATE_COUNT_MAX:
             self.reject(_AGGREGATES_TOO_LARGE, count, places=1)
             return
-        if self._is_forbidden(name, count) or self._leaves_out(name, count):
+        if self._is_refused(name, count) or self._leaves_out(name, count):
             return
         self._aggregates.append((name, hour, aggregate))
         self.bound_key_hours(len(self._aggregates))
@@ -228,7 +232,11 @@ class BatchBuilder:
 
     def takes(self, key: str) -> bool:
         """Return whether the messages of a key are taken."""
-        return self._may_write(key) and not (self._is_left_out and self._is_left_out(key))
+        return (
+            self._may_write(key)
+            and key not in self._refusal.keys
+            and not (self._is_left_out and self._is_left_out(key))
+        )
 
     def reject(
         self,
@@ -279,6 +287,14 @@ class BatchBuilder:
             )
         return found
 
+    def keys(self, is_wanted: Callable[[str], bool]) -> dict[str, Hour]:
+        """Return those of the keys of what was good, each with an hour of its messages."""
+        found = {key: hour_of(column.key_hour) for key, column in self._ready if is_wanted(key)}
+        found |= {key: hour for key, hour, _ in self._aggregates if is_wanted(key)}
+        for columns in (self._columns, self._dropped):
+            found |= {key: hour for key, hour in columns if is_wanted(key)}
+        return found
+
     def _values_of(self, key: str, hour: Hour) -> Values:
         values = self._columns.get((key, hour))
         if values is None:
@@ -286,13 +302,16 @@ class BatchBuilder:
             self.bound_key_hours(len(self._columns))
         return values
 
-    def _is_forbidden(self, key: str, messages: int = 1) -> bool:
-        """Reject what is next if its sender may not write its key; return whether it was."""
-        if self._may_write(key):
+    def _is_refused(self, key: str, messages: int = 1) -> bool:
+        """Reject what is next if its key may not be written, or is too many; return whether so."""
+        if not self._may_write(key):
+            self.forbidden += messages
+            error, kind = InvalidMessageError("this token may not write the key %s", key), "token"
+        elif key in self._refusal.keys:
+            error, kind = InvalidMessageError(f"the key %s {self._refusal.reason}", key), NEW_KEY
+        else:
             return False
-        self.forbidden += messages
-        error = InvalidMessageError("this token may not write the key %s", key)
-        self.reject(error, messages, kind="token", places=1)
+        self.reject(error, messages, kind=kind, places=1)
         return True
 
     def _leaves_out(self, key: str, messages: int = 1) -> bool:

@@ -17,6 +17,7 @@ from api.access import EVERYTHING, Grant
 from api.collector import fast_json
 from api.collector.batch_builder import BatchBuilder
 from api.collector.group_commit import GroupCommit
+from api.collector.key_limit import Keys
 from api.collector.node_queues import NodeQueues
 from api.collector.request_body import idempotency_key_of
 from api.collector.send_queue import PendingAppend
@@ -63,11 +64,12 @@ class FastPosts:
         queues: Where what was read waits for Redis.
         commit: Appends what is on several nodes, or has an Idempotency-Key.
         builder: Returns the builder of a request that came at a time, in Unix seconds, and may
-            write some keys.
+            write some keys, but leaves others out.
         failed: Returns the answer to what Redis did not take.
         write: Returns the content of such an answer.
         requests: Counts each answer that is given here.
         messages: Counts the messages of each.
+        keys: Knows which keys Redis need not be asked for.
         partitions: How many partitions there are.
         deadline_s: How long a request waits for Redis, in seconds.
         now: The clock that gives a message its hour, in Unix seconds.
@@ -78,11 +80,12 @@ class FastPosts:
         queues: NodeQueues,
         commit: GroupCommit,
         *,
-        builder: Callable[[float, Callable[[str], bool]], BatchBuilder],
+        builder: Callable[[float, Callable[[str], bool], Callable[[str], bool]], BatchBuilder],
         failed: Failed,
         write: Callable[[Problem], bytes],
         requests: RequestSeries,
         messages: MessageSeries,
+        keys: Keys,
         partitions: int,
         deadline_s: float,
         now: Callable[[], float],
@@ -94,6 +97,7 @@ class FastPosts:
         self._write = write
         self._requests = requests
         self._messages = messages
+        self._keys = keys
         self._partitions = partitions
         self._deadline_s = deadline_s
         self._now = now
@@ -234,7 +238,8 @@ class FastPosts:
         found = fast_json.read_singles([unread[i].body for i in short], hour, self._partitions)
         singles: list[SingleMessage | None] = [None] * len(unread)
         for i, message in zip(short, found or (), strict=bool(found)):
-            if unread[i].grant.covers(key_of(message.key_hour)):
+            key = key_of(message.key_hour)
+            if unread[i].grant.covers(key) and not self._keys.is_unknown(key):
                 singles[i] = message
         return singles
 
@@ -251,7 +256,8 @@ class FastPosts:
             self._put(unread.pending, batch)
 
     def _batch(self, body: bytes, arrival: float, grant: Grant) -> Batch | None:
-        builder = self._builder(arrival, grant.covers)
+        # For new keys Redis has to be asked, which the regular path does.
+        builder = self._builder(arrival, grant.covers, self._keys.is_unknown)
         if not fast_json.read(body, builder) or not builder.accepted:
             return None
         return Batch(builder.columns(self._partitions))

@@ -8,12 +8,21 @@ from typing import Any
 
 import falcon
 import msgspec
+from msgspec.structs import replace
 
 from api.access import EVERYTHING, Access, Grant
 from api.collector.batch_builder import BatchBuilder
 from api.collector.bodies import read_body
 from api.collector.group_commit import GroupCommit
-from api.collector.rejection import shown_errors
+from api.collector.key_limit import (
+    NONE_REFUSED,
+    RETRY_S,
+    RETRY_SOON_S,
+    Keys,
+    Refusal,
+    TooManyAtOnceError,
+)
+from api.collector.rejection import NEW_KEY, shown_errors
 from api.collector.request_body import idempotency_key_of, read_bytes
 from api.collector.series import MessageSeries
 from api.problems import Problem, Problems, unavailable
@@ -34,6 +43,7 @@ class Messages:
         commit: Appends the batches.
         access: Who may write which keys.
         series: Counts the messages.
+        keys: Knows keys, and lets new ones in.
         partitions: How many there are.
         retention_days: How old a timestamp may be.
         body_max_bytes: How long a body may be, before and after decompression.
@@ -46,6 +56,7 @@ class Messages:
         *,
         access: Access,
         series: MessageSeries,
+        keys: Keys,
         partitions: int,
         retention_days: int,
         body_max_bytes: int,
@@ -54,6 +65,7 @@ class Messages:
         self._commit = commit
         self._access = access
         self._series = series
+        self._keys = keys
         self._partitions = partitions
         self._retention_days = retention_days
         self._body_max_bytes = body_max_bytes
@@ -111,6 +123,11 @@ class Messages:
         """
         arrival = self._now()
         builder = self._read(post, arrival)
+        refusal = self._let_in(builder)
+        if refusal.keys:
+            # Read once more, as it is rare: what is well keeps no index of each message.
+            post = post.without(refusal)
+            builder = self._read(post, arrival)
         if post.idempotency_key is not None:
             first = self._commit.reserve(
                 post.idempotency_key,
@@ -136,6 +153,19 @@ class Messages:
             raise self._partly_stored(post, arrival, error) from error
         self._count(builder)
         _accept(builder, resp)
+
+    def _let_in(self, builder: BatchBuilder) -> Refusal:
+        """Let the new keys of a request in; return those for which there is no room.
+
+        Raises:
+            Problem: If too many come at once.
+        """
+        unknown = builder.keys(self._keys.is_unknown)
+        try:
+            return self._keys.let_in(unknown) if unknown else NONE_REFUSED
+        except TooManyAtOnceError as error:
+            headers = {"Retry-After": str(RETRY_SOON_S)}
+            raise Problem(falcon.HTTP_429, str(error), headers=headers, stored="no") from error
 
     def failed(
         self,
@@ -182,6 +212,7 @@ class Messages:
         arrival: float,
         may_write: Callable[[str], bool] = EVERYTHING.covers,
         is_left_out: Callable[[str], bool] | None = None,
+        refusal: Refusal = NONE_REFUSED,
         pause_if_due: Callable[[], None] = lambda: None,
     ) -> BatchBuilder:
         """Return the empty builder of a request; see there."""
@@ -190,19 +221,31 @@ class Messages:
             retention_days=self._retention_days,
             may_write=may_write,
             is_left_out=is_left_out,
+            refusal=refusal,
             pause_if_due=pause_if_due,
         )
 
     def _read(
         self, post: "Post", arrival: float, is_left_out: Callable[[str], bool] | None = None
     ) -> BatchBuilder:
-        builder = self.builder(arrival, post.grant.covers, is_left_out, self.pause_if_due)
+        builder = self.builder(
+            arrival, post.grant.covers, is_left_out, post.refusal, self.pause_if_due
+        )
         post.read(builder)
         return builder
 
     def _nothing_good(self, builder: BatchBuilder) -> Problem:
         """Return the answer to a request that has nothing to append."""
         self._count(builder)
+        if builder.reasons[NEW_KEY]:
+            return Problem(
+                falcon.HTTP_429,
+                builder.errors[0].detail,
+                headers={"Retry-After": str(RETRY_S)},
+                stored="no",
+                **_counts(builder),
+                errors=shown_errors(builder.errors),
+            )
         forbidden = builder.rejected > 0 and builder.forbidden == builder.rejected
         return Problem(
             falcon.HTTP_403 if forbidden else falcon.HTTP_400,
@@ -240,8 +283,15 @@ class Post(msgspec.Struct, frozen=True, gc=False):
         read: Gives its messages to a batch builder; called again where that is needed.
         grant: Which keys it may write.
         idempotency_key: Recognises a repetition.
+        refusal: Keys for which there is no room.
     """
 
     read: Callable[[BatchBuilder], None]
     grant: Grant
     idempotency_key: IdempotencyKey | None
+    refusal: Refusal = NONE_REFUSED
+
+    def without(self, refusal: Refusal) -> "Post":
+        """Return the same request without the messages of some keys."""
+        key = self.idempotency_key and self.idempotency_key.without(refusal.keys)
+        return replace(self, idempotency_key=key, refusal=refusal)

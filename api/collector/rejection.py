@@ -7,9 +7,11 @@ from metrics.errors import InvalidMessageError
 
 ERRORS_SHOWN_MAX = 20
 
-REASONS = ("key", "value", "timestamp", "dropped", "aggregate", "token", "form")
-"""What may be wrong with a message that is rejected: a field of it, its sender's token, or else its
-form."""
+NEW_KEY = "new_key"
+
+REASONS = ("key", "value", "timestamp", "dropped", "aggregate", "token", NEW_KEY, "form")
+"""What may be wrong with a message that is rejected: a field of it, its sender's token, no room for
+its key, or else its form."""
 
 
 @dataclass(frozen=True, slots=True)

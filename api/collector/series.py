@@ -1,11 +1,14 @@
 """What a collector counts beside requests: messages, and groups that are appended together."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from time import monotonic
 
-from prometheus_client.metrics_core import Metric
+from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 
+from api.collector.key_limit import KeyLimit
 from api.collector.rejection import REASONS
+from metrics.errors import MetricsError
 from metrics.instruments import SIZES, Count, Histogram
 from metrics.shared_cells import SharedCells
 from metrics.stream import Item
@@ -97,3 +100,24 @@ class AppendSeries:
         """Yield the series."""
         yield from self._seconds.collect()
         yield from self._requests.collect()
+
+
+class KeySeries:
+    """How many keys there are, read at each scrape, and how many there may be.
+
+    Args:
+        limit: Knows both.
+    """
+
+    def __init__(self, limit: KeyLimit) -> None:
+        self._limit = limit
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the series; without the number of keys while Redis does not say."""
+        yield GaugeMetricFamily(
+            "metrics_keys_max", "Keys that may have messages.", value=self._limit.keys_max
+        )
+        with suppress(MetricsError):
+            yield GaugeMetricFamily(
+                "metrics_keys", "Keys that have messages.", value=self._limit.count()
+            )

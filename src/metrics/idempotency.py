@@ -5,9 +5,10 @@ Source:
 """
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from hashlib import blake2b
+from typing import Self
 
 from metrics.connection import Call, command, done
 from metrics.errors import IdempotencyConflictError, MetricsError, StorageUnavailableError
@@ -25,16 +26,28 @@ class IdempotencyKey:
         text: As the sender gave it.
         body_digest: Of its body.
         token_id: Separates one token's keys from another's; empty if there are no tokens.
+        left_out: Digest of the keys whose messages are not taken, if there are any.
     """
 
     text: str
     body_digest: str
     token_id: str = ""
+    left_out: str = ""
+
+    def without(self, keys: Collection[str]) -> Self:
+        """Return the same for a batch of which the messages of some keys are not taken.
+
+        Its fingerprints are others: where it is stored without them, a repetition that would take
+        them is a conflict, and is not taken for the same.
+        """
+        digest = blake2b("\n".join(sorted(keys)).encode(), digest_size=16)
+        return replace(self, left_out=digest.hexdigest())
 
     @property
     def fingerprint(self) -> int:
         """A short digest: Redis keeps a number of 7 bytes in a fraction of the memory of a text."""
-        return int.from_bytes(blake2b(self.body_digest.encode(), digest_size=7).digest(), "big")
+        text = f"{self.body_digest}{self.left_out}"
+        return int.from_bytes(blake2b(text.encode(), digest_size=7).digest(), "big")
 
     @property
     def name(self) -> str:
@@ -104,10 +117,10 @@ class Reservation:
         )
 
 
-def conflict(idempotency_key: IdempotencyKey) -> IdempotencyConflictError:
-    """Return the error of a second body under a key."""
+def conflict(idempotency_key: IdempotencyKey, *, or_else: str = "") -> IdempotencyConflictError:
+    """Return the error of a second body under a key, and of what else it may be."""
     return IdempotencyConflictError(
-        f"Idempotency-Key {idempotency_key.text!r} was used for another body"
+        f"Idempotency-Key {idempotency_key.text!r} was used for another body{or_else}"
     )
 
 

@@ -74,6 +74,11 @@ def key_hour(key: str, hour: Hour) -> str:
     return f"{hour}:{key}"
 
 
+def hour_of(key_hour: str) -> Hour:
+    """Return the hour of a key-hour."""
+    return Hour.parse(key_hour.partition(":")[0])
+
+
 def key_of(key_hour: str) -> str:
     """Return the key of a key-hour."""
     return key_hour.partition(":")[2]

@@ -57,6 +57,7 @@ class Settings:
     proxies: int = 0
     redis_tls: TlsFiles | None = None
     log_format: LogFormat = "console"
+    keys_max: int = 100_000
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str], *, default_host: str = EVERYWHERE) -> Self:
@@ -108,6 +109,7 @@ class Settings:
             proxies=read.integer("METRICS_PROXIES", 0, least=0, most=10),
             redis_tls=read.tls_files("REDIS_URL"),
             log_format=read.log_format("METRICS_LOG_FORMAT"),
+            keys_max=read.integer("METRICS_KEYS_MAX", 100_000, least=1, most=100_000_000),
         )
         if read.problems:
             raise SettingsError("; ".join(read.problems))

@@ -157,7 +157,8 @@ class AppendCalls:
             return result
         idempotency_key = self._batches[i].idempotency_key
         if result == -1 and idempotency_key is not None:
-            return conflict(idempotency_key)
+            # Its body was compared before, in the home partition if that could be asked.
+            return conflict(idempotency_key, or_else=", or when some keys had no room")
         if result == -3 and idempotency_key is not None:
             return not_ours(PartitionNames(partition).seen(idempotency_key.name))
         if result == -2:

@@ -21,10 +21,12 @@ HEALTHY = Health(
     keys=2,
 )
 
+LIMITS: dict[str, int] = {"age_max_s": 60, "backlog_limit": 100, "keys_max": 10}
+
 
 def test_a_small_young_backlog_is_healthy() -> None:
     """A backlog is no problem while it is young and below its limit."""
-    assert problems(HEALTHY, age_max_s=60, backlog_limit=100) == []
+    assert problems(HEALTHY, **LIMITS) == []
 
 
 @pytest.mark.parametrize(
@@ -35,11 +37,13 @@ def test_a_small_young_backlog_is_healthy() -> None:
         ({"audits": [replace(WELL, appended=104, length=100)]}, "at its limit of 100"),
         ({"oldest_s": 61.0}, "has waited for 61 s, more than 60"),
         ({"dead_letters": 2}, "2 dead letters"),
+        ({"keys": 9}, "there are 9 keys, and METRICS_KEYS_MAX is 10"),
+        ({"keys": 10}, "as many keys as METRICS_KEYS_MAX allows, 10 of 10: new ones are refused"),
         ({"expected_layout": {"schema_version": "1"}}, "schema_version of the layout is missing"),
     ],
 )
 def test_each_fault_is_said(change: dict[str, object], said: str) -> None:
     """Each fault is one sentence."""
-    (text,) = problems(replace(HEALTHY, **change), age_max_s=60, backlog_limit=100)  # type: ignore[arg-type]
+    (text,) = problems(replace(HEALTHY, **change), **LIMITS)  # type: ignore[arg-type]
 
     assert said in text

@@ -53,9 +53,10 @@ def test_what_a_collector_says_of_the_batch_is_final(status: int) -> None:
     assert result.detail == f"{status} told so"
 
 
-def test_a_token_that_covers_no_key_of_the_batch_is_final() -> None:
-    """A 403 that rejects messages refuses the batch for good."""
-    result = classify(answer(403, accepted=0, rejected=10, **PROBLEM), 10)
+@pytest.mark.parametrize("status", [403, 429])
+def test_a_batch_of_which_no_key_may_be_written_is_final(status: int) -> None:
+    """A 403 or 429 that rejects messages by their keys refuses the batch for good."""
+    result = classify(answer(status, accepted=0, rejected=10, **PROBLEM), 10)
 
     assert (result.outcome, result.rejected) == (Outcome.REFUSED, 10)
 

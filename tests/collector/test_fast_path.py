@@ -12,6 +12,7 @@ from api.collector.fast_path import BODY_BYTES_MAX, FastPath
 from metrics.connection import Connection, command
 from metrics.keyspace import PartitionNames, partition_of
 from metrics.settings import Settings
+from ops.lab.simulation.collector import EveryKey
 from ops.local.ports import free_port
 from tests.processes.test_exposition import samples_in
 from tests.support.away import PartlyAway
@@ -38,7 +39,7 @@ class Answer:
 def app_of(connection: Connection, **environ: str) -> FastPath:
     """Return a collector with these settings."""
     settings = Settings.from_env({"REDIS_URL": "redis://unused", **environ})
-    app = collector.create_app(connection, settings, now=lambda: NOW)
+    app = collector.create_app(connection, settings, now=lambda: NOW, keys=EveryKey())
     assert isinstance(app, FastPath)
     return app
 

@@ -14,6 +14,7 @@ from metrics.connection import Connection, command
 from metrics.keyspace import PartitionNames, partition_of
 from metrics.settings import Settings
 from metrics.stream import SingleMessage
+from ops.lab.simulation.collector import EveryKey
 from tests.support.away import PartlyAway
 from tests.support.streams import audit_of
 
@@ -50,7 +51,7 @@ def take_of(
 ) -> Callable[[bytes], object]:
     """Return the function that takes the bodies of plain requests to a collector."""
     settings = Settings.from_env({"REDIS_URL": "redis://unused", **environ})
-    app = create_app(connection, settings, now=lambda: NOW)
+    app = create_app(connection, settings, now=lambda: NOW, keys=EveryKey())
     assert isinstance(app, FastPath)
     take = app.shortcut(head)
     assert take is not None

@@ -187,7 +187,7 @@ def test_messages_are_counted_by_what_became_of_them(connection: Connection) -> 
 
     rejected = "metrics_collector_messages_rejected_total reason="
     messages = "metrics_collector_messages"
-    assert len(of(before, messages)) == 9
+    assert len(of(before, messages)) == 10
     assert set(of(before, messages).values()) == {0}
     assert of(after, messages, "metrics_collector_requests") == {
         "metrics_collector_messages_accepted_total": 6,
@@ -197,6 +197,7 @@ def test_messages_are_counted_by_what_became_of_them(connection: Connection) -> 
         f"{rejected}dropped": 1,
         f"{rejected}form": 1,
         f"{rejected}token": 0,
+        f"{rejected}new_key": 0,
         f"{rejected}aggregate": 0,
         "metrics_collector_messages_dropped_total": 17,
         "metrics_collector_requests_total route=/messages status=202": 2,

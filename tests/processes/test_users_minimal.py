@@ -13,6 +13,7 @@ from click.testing import CliRunner
 from redis.crc import key_slot
 
 import workers.aggregator
+from api.collector.key_limit import KeyLimit
 from metrics import connection as connection_module
 from metrics import key_hours
 from metrics.audit import read_audits
@@ -85,7 +86,7 @@ def confirm(connection: Connection) -> None:
 
 
 def collect(connection: Connection, _url: str = "") -> None:
-    """Answer probes, check the layout, reserve and append batches."""
+    """Answer probes, check the layout, let keys in, reserve and append batches."""
     greet(connection)
     appender = Appender(
         connection,
@@ -95,6 +96,15 @@ def collect(connection: Connection, _url: str = "") -> None:
     )
     key = IdempotencyKey("a", "body_digest")
     reservation = Reservation(key, NOW, partitions=PARTITIONS, window_s=900)
+    limit = KeyLimit(
+        connection,
+        ensure_layout=lambda: ensure_layout(connection),
+        partitions=PARTITIONS,
+        keys_max=10,
+        retention_days=30,
+        now=lambda: NOW,
+    )
+    limit.let_in({"new": THIS})
     appender.send([batch([1.0, 2.0], idempotency_key=key), reservation])
     ensure_layout(connection)
     confirm(connection)

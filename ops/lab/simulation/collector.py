@@ -2,15 +2,17 @@
 
 import json
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO, StringIO
 from typing import Any
 
 from api.collector.app import create_app
 from api.collector.group_commit import GroupCommit
+from api.collector.key_limit import NONE_REFUSED, Refusal
 from metrics.connection import Connection
 from metrics.errors import StorageUnavailableError, Stored
+from metrics.hours import Hour
 from metrics.idempotency import Reservation
 from metrics.layout import Layout
 from metrics.settings import Settings
@@ -134,6 +136,18 @@ class _Whole(BytesIO):
     is_complete = True
 
 
+class EveryKey:
+    """There is room for every key: schedules are about messages."""
+
+    def is_unknown(self, key: str) -> bool:
+        """Return False."""
+        return False
+
+    def let_in(self, keys: Mapping[str, Hour]) -> Refusal:
+        """Let all in."""
+        return NONE_REFUSED
+
+
 class Collector(Process):
     """A collector process. It begins again with nothing when it was killed.
 
@@ -155,7 +169,9 @@ class Collector(Process):
             partitions=settings.partitions,
             window_s=settings.dedupe_seconds,
         )
-        self._app = create_app(self._connection, settings, now=self._now, commit=commit)
+        self._app = create_app(
+            self._connection, settings, now=self._now, commit=commit, keys=EveryKey()
+        )
         self._requests: list[Request] = []
 
     def boot(self) -> None:

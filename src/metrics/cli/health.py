@@ -51,13 +51,18 @@ class Health:
         return sum(audit.length for audit in self.audits)
 
 
-def problems(health: Health, *, age_max_s: float, backlog_limit: int) -> list[str]:
+KEYS_SHARE_MAX = 0.8
+"""Beyond this part of METRICS_KEYS_MAX somebody should look which keys there are."""
+
+
+def problems(health: Health, *, age_max_s: float, backlog_limit: int, keys_max: int) -> list[str]:
     """Return what is not as it should be, in sentences; nothing if all is well.
 
     Args:
         health: The pipeline.
         age_max_s: How old an entry in the backlog may be.
         backlog_limit: Entries that a partition may have, METRICS_BACKLOG_LIMIT.
+        keys_max: How many keys there may be, METRICS_KEYS_MAX.
     """
     found = [f"partition {number}: {why}" for number, why in health.unreadable.items()]
     found += [
@@ -78,6 +83,16 @@ def problems(health: Health, *, age_max_s: float, backlog_limit: int) -> list[st
         found.append(
             f"the oldest entry of the backlog has waited for {health.oldest_s:.0f} s, more than "
             f"{age_max_s:g}: is a worker running?"
+        )
+    if health.keys >= keys_max:
+        found.append(
+            f"there are as many keys as METRICS_KEYS_MAX allows, {health.keys} of {keys_max}: "
+            "new ones are refused"
+        )
+    elif health.keys > KEYS_SHARE_MAX * keys_max:
+        found.append(
+            f"there are {health.keys} keys, and METRICS_KEYS_MAX is {keys_max}: beyond it new ones "
+            "are refused"
         )
     if health.dead_letters:
         found.append(f"{health.dead_letters} dead letters: python -m metrics dead list")

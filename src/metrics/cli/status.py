@@ -36,11 +36,16 @@ def status(age_max_s: float, *, is_json: bool) -> None:
     try:
         with pipeline.opened() as found:
             health = read_health(found)
-            limit = found.settings.backlog_limit_entries
+            limits = found.settings
     except (NoAnswerError, StorageUnavailableError) as error:
         _print_away(str(error), is_json=is_json)
         click.get_current_context().exit(1)
-    wrong = problems(health, age_max_s=age_max_s, backlog_limit=limit)
+    wrong = problems(
+        health,
+        age_max_s=age_max_s,
+        backlog_limit=limits.backlog_limit_entries,
+        keys_max=limits.keys_max,
+    )
     if is_json:
         click.echo(screen.json_line({"healthy": not wrong, "problems": wrong, **_fields(health)}))
     else:

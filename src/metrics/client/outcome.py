@@ -14,6 +14,7 @@ from metrics.client.connection import Answer
 
 _BUSY = {429, 502, 503, 504}
 _ABOUT_THE_BATCH = {400, 422}
+_ABOUT_EACH_KEY = {403, 429}
 _TOO_LARGE = 413
 _DETAIL_LENGTH_MAX = 300
 
@@ -81,7 +82,7 @@ def classify(answer: Answer, values: int) -> Result:
         detail = _first_error(parsed) if rejected else ""
         return Result(Outcome.ACCEPTED, rejected, detail, accepted=_count(parsed, "accepted"))
     detail = _shown(f"{status} {parsed.get('detail') or parsed.get('title') or ''}".strip())
-    if status in _BUSY:
+    if status in _BUSY and not _is_about_the_batch(status, parsed):
         is_stored = status != 429 and parsed.get("stored") != "no"
         return Result(Outcome.UNAVAILABLE, detail=detail, is_stored=is_stored)
     if status == _TOO_LARGE:
@@ -102,8 +103,9 @@ def _shown(detail: str) -> str:
 def _is_about_the_batch(status: int, parsed: dict[str, Any]) -> bool:
     if status in _ABOUT_THE_BATCH:
         return "detail" in parsed or "title" in parsed
-    # None of its keys is this token's: with one that is, all others would be rejected as well.
-    return status == 403 and isinstance(parsed.get("rejected"), int)
+    # None of its keys is this token's, or all are new and have no room: with others among them,
+    # these would be rejected as well.
+    return status in _ABOUT_EACH_KEY and isinstance(parsed.get("rejected"), int)
 
 
 def _with_hint(detail: str, status: int) -> str:
