@@ -365,7 +365,7 @@ def test_a_shortcut_may_take_longer_than_a_connection_may_idle(
     monkeypatch.setattr(http_connection, "IDLE_S", 0.2)
 
     def take(body: bytes) -> tuple[str, list[tuple[str, str]], bytes]:
-        gevent.sleep(1)
+        gevent.sleep(0.4)
         return "202 Accepted", [("content-length", "0")], b""
 
     with server_with_shortcut(take) as post:
