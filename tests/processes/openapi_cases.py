@@ -1,7 +1,7 @@
 """What schemathesis makes of the OpenAPI documents, and that the services answer as these say.
 
 ``test_openapi.py`` runs this with pytest in a process of its own: the cases are made while they are
-collected, which each process of the suite would do.
+collected, which each process of the suite would do. It takes ``-p schemathesis.pytest.plugin``.
 """
 
 import json

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from ops.lab.service import ROOT, START_TIMEOUT_S, Service
 from ops.local.ports import free_port
@@ -46,7 +47,11 @@ def test_the_services_answer_as_their_documents_say(services: dict[str, str]) ->
     """Each operation has answers, to any request, with a status and a body of its document."""
     urls = {f"{name.upper()}_URL": url for name, url in services.items()}
     run = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", CASES],
+        [
+            *(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"),
+            *("-p", "schemathesis.pytest.plugin", CASES),
+            f"--hypothesis-profile={settings.get_current_profile_name()}",
+        ],
         cwd=ROOT,
         env={**os.environ, **urls},
         capture_output=True,
