@@ -41,6 +41,9 @@ ROUND_SHARE = 200
 NEW_PER_SECOND_MAX = 5_000
 """How many new keys a process lets in each second: a worker commits about three times as many."""
 
+SAVED_UP_MAX = 10_000
+"""How many a process lets in at once that had none for a while: a fleet may start."""
+
 WAIT_S, PAUSE_S = 4.0, 0.05
 """How long a request waits for its new keys to be let in, and how long between two tries."""
 
@@ -142,7 +145,7 @@ class KeyLimit:
         self._known: set[str] = set()
         self._known_until = monotonic() + REMEMBERED_S
         self._counts = [0] * partitions
-        self._paced_until = monotonic()
+        self._paced_until = monotonic() - SAVED_UP_MAX / new_per_second_max
         self._waiting: deque[_Asked] = deque()
         self._asking = Lock()
         self._log = ThrottledLog(logging.getLogger(__name__), monotonic=monotonic)
@@ -260,9 +263,8 @@ class KeyLimit:
 
     def _room(self) -> int:
         """Return how many new keys the next round may let in."""
-        # What was not used is not saved up, but for one round.
-        a_round_s = ROUND_KEYS_MAX / self._pace
-        self._paced_until = max(self._paced_until, self._monotonic() - a_round_s)
+        saved_up_s = SAVED_UP_MAX / self._pace
+        self._paced_until = max(self._paced_until, self._monotonic() - saved_up_s)
         return max(
             0,
             min(
