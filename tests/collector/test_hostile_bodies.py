@@ -186,6 +186,11 @@ def test_how_long_a_body_holds_others_up_does_not_grow_with_it(
     [
         b'{"key":"a\xff","value":1}',
         b'[{"key":"a\xff","value":1}]',
+        b'{"key":"a","value":NaN}',
+        b'{"key":"a","value":1e999}',
+        b'{"key":"\\ud800","value":1}',
+        b'{"key":"a\\u0000","value":1}',
+        '{"key":"a","value":1}'.encode("utf-16"),
         b'{"key":"a","value":' + b"[" * 900 + b"]" * 900 + b"}",
         b'{"key":"a","value":1,"timestamp":' + b"[" * 900 + b"]" * 900 + b"}",
         b"[" * 100_000 + b"]" * 100_000,

@@ -39,7 +39,7 @@ def functions_in(name: str) -> set[str]:
 @pytest.mark.parametrize("page", PAGES, ids=label)
 def test_every_test_that_is_named_is_there(page: Path) -> None:
     """Every test that a page names is there."""
-    for file, name in re.findall(r"(tests/\w+\.py)::(\w+)", page.read_text("utf-8")):
+    for file, name in re.findall(r"(tests/[\w/]+\.py)::(\w+)", page.read_text("utf-8")):
         assert name in functions_in(file), f"{file}::{name}"
 
 

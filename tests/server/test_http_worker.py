@@ -181,6 +181,8 @@ def test_what_is_no_http_is_a_bad_request(collector: Service) -> None:
     for text, status in (
         ("nonsense\r\n\r\n", 400),
         ("GET / HTTP/9.9\r\n\r\n", 505),
+        ("\x16\x03\x01\x02\x00\x01\x00\x01\x7c\x03\x03\r\n\r\n", 400),  # how TLS begins
+        ("PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", 400),
         ("POST /messages HTTP/1.1\r\n:\r\n\r\n", 400),
     ):
         assert status_of(converse(collector, text)) == status
