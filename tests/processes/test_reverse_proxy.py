@@ -136,13 +136,17 @@ def test_connections_are_kept_on_both_sides(proxy: ReverseProxy, stand_in: Stand
 
 
 def test_the_service_is_told_who_asks_and_under_which_id(proxy: ReverseProxy) -> None:
-    """The last address of X-Forwarded-For is the client's, whatever it says; its id goes on."""
+    """The last address of X-Forwarded-For is the client's, whatever it says; its id goes on.
+
+    So does that it was asked over TLS, which lines to paste need.
+    """
     _, _, body = proxy.ask(QUERY, get("X-Forwarded-For: 192.0.2.9", "X-Request-Id: abc-1"))
     _, headers, _ = proxy.ask(COLLECTOR, post(MESSAGE, "X-Request-Id: abc-2"))
 
     told = json.loads(body)
     assert forwarded_for(told["x-forwarded-for"], 1) == "127.0.0.1"
     assert (told["host"], told["x-request-id"]) == (QUERY, "abc-1")
+    assert told["x-forwarded-proto"] == "https"
     assert headers["X-Request-Id"] == "abc-2"
 
 
@@ -166,7 +170,14 @@ def test_who_waits_to_be_told_to_go_on_is_told(proxy: ReverseProxy, kind: str) -
     if kind == "nginx":
         with proxy.connect(COLLECTOR) as connection:
             connection.sendall(post(b"", "Expect: 100-continue", length=LIMIT + 1))
-            assert connection.recv(4096).startswith(b"HTTP/1.1 413 ")
+            refusal = b""
+            while b"}" not in refusal:
+                piece = connection.recv(4096)
+                assert piece, refusal
+                refusal += piece
+        assert refusal.startswith(b"HTTP/1.1 413 ")
+        assert b"application/problem+json" in refusal
+        assert b"may have %d bytes" % LIMIT in refusal
 
 
 def test_a_body_whose_length_is_told_twice_is_not_let_through(
