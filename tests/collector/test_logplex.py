@@ -91,6 +91,7 @@ def test_losses_are_reported(connection: Connection) -> None:
         (f"Basic {b64encode(b'secret:').decode()}", 401),
         (f"Basic {b64encode(b'x:other').decode()}", 401),
         ("Basic secret", 401),
+        ("Basic s\xe9cret", 401),
         (f"Basic {b64encode(bytes([255])).decode()}", 401),
         ("", 401),
     ],
