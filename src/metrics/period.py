@@ -136,7 +136,8 @@ class Period:
     def _midnight(self, day: date, days: int = 0) -> datetime:
         try:
             midnight = datetime.combine(day + timedelta(days), time(), self.zone or UTC)
-            seconds = midnight.timestamp()
+            # It may be before the year 1 there, or after the year 9999.
+            seconds = midnight.astimezone(UTC).timestamp()
         except (OverflowError, ValueError) as error:
             raise InvalidQueryError(f"the day {day} of {self.zone} has no hours in UTC") from error
         if seconds % SECONDS_PER_HOUR:
