@@ -74,7 +74,8 @@ class Logplex:
             frame = Frame.of_octets(body, self._messages.pause_if_due)
         else:
             frame = Frame.of_text(body)
-        key = idempotency_key_of(_name_of(req), grant.token_id, frame.own)
+        own = frame.own(self._messages.pause_if_due)
+        key = idempotency_key_of(_name_of(req), grant.token_id, own)
         read = partial(logplex_frame.read, frame, fields)
         self._take(Post(read, grant, key), resp, len(body))
 

@@ -189,8 +189,29 @@ def test_what_a_frame_is_recognised_by_leaves_losses_out() -> None:
     """A frame is the same with a line L10 in front, which Logplex adds at each try."""
     lost = logplex("Error L10 (output buffer overflow): 3 messages dropped since 2026-11-23")
 
-    assert frame_of(octets([lost, router(OK)])).own == frame_of(octets([router(OK)])).own
-    assert frame_of(octets([router(H12)])).own != frame_of(octets([router(OK)])).own
+    def own(*lines: bytes) -> bytes:
+        return frame_of(octets(lines)).own(lambda: None)
+
+    assert own(lost, router(OK)) == own(router(OK))
+    assert own(router(H12)) != own(router(OK))
+
+
+def test_others_go_on_while_it_is_looked_for_what_recognises_a_frame() -> None:
+    """After each line others may go on, since a frame may have very many."""
+    pauses: list[None] = []
+
+    frame_of(octets([router(OK)] * 1000)).own(lambda: pauses.append(None))
+
+    assert len(pauses) == 1000
+
+
+def test_a_frame_of_blanks_is_looked_at_once() -> None:
+    """It takes about as long as to strip them, and not as long as to try each number of them."""
+    blanks = b" " * 2_000_000
+
+    assert_within(
+        8, lambda: seconds_of(lambda: frame_of(blanks)) / seconds_of(lambda: blanks.strip())
+    )
 
 
 @pytest.mark.parametrize(

@@ -268,7 +268,7 @@ def test_the_etag_stays_while_only_as_of_changes(connection: Connection) -> None
         ("max/2026-11-23", {"tz": "Asia/Kolkata"}, "tz must be a zone whose hours"),
         ("max/2026-11-23", {"tz": "Mars/Olympus"}, "tz must be a time zone"),
         ("max/0001-01-01", {"tz": "Etc/GMT-14"}, "the day 0001-01-01 of Etc/GMT-14 has no hours"),
-        ("max/0001-01-02", {"tz": "Etc/GMT-14", "compare": "1d"}, "the day 0001-01-01 of Etc/GMT-1"),
+        ("max/0001-01-02", {"tz": "Etc/GMT-14", "compare": "1d"}, "the day 0001-01-01"),
         ("max/2026-11-23", {"compare": "week"}, "compare must be days"),
         ("max/2026-11-23", {"zone": "UTC"}, "parameters may be tz, compare, got 'zone'"),
         ("max/2026-11-23/14", {"tz": "Europe/Berlin"}, "tz is for days and ranges"),
