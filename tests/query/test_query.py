@@ -281,6 +281,20 @@ def test_who_has_the_answer_already_gets_304(client: falcon.testing.TestClient) 
     assert client.simulate_get(path, headers={"If-None-Match": '"other"'}).status_code == 200
 
 
+@pytest.mark.parametrize("header", ["If-None-Match", "Accept"])
+def test_a_header_that_is_too_long_is_not_looked_at(
+    client: falcon.testing.TestClient, header: str
+) -> None:
+    """To look at each of its parts would hold others up: the answer is JSON, whole."""
+    path = f"/{KEY}/max/2026-11-23/14"
+    parts = {"If-None-Match": client.simulate_get(path).headers["ETag"], "Accept": "text/csv"}
+    long = ",".join([parts[header]] * 200)
+
+    result = client.simulate_get(path, headers={header: long})
+
+    assert (result.status_code, result.headers["Content-Type"]) == (200, "application/json")
+
+
 def test_head_answers_without_a_body(client: falcon.testing.TestClient) -> None:
     """HEAD of a statistic gives a 200 with an ETag and no body."""
     result = client.simulate_head(f"/{KEY}/max/2026-11-23/14")

@@ -15,6 +15,8 @@ from typing import Self
 
 import falcon
 
+from api.query.caching import is_known
+
 FOLDER = Path(__file__).parent / "page"
 
 PREFIX = "/_dashboard"
@@ -64,7 +66,7 @@ class StaticFile:
         resp.cache_control = _KEPT_FOR_GOOD if is_for_good else _KEPT_FOR_NOW
         resp.append_header("Vary", "Accept-Encoding")
         resp.etag = etag
-        if any(known in ("*", etag) for known in req.if_none_match or ()):
+        if is_known(req, etag):
             resp.status = falcon.HTTP_304
             return
         resp.content_type = self.content_type

@@ -40,11 +40,16 @@ CSV = Format("text/csv", write_csv)
 TEXT = Format("text/plain", write_text)
 SVG = Format("image/svg+xml", draw)
 
+ACCEPT_LENGTH_MAX = 1024
+"""How long an Accept is that is looked at, as browsers' are of 200: each part takes its time."""
+
 _CHOICES = (JSON, CSV, TEXT)
 
 
 def chosen(req: falcon.Request) -> Format:
     """Return the form that a request prefers: JSON, unless it wants another one more."""
+    if len(req.accept) > ACCEPT_LENGTH_MAX:
+        return JSON
     try:
         # The first of equals.
         return max(_CHOICES, key=lambda each: mediatypes.quality(each.media_type, req.accept))
