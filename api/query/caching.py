@@ -6,7 +6,7 @@ Source:
 
 import hashlib
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import falcon
 import msgspec
@@ -50,8 +50,8 @@ def send(
     Raises:
         InvalidQueryError: If it cannot be written so.
     """
-    data = _encoded(content, pause)
-    digest = hashlib.blake2b(_AS_OF.sub(b"", data), digest_size=12)
+    digest = hashlib.blake2b(digest_size=12)
+    data = _encoded(content, digest.update, pause)
     if table and form.write:
         digest.update(form.media_type.encode())
         data = form.write(table).encode()
@@ -76,14 +76,16 @@ def is_known(req: falcon.Request, etag: str) -> bool:
     return any(known in ("*", etag) for known in req.if_none_match or ())
 
 
-def _encoded(content: Mapping[str, object], pause: Callable[[], None]) -> bytes:
+def _encoded(
+    content: Mapping[str, object], look: Callable[[bytes], object], pause: Callable[[], None]
+) -> bytes:
+    """Return an answer as JSON, hour by hour, and show all of it but for its time."""
     hours = content.get("hours")
-    if isinstance(hours, Sequence):
-        content = {**content, "hours": list(_encoded_each(hours, pause))}
-    return msgspec.json.encode(content)
-
-
-def _encoded_each(hours: Sequence[object], pause: Callable[[], None]) -> Iterator[msgspec.Raw]:
-    for hour in hours:
-        yield msgspec.Raw(msgspec.json.encode(hour))
+    written = []
+    for hour in hours if isinstance(hours, Sequence) else ():
+        data = msgspec.json.encode(hour)
+        look(_AS_OF.sub(b"", data))
+        written.append(msgspec.Raw(data))
         pause()
+    look(_AS_OF.sub(b"", msgspec.json.encode({**content, "hours": None})))
+    return msgspec.json.encode({**content, "hours": written} if written else content)

@@ -21,7 +21,7 @@ from metrics.store import Result, Store
 DRAWN = ".svg"
 """At the end of a date: the drawing of that day or range."""
 
-BUCKETS_MAX = 500_000
+BUCKETS_MAX = 250_000
 """How many buckets of histograms one answer may have: a month of full hours has 220,000."""
 
 
