@@ -104,9 +104,20 @@ class _Handler(BaseHTTPRequestHandler):
     server: HealthServer
 
     def do_GET(self) -> None:
-        status, media_type, text = self.server.answer(self.path, self.headers.get("Host"))
+        self._send(*self.server.answer(self.path, self.headers.get("Host")))
+
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+        """Answer what is no request that can be answered, as a problem."""
+        self.close_connection = True
+        # Else one whose version cannot be read gets no status.
+        self.request_version = self.protocol_version
+        self._send(*_problem(HTTPStatus(code), message or HTTPStatus(code).phrase))
+
+    def _send(self, status: HTTPStatus, media_type: str, text: str) -> None:
         content = text.encode()
-        self.send_response(status)
+        # Without the header that names the version of Python.
+        self.send_response_only(status)
+        self.send_header("Date", self.date_time_string())
         self.send_header("Content-Type", media_type)
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
