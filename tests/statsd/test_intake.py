@@ -108,6 +108,14 @@ def test_one_datagram_cannot_hold_the_agent_up(monkeypatch: pytest.MonkeyPatch) 
     assert agent.counts.oversized == 101
 
 
+def test_a_short_line_cannot_stand_for_work_of_a_tenth_of_a_second() -> None:
+    """Each message is recorded by itself, so the rarest samples are losses that are reported."""
+    agent = Agent()
+    agent.take(b"a:1|ms|@0.00002")
+
+    assert (agent.counts.recorded, agent.client.lost) == (0, {"a": 50_000})
+
+
 def test_losses_are_reported_once() -> None:
     """What was reported is not reported again; a number beyond the bound waits for its turn."""
     agent = Agent()

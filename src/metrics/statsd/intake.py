@@ -11,7 +11,7 @@ from metrics.errors import InvalidMessageError
 from metrics.message import DROPPED_MAX, parse_value
 from metrics.statsd.names import Names
 
-MESSAGES_MAX = 50_000
+MESSAGES_MAX = 20_000
 """How many messages one piece of input may stand for: a sample rate makes many out of one line."""
 
 # What most clients send; all else is read by the grammar.
