@@ -222,6 +222,8 @@ class BatchBuilder:
         """
         self._ready = columns
         self.accepted = sum([column.messages for _, column in columns])
+        aggregates = [column.messages for _, column in columns if column.is_aggregate]
+        self._without_place += sum(aggregates) - len(aggregates)
 
     def work(self, pieces: int = 1) -> None:
         """Count pieces of work, of some microseconds each; let others go on after many."""

@@ -16,6 +16,7 @@ import msgspec
 from msgspec import UNSET, Meta, Raw, UnsetType
 
 from api.collector.batch_builder import KEY_HOURS_MAX, BatchBuilder
+from api.collector.bounded import MESSAGES_MAX
 from metrics.client_aggregate import AGGREGATE_COUNT_MAX, ClientAggregate
 from metrics.entry import Column, is_column_text, write_values
 from metrics.errors import InvalidMessageError
@@ -146,12 +147,13 @@ class _Plain:
         reports: Its loss reports, as ``BatchBuilder.add_report`` takes them.
     """
 
-    __slots__ = ("_builder", "_by_key", "_in_aggregates", "columns", "reports")
+    __slots__ = ("_buckets", "_builder", "_by_key", "_in_aggregates", "columns", "reports")
 
     def __init__(self, builder: BatchBuilder) -> None:
         self._builder = builder
         self._by_key: dict[str, list[float]] = {}
         self._in_aggregates = 0
+        self._buckets = 0
         self.columns: list[tuple[str, Column]] = []
         self.reports: list[tuple[str, int, int | None]] = []
 
@@ -231,7 +233,8 @@ class _Plain:
             raise _NotPlainError
         aggregate = ClientAggregate.parse(_decode_aggregate(raw))
         self._in_aggregates += aggregate.count
-        if self._in_aggregates > AGGREGATE_COUNT_MAX:
+        self._buckets += len(aggregate.buckets)
+        if self._in_aggregates > AGGREGATE_COUNT_MAX or self._buckets > MESSAGES_MAX:
             raise _NotPlainError
         self._builder.work(len(aggregate.buckets))
         hour = self._builder.arrival_hour

@@ -59,6 +59,27 @@ def test_an_aggregate_is_taken_wherever_json_has_an_object(
     assert sum(column.messages for column in found.columns(1)[0]) == of_aggregates
 
 
+@pytest.mark.parametrize("around", ["{}", "[{}]", '[["b",1],{}]'])
+def test_what_an_aggregate_stands_for_is_no_size_of_the_request(around: str) -> None:
+    """It is one item of the 150,000 that a request may have, however many messages are in it."""
+    of_many = {"count": 200_000, "sum": 200_000, "min": 1, "max": 1, "buckets": {"0": 200_000}}
+
+    found = read(JSON, around.replace("{}", item(aggregate=of_many)))
+
+    assert (found.accepted, found.rejected) == (200_000 + around.count("b"), 0)
+
+
+def test_buckets_are_the_size_of_an_aggregate() -> None:
+    """A request may have 150,000 of them in all, as of messages."""
+    of_many = aggregate_of([1.02**power for power in range(1200)])
+    one = item(aggregate=of_many)
+
+    with pytest.raises(Problem) as raised:
+        read(JSON, f"[{','.join([one] * (150_000 // len(of_many['buckets']) + 1))}]")
+
+    assert raised.value.status_code == 413
+
+
 BAD = {
     "unsound": (item(aggregate=UNSOUND), DETAIL, "aggregate", 1),
     "no key": (json.dumps({"aggregate": OF_THREE}), "an aggregate must have key", "form", 1),
