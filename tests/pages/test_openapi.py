@@ -11,7 +11,7 @@ import pytest
 from openapi_spec_validator import validate
 
 from api.collector.app import create_app as collector
-from api.exposition import Router
+from api.exposition import PROBES, Router
 from api.query.app import create_app as query
 from metrics.connection import Connection
 from metrics.settings import Settings
@@ -58,3 +58,17 @@ def test_the_document_names_the_routes_that_there_are(service: str) -> None:
         for path, operations in document_of(service)["paths"].items()
     }
     assert documented == routes
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_whoever_asks_may_ask_too_often(service: str) -> None:
+    """Each operation that is no probe may be answered 429, as its document says."""
+    operations = {
+        (path, name): operation["responses"]
+        for path, of_path in document_of(service)["paths"].items()
+        for name, operation in of_path.items()
+        if name != "parameters"
+    }
+
+    without = {path for (path, _), responses in operations.items() if "429" not in responses}
+    assert without == set(PROBES)
