@@ -4,7 +4,7 @@ Source:
     WHATWG Fetch, "CORS protocol".
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import falcon
@@ -21,6 +21,13 @@ SHOWN = "X-Request-Id, Retry-After, RateLimit, RateLimit-Policy, Allow"
 
 PREFLIGHT_KEPT_S = 600
 """How long a browser need not ask again: short enough for an origin to be taken off the list."""
+
+
+def is_preflight(environ: Mapping[str, Any]) -> bool:
+    """Return whether a browser asks what a page may send."""
+    return environ["REQUEST_METHOD"] == "OPTIONS" and bool(
+        environ.get("HTTP_ACCESS_CONTROL_REQUEST_METHOD")
+    )
 
 
 class CrossSiteCheck:
@@ -63,19 +70,24 @@ class AllowedOrigins:
         self, req: falcon.Request, resp: falcon.Response, resource: object, req_succeeded: bool
     ) -> None:
         """Say that the page may have it, and before that, what it may send."""
-        if not self._is_any:
-            # Else a cache would give the answer for one origin to another.
-            resp.append_header("Vary", "Origin")
-        origin = req.get_header("Origin")
-        if origin is None or not (self._is_any or origin.lower() in self._origins):
-            return
-        resp.set_header("Access-Control-Allow-Origin", WILDCARD if self._is_any else origin)
-        if req.method != "OPTIONS" or not req.get_header("Access-Control-Request-Method"):
-            resp.set_header("Access-Control-Expose-Headers", SHOWN)
-        elif methods := resp.get_header("Allow"):
+        for name, value in self.headers(req.env):
+            resp.append_header(name, value)
+        methods = resp.get_header("Allow")
+        if methods and is_preflight(req.env) and resp.get_header("Access-Control-Allow-Origin"):
             resp.set_header("Access-Control-Allow-Methods", methods)
             resp.set_header("Access-Control-Allow-Headers", ASKED_WITH)
             resp.set_header("Access-Control-Max-Age", str(PREFLIGHT_KEPT_S))
+
+    def headers(self, environ: Mapping[str, Any]) -> list[tuple[str, str]]:
+        """Return what lets a page have the answer to a request, if it may."""
+        # Without Vary a cache would give the answer for one origin to another.
+        found = [] if self._is_any else [("Vary", "Origin")]
+        origin = environ.get("HTTP_ORIGIN")
+        if origin is not None and (self._is_any or origin.lower() in self._origins):
+            found.append(("Access-Control-Allow-Origin", WILDCARD if self._is_any else origin))
+            if not is_preflight(environ):
+                found.append(("Access-Control-Expose-Headers", SHOWN))
+        return found
 
 
 def add_cross_site(app: falcon.App[Any, Any], rules: CrossSiteRules, settings: Settings) -> None:

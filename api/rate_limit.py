@@ -15,6 +15,7 @@ from time import monotonic
 from typing import Any, TypeVar
 
 from api.access import Access
+from api.cross_site import AllowedOrigins, is_preflight
 from api.exposition import NO_ROUTE, PROBES, RequestSeries
 from api.server.address import forwarded_for, network_of
 from api.server.request_id import named_request
@@ -76,11 +77,20 @@ def limited(
     if settings.requests_per_second is None:
         return app
     rate = Rate(settings.requests_per_second)
-    return RateLimited(app, rate, access=access, requests=requests, proxies=settings.proxies)
+    return RateLimited(
+        app,
+        rate,
+        access=access,
+        requests=requests,
+        proxies=settings.proxies,
+        origins=AllowedOrigins(settings.allowed_origins) if settings.allowed_origins else None,
+    )
 
 
 class RateLimited:
-    """A WSGI app, each of whose senders may ask so many times a second; probes may always.
+    """A WSGI app, each of whose senders may ask so many times a second.
+
+    Probes may always, and browsers what a page may send.
 
     Args:
         app: The app.
@@ -88,6 +98,7 @@ class RateLimited:
         access: Knows tokens.
         requests: Counts the answers that are given here.
         proxies: How many stand in front and say for whom they ask.
+        origins: Whose pages may read the answers; none if it is not given.
     """
 
     def __init__(
@@ -98,21 +109,23 @@ class RateLimited:
         access: Access,
         requests: RequestSeries,
         proxies: int = 0,
+        origins: AllowedOrigins | None = None,
     ) -> None:
         self._app = app
         self._rate = rate
         self._access = access
         self._requests = requests
         self._proxies = proxies
+        self._origins = origins
 
     def __call__(
         self, environ: dict[str, Any], start_response: Callable[..., object]
     ) -> Iterable[bytes]:
         """Answer a request."""
-        if environ["PATH_INFO"] not in PROBES:
+        if environ["PATH_INFO"] not in PROBES and not is_preflight(environ):
             wait_s = self._rate.take(self._sender(environ))
             if wait_s:
-                return self._refuse(wait_s, start_response)
+                return self._refuse(wait_s, environ, start_response)
         return self._app(environ, start_response)
 
     def _sender(self, environ: dict[str, Any]) -> str:
@@ -126,7 +139,9 @@ class RateLimited:
             address = forwarded_for(forwarded, self._proxies) or address
         return network_of(address)
 
-    def _refuse(self, wait_s: float, start_response: Callable[..., object]) -> Iterable[bytes]:
+    def _refuse(
+        self, wait_s: float, environ: dict[str, Any], start_response: Callable[..., object]
+    ) -> Iterable[bytes]:
         limit, again_s = self._rate.per_second, ceil(wait_s)
         content = problem_json(
             HTTPStatus.TOO_MANY_REQUESTS,
@@ -147,6 +162,7 @@ class RateLimited:
                 ("RateLimit-Reset", str(again_s)),
                 ("Content-Type", PROBLEM_JSON),
                 ("Content-Length", str(len(content))),
+                *(self._origins.headers(environ) if self._origins else ()),
             ],
         )
         return (content,)

@@ -61,21 +61,21 @@ def assert_refused(answer: falcon.testing.Result) -> None:
     """Check that an answer says when to come again."""
     assert assert_is_problem(answer, 429)["stored"] == "no"
     assert answer.headers["Retry-After"] == "1"
-    assert answer.headers["RateLimit-Policy"] == '"requests";q=2;w=1'
+    assert answer.headers["RateLimit-Policy"] == '"requests";q=1;w=1'
     assert answer.headers["RateLimit"] == '"requests";r=0;t=1'
-    assert answer.headers["RateLimit-Limit"] == "2"
+    assert answer.headers["RateLimit-Limit"] == "1"
     assert answer.headers["RateLimit-Remaining"] == "0"
     assert answer.headers["RateLimit-Reset"] == "1"
 
 
 def test_beyond_the_rate_a_collector_answers_429(connection: Connection) -> None:
     """Without tokens an address has the rate; probes and scrapes may always come."""
-    client = client_of(connection, METRICS_REQUESTS_PER_SECOND="2")
+    client = client_of(connection, METRICS_REQUESTS_PER_SECOND="1")
 
     answers = [post(client, '{"key":"a","value":1}') for _ in range(20)]
 
     refused = [answer for answer in answers if answer.status_code == 429]
-    assert [answer.status_code for answer in answers[:2]] == [202, 202]
+    assert [answer.status_code for answer in answers[:1]] == [202]
     assert_refused(refused[0])
     assert client.simulate_get("/healthz").status_code == 200
     counted = f'metrics_collector_requests_total{{route="none",status="429"}} {len(refused)}.0'
@@ -85,7 +85,7 @@ def test_beyond_the_rate_a_collector_answers_429(connection: Connection) -> None
 def test_each_token_has_the_rate_and_those_that_are_none_share_one(connection: Connection) -> None:
     """With tokens each of them has the rate; without a good one the address has it."""
     client = client_of(
-        connection, METRICS_REQUESTS_PER_SECOND="2", METRICS_WRITE_TOKENS="one,other"
+        connection, METRICS_REQUESTS_PER_SECOND="1", METRICS_WRITE_TOKENS="one,other"
     )
 
     def statuses(token: str) -> set[int]:
@@ -100,8 +100,25 @@ def test_each_token_has_the_rate_and_those_that_are_none_share_one(connection: C
 
 def test_beyond_the_rate_a_query_service_answers_429(connection: Connection) -> None:
     """The query service has the same limit."""
-    client = query_of(connection, METRICS_REQUESTS_PER_SECOND="2")
+    client = query_of(connection, METRICS_REQUESTS_PER_SECOND="1")
 
     answers = [client.simulate_get("/keys") for _ in range(20)]
 
     assert_refused(next(answer for answer in answers if answer.status_code == 429))
+
+
+def test_a_page_may_read_that_it_asks_too_often(connection: Connection) -> None:
+    """The 429 has what other answers have for pages of listed origins; preflights do not count."""
+    origin = "https://shop.example"
+    client = query_of(connection, METRICS_REQUESTS_PER_SECOND="1", METRICS_ALLOWED_ORIGINS=origin)
+    preflight = {"Origin": origin, "Access-Control-Request-Method": "GET"}
+
+    for _ in range(20):
+        asked = client.simulate_options("/keys", headers=preflight)
+        assert (asked.status_code, asked.headers["Access-Control-Allow-Origin"]) == (200, origin)
+    answers = [client.simulate_get("/keys", headers={"Origin": origin}) for _ in range(20)]
+
+    refused = next(answer for answer in answers if answer.status_code == 429)
+    assert refused.headers["Access-Control-Allow-Origin"] == origin
+    assert refused.headers["Vary"] == "Origin"
+    assert "RateLimit" in refused.headers["Access-Control-Expose-Headers"]
