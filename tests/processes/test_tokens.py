@@ -100,6 +100,7 @@ def test_a_token_is_exchanged_and_no_request_is_lost(collector: Service, listed:
     kept = [http.client.HTTPConnection("127.0.0.1", collector.port, timeout=30) for _ in senders]
     for sender in senders:
         sender.start()
+    assert {status_of(each, ALWAYS) for each in kept} == {202}
     assert collector.process is not None
     for times, (lines, good, bad) in enumerate(((old_line, old, new), (new_line, new, old)), 2):
         listed.write_text(f"{ALWAYS}\n# rotated\n{lines}\n", "utf-8")

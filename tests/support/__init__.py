@@ -1,1 +1,1 @@
-"""These helpers are shared by several tests: servers, apps, clients, and looks at Redis."""
+"""What several tests share: servers, apps, clients, and looks at Redis."""

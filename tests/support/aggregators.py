@@ -1,4 +1,4 @@
-"""These helpers give tests of the aggregator a worker on two partitions, and the time."""
+"""A worker on two partitions and the time, for tests of the aggregator."""
 
 from metrics.backlog import Backlog
 from metrics.connection import Connection

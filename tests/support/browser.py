@@ -1,4 +1,4 @@
-"""These helpers show pages of the query service in a real Chromium."""
+"""Pages of the query service in a real Chromium."""
 
 import shutil
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""These helpers break a Redis Cluster, and make it good again."""
+"""A Redis Cluster is broken, and made good again."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""These helpers append messages of a fleet of keys, and commit them as a worker does."""
+"""Messages of a fleet of keys are appended, and committed as a worker does."""
 
 from collections.abc import Mapping, Sequence
 

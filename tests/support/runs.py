@@ -1,4 +1,4 @@
-"""These helpers start ``ops/run`` as somebody does who has just cloned the repository."""
+"""``ops/run``, as somebody starts it who has just cloned the repository."""
 
 import os
 import re

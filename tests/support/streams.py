@@ -1,4 +1,4 @@
-"""These helpers make batches, append them, and look at what Redis holds."""
+"""Batches are made and appended, and what Redis holds is looked at."""
 
 from collections.abc import Sequence
 from dataclasses import asdict

@@ -1,4 +1,4 @@
-"""These helpers ask WSGI apps without a server, and make small apps to ask."""
+"""WSGI apps are asked without a server, and small ones are made to be asked."""
 
 import io
 import re

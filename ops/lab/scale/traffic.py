@@ -7,8 +7,7 @@ from ops.lab.scale.spread import buckets_in
 
 Way = Literal["single", "columns", "client", "aggregate"]
 """How messages are sent: a request for each; as ``ops.lab.bench.ingest`` sends columns of 1,000;
-by our client library; or folded by the client into one histogram a second and key, which is not
-built yet."""
+by our client library; or folded by the client into one histogram a second and key."""
 
 MEASURED_BATCH = 1000
 
