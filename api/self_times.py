@@ -10,8 +10,6 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Self
 
-import numpy as np
-
 from metrics.connection import Connection
 from metrics.entry import Column, write_values
 from metrics.errors import MetricsError
@@ -89,7 +87,7 @@ class SelfTimes:
         name = key_hour(self._key, Hour.of(self._now()))
         columns = []
         if seconds:
-            values = np.round(np.array(seconds) * _MS_PER_S, 3).tolist()
+            values = [round(each * _MS_PER_S, 3) for each in seconds]
             columns.append(Column(name, write_values(values), len(values)))
         if dropped:
             columns.append(Column.of_dropped(name, dropped))

@@ -13,10 +13,9 @@ Source:
 import heapq
 import logging
 import mmap
+from collections.abc import Sequence
 from functools import cache
-from typing import Self
-
-import numpy as np
+from typing import Self, TypeAlias
 
 ROWS = 128
 """How many processes of a service may live at once, old ones that are being replaced included."""
@@ -25,6 +24,8 @@ CELLS = 4096
 """How many numbers a process has."""
 
 _BYTES = 8
+
+_Numbers: TypeAlias = "memoryview[float]"
 
 _log = logging.getLogger(__name__)
 
@@ -36,15 +37,18 @@ class Cells:
         own: Those of this process, to be counted up in place; from 0.
     """
 
-    def __init__(self, memory: mmap.mmap, row: int, cells: slice, width: int) -> None:
-        here = memoryview(memory).cast("d")[row * width : (row + 1) * width]
-        self.own = here[cells]
-        self._all = np.frombuffer(memory, np.float64).reshape(-1, width)[:, cells]
+    def __init__(
+        self, rows: Sequence[_Numbers], rows_used: _Numbers, row: int, cells: slice
+    ) -> None:
+        self.own = rows[row][cells]
+        self._rows = rows
+        self._rows_used = rows_used
+        self._cells = cells
 
     def totals(self) -> list[float]:
         """Return the numbers of all processes, added up."""
-        totals: list[float] = self._all.sum(axis=0).tolist()
-        return totals
+        rows = self._rows[: int(self._rows_used[0])]
+        return list(map(sum, zip(*(row[self._cells] for row in rows), strict=True)))
 
 
 class SharedCells:
@@ -55,7 +59,11 @@ class SharedCells:
     """
 
     def __init__(self, rows: int = 1) -> None:
-        self._memory = mmap.mmap(-1, rows * CELLS * _BYTES)
+        memory = memoryview(mmap.mmap(-1, (rows * CELLS + 1) * _BYTES)).cast("d")
+        self._rows = [memory[row * CELLS : (row + 1) * CELLS] for row in range(rows)]
+        # In the memory, since a process that is forked early adds up the rows of later ones, too.
+        self._rows_used = memory[rows * CELLS :]
+        self._rows_used[0] = 1
         self._free = list(range(rows))
         self._last = rows - 1
         self._row = 0
@@ -74,6 +82,7 @@ class SharedCells:
         else:
             _log.warning("more than %d processes: some counts are too low", self._last + 1)
             self._row = self._last
+        self._rows_used[0] = max(self._rows_used[0], self._row + 1)
         return self._row
 
     def give_back(self, row: int) -> None:
@@ -96,4 +105,4 @@ class SharedCells:
         if cells.stop > CELLS:
             raise ValueError(f"{cells.stop} numbers are more than the {CELLS} that there are")
         self._used = cells.stop
-        return Cells(self._memory, self._row, cells, CELLS)
+        return Cells(self._rows, self._rows_used, self._row, cells)
