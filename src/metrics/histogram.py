@@ -68,6 +68,8 @@ def _edges_of_large(
 def buckets_at(ranks: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """Return the buckets that ``rank_of`` gives these ranks."""
     buckets = ranks + ZERO_BUCKET
+    if buckets.size and buckets.min() > LAST_TINY_BUCKET:
+        return buckets + GAP
     return np.where(buckets <= LAST_TINY_BUCKET, buckets, buckets + GAP)
 
 

@@ -79,7 +79,7 @@ class AddedUp:
         """
         end = first + len(keys)
         self.merger.add(hashes, first, end)
-        self.keys.update(compress(keys, hashes.count[first:end].tolist()))
+        self.keys.update(compress(keys, hashes.count[first:end]))
 
 
 class KeyHours:

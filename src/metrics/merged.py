@@ -12,18 +12,25 @@ from metrics.hash_fields import Indexes
 from metrics.histogram import Histogram, buckets_at
 from metrics.soundness import SoundHashes, read_hashes
 
+PARTS_SIZE_MAX = 100_000
+"""How many buckets wait to be added up, beyond those of which each is there once: 1.6 MB."""
+
 _LARGEST = sys.float_info.max
 
 
 class Merger:
-    """Adds key-hours up."""
+    """Adds key-hours up.
+
+    Their buckets are kept as they came, and added up when there are many, or at the end: most often
+    an hour is a single hash.
+    """
 
     def __init__(self) -> None:
         self._count = self._dropped = self._late = 0
         self._sum, self._min, self._max = 0.0, math.inf, -math.inf
-        # Of the buckets from one rank on, each that was seen and all between.
-        self._lowest = 0
-        self._totals = np.zeros(0, np.int64)
+        # Of some buckets each: how many are below it, and how many values it holds.
+        self._parts: list[tuple[Indexes, Indexes]] = []
+        self._size = 0
 
     def add(self, hashes: SoundHashes, first: int = 0, end: int | None = None) -> None:
         """Add key-hours.
@@ -34,28 +41,15 @@ class Merger:
             end: The first after them; all to the last, if it is not given.
         """
         some = slice(first, end)
-        self._dropped += int(hashes.dropped[some].sum())
-        self._late += int(hashes.late[some].sum())
-        self._count += int(hashes.count[some].sum())
-        with np.errstate(over="ignore"):
-            self._sum = min(self._sum + float(hashes.sum[some].sum()), _LARGEST)
-        self._min = min(self._min, float(hashes.min[some].min(initial=math.inf)))
-        self._max = max(self._max, float(hashes.max[some].max(initial=-math.inf)))
+        self._dropped += sum(hashes.dropped[some])
+        self._late += sum(hashes.late[some])
+        self._count += sum(hashes.count[some])
+        self._sum = min(self._sum + sum(hashes.sum[some]), _LARGEST)
+        self._min = min(self._min, *hashes.min[some])
+        self._max = max(self._max, *hashes.max[some])
         buckets = slice(hashes.starts[first], hashes.starts[-1 if end is None else end])
         if buckets.start < buckets.stop:
-            self._add_buckets(hashes.ranks[buckets], hashes.counts[buckets])
-
-    def _add_buckets(self, ranks: Indexes, counts: Indexes) -> None:
-        lowest, end = int(ranks.min()), int(ranks.max()) + 1
-        before = self._totals
-        if before.size:
-            lowest = min(lowest, self._lowest)
-            end = max(end, self._lowest + before.size)
-        if end - lowest > before.size:
-            self._totals = np.zeros(end - lowest, np.int64)
-            self._totals[self._lowest - lowest :][: before.size] = before
-            self._lowest = lowest
-        np.add.at(self._totals, ranks - lowest, counts)
+            self._add_part(hashes.ranks[buckets], hashes.counts[buckets])
 
     def add_merged(self, other: Self) -> None:
         """Add what another one holds."""
@@ -64,19 +58,37 @@ class Merger:
         self._count += other._count
         self._sum = min(self._sum + other._sum, _LARGEST)
         self._min, self._max = min(self._min, other._min), max(self._max, other._max)
-        places = np.flatnonzero(other._totals)
-        if places.size:
-            self._add_buckets(places + other._lowest, other._totals[places])
+        for ranks, counts in other._parts:
+            self._add_part(ranks, counts)
+
+    def _add_part(self, ranks: Indexes, counts: Indexes) -> None:
+        self._parts.append((ranks, counts))
+        self._size += ranks.size
+        if self._size > PARTS_SIZE_MAX:
+            ranks, counts = _added_up(self._parts)
+            self._parts, self._size = [(ranks, counts)], 0
 
     def merged(self) -> Aggregate:
         """Return what they hold together."""
-        places = np.flatnonzero(self._totals)
-        histogram = Histogram(buckets_at(places + self._lowest), self._totals[places])
+        ranks, counts = _added_up(self._parts)
         return Aggregate(
-            *(self._count, self._sum, self._min, self._max, histogram),
+            *(self._count, self._sum, self._min, self._max),
+            Histogram(buckets_at(ranks), counts),
             dropped=self._dropped,
             late=self._late,
         )
+
+
+def _added_up(parts: Sequence[tuple[Indexes, Indexes]]) -> tuple[Indexes, Indexes]:
+    """Return each bucket once, in order, with what is counted in it."""
+    if not parts:
+        return np.zeros(0, np.int64), np.zeros(0, np.int64)
+    ranks, counts = parts[0] if len(parts) == 1 else map(np.concatenate, zip(*parts, strict=True))
+    lowest = int(ranks.min())
+    totals = np.zeros(int(ranks.max()) + 1 - lowest, np.int64)
+    np.add.at(totals, ranks - lowest, counts)
+    places = np.flatnonzero(totals)
+    return places + lowest, totals[places]
 
 
 def merged(hashes: Sequence[Sequence[bytes]]) -> Aggregate:

@@ -73,13 +73,13 @@ class SoundHashes:
         counts: Of each bucket how many values it holds.
     """
 
-    count: Indexes
-    sum: Numbers
-    min: Numbers
-    max: Numbers
-    dropped: Indexes
-    late: Indexes
-    starts: Indexes
+    count: list[int]
+    sum: list[float]
+    min: list[float]
+    max: list[float]
+    dropped: list[int]
+    late: list[int]
+    starts: list[int]
     ranks: Indexes
     counts: Indexes
 
@@ -174,12 +174,12 @@ class _Table:
         has_messages = ~np.isnan(self.count)
         return SoundHashes(
             count=_whole(self.count),
-            sum=np.where(has_messages, self.sum, 0.0),
-            min=np.where(has_messages, self.min, np.inf),
-            max=np.where(has_messages, self.max, -np.inf),
+            sum=np.where(has_messages, self.sum, 0.0).tolist(),
+            min=np.where(has_messages, self.min, np.inf).tolist(),
+            max=np.where(has_messages, self.max, -np.inf).tolist(),
             dropped=_whole(self.dropped),
             late=_whole(self.late),
-            starts=np.searchsorted(self.holders, np.arange(self.count.size + 1)),
+            starts=np.searchsorted(self.holders, np.arange(self.count.size + 1)).tolist(),
             ranks=self.ranks,
             counts=self.counts.astype(np.int64),
         )
@@ -220,9 +220,10 @@ def _fault(table: _Table) -> tuple[int, str] | None:
     return None
 
 
-def _whole(values: Numbers) -> Indexes:
+def _whole(values: Numbers) -> list[int]:
     """Return numbers as whole ones; 0 where there is none."""
-    return np.where(np.isnan(values), 0.0, values).astype(np.int64)
+    whole: list[int] = np.where(np.isnan(values), 0.0, values).astype(np.int64).tolist()
+    return whole
 
 
 def _is_in(values: Numbers, buckets: Indexes) -> npt.NDArray[np.bool_]:
