@@ -8,6 +8,7 @@ Source:
     its first versions look for ``RateLimit-Limit``, ``-Remaining`` and ``-Reset``.
 """
 
+from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from math import ceil
@@ -23,7 +24,7 @@ from metrics.problem import PROBLEM_JSON, problem_json
 from metrics.settings import Settings
 
 SENDERS_MAX = 10_000
-"""How many senders are remembered: with more, those that came first begin anew."""
+"""How many senders are remembered: with more, those that have not come for longest begin anew."""
 
 ROUNDING_S = 1e-9
 """What adding up may have lost."""
@@ -46,28 +47,24 @@ class Rate:
         self._interval_s = 1.0 / per_second
         self._ahead_max_s = 1.0 - self._interval_s
         self._now = now
-        # When each would be due again if it had kept to its rate from the beginning.
-        self._due: dict[str, float] = {}
+        # When each would be due again if it had kept to its rate from the beginning; the one that
+        # has not come for longest is first. A plain dict would look for its first for long.
+        self._due: OrderedDict[str, float] = OrderedDict()
 
     def take(self, sender: str) -> float:
         """Count one more of a sender; return in how many seconds it may come, 0.0 if now."""
         now = self._now()
         due = self._due.get(sender)
-        if due is None and len(self._due) >= SENDERS_MAX:
-            self._forget(now)
         ahead_s = 0.0 if due is None or due < now else due - now
         wait_s = ahead_s - self._ahead_max_s
-        if wait_s > ROUNDING_S:
-            return wait_s
-        self._due[sender] = now + ahead_s + self._interval_s
-        return 0.0
-
-    def _forget(self, now: float) -> None:
-        """Forget those that are not ahead; if all are, the one that came first."""
-        kept = {sender: due for sender, due in self._due.items() if due > now}
-        if len(kept) >= SENDERS_MAX:
-            del kept[next(iter(kept))]
-        self._due = kept
+        is_refused = wait_s > ROUNDING_S
+        if not is_refused:
+            self._due[sender] = now + ahead_s + self._interval_s
+        if due is not None:
+            self._due.move_to_end(sender)
+        elif len(self._due) > SENDERS_MAX:
+            self._due.popitem(last=False)
+        return wait_s if is_refused else 0.0
 
 
 def limited(

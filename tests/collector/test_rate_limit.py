@@ -1,5 +1,10 @@
 """Each sender may ask so many times a second; beyond that the answer says when to come again."""
 
+import sys
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
 import falcon.testing
 import pytest
 from hypothesis import given
@@ -55,6 +60,51 @@ def test_few_senders_are_remembered(clock: Clock, monkeypatch: pytest.MonkeyPatc
 
     assert len(rate._due) == 10
     assert rate.take("99") > 0
+
+
+def test_a_sender_that_goes_on_coming_is_not_forgotten(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many new senders come, one that is over its rate stays so while it goes on."""
+    monkeypatch.setattr(rate_limit, "SENDERS_MAX", 10)
+    rate = Rate(1, clock)
+    rate.take("a")
+
+    for sender in map(str, range(100)):
+        rate.take(sender)
+        assert rate.take("a") > 0
+
+
+@pytest.mark.parametrize("remembered", [10, 3_000])
+def test_a_new_sender_costs_the_same_however_many_are_remembered(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch, remembered: int
+) -> None:
+    """One sender more than are remembered takes a few dozen steps, not one for each of them."""
+    monkeypatch.setattr(rate_limit, "SENDERS_MAX", remembered)
+    rate = Rate(1, clock)
+    for sender in range(remembered):
+        rate.take(f"before-{sender}")
+
+    assert max(steps_of(lambda i=i: rate.take(f"new-{i}")) for i in range(5)) < 200
+
+
+def steps_of(function: Callable[[], object]) -> int:
+    """Return how many steps of the interpreter a function takes."""
+    steps = 0
+
+    def trace(frame: FrameType, event: str, _: object) -> Callable[..., Any]:
+        nonlocal steps
+        frame.f_trace_opcodes = True
+        steps += event == "opcode"
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        function()
+    finally:
+        sys.settrace(before)
+    return steps
 
 
 def assert_refused(answer: falcon.testing.Result) -> None:
