@@ -13,21 +13,16 @@ What somebody changes by hand is seen after ``AGE_MAX_S`` at the latest.
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from heapq import merge
 from itertools import islice, repeat
 from threading import Lock
-from typing import Self
-
-import numpy as np
-import numpy.typing as npt
-from sortedcontainers import SortedList
 
 from metrics.connection import Connection, command, done
 from metrics.errors import InvalidQueryError, StorageUnsoundError
 from metrics.hours import Hour
+from metrics.key_index import NEVER_READ, KeyIndex
 from metrics.keyspace import PartitionNames, partition_of
 from metrics.node import Reply
 
@@ -36,61 +31,6 @@ KEYS_PER_REPLY = 4_000
 
 AGE_MAX_S = 60.0
 """After this long the keys of a partition are read again, whether they look changed or not."""
-
-_AFTER_ALL = "\x7f"
-"""Sorts after every character of a key."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Known:
-    """The keys of one partition, as they were read.
-
-    Attributes:
-        keys: In order.
-        newest: Of each its newest hour then, in digits: it may have risen since.
-        ordered: The same hours, in order.
-        read_at: When, by the clock of the process.
-    """
-
-    keys: SortedList[str]
-    newest: npt.NDArray[np.int64]
-    ordered: npt.NDArray[np.int64]
-    read_at: float
-
-    @classmethod
-    def of(cls, newest: Mapping[str, int], read_at: float) -> Self:
-        keys = SortedList(newest)
-        hours = np.fromiter(map(newest.__getitem__, keys), np.int64, len(keys))
-        return cls(keys, hours, np.sort(hours), read_at)
-
-    def count_since(self, hour: int) -> int:
-        """Return how many keys have an hour at least as new."""
-        return self.ordered.size - int(np.searchsorted(self.ordered, hour))
-
-    def keys_of(self, prefix: str, after: str = "") -> Iterator[str]:
-        """Return the keys that begin with ``prefix`` and come after ``after``, in order."""
-        is_later = after >= prefix
-        first = after if is_later else prefix
-        yield from self.keys.irange(first, prefix + _AFTER_ALL, inclusive=(not is_later, False))
-
-    def count_of(self, prefix: str, since: int) -> int:
-        """Return how many keys with ``prefix`` have an hour at least as new."""
-        return int((self.newest[self._range_of(prefix)] >= since).sum())
-
-    def newest_of(self, prefix: str, since: int) -> dict[str, int]:
-        """Return the newest hours of the keys with ``prefix`` that are at least as new."""
-        some = self._range_of(prefix)
-        hours = self.newest[some].tolist()
-        return {
-            key: hour for key, hour in zip(self.keys[some], hours, strict=True) if hour >= since
-        }
-
-    def _range_of(self, prefix: str) -> slice:
-        first, end = map(self.keys.bisect_left, (prefix, prefix + _AFTER_ALL))
-        return slice(first, end)
-
-
-_NEVER_READ = _Known.of({}, float("-inf"))
 
 
 class TooManyKeysError(InvalidQueryError):
@@ -124,7 +64,7 @@ class KnownKeys:
         self._connection = connection
         self._partitions = [PartitionNames(number) for number in range(partitions)]
         self._monotonic = monotonic
-        self._known = [_NEVER_READ] * partitions
+        self._known = [NEVER_READ] * partitions
         self._reading = Lock()
 
     def page(self, prefixes: Sequence[str], after: str, length: int) -> list[tuple[str, Hour]]:
@@ -177,7 +117,7 @@ class KnownKeys:
                 found |= {key: hour.digits for key, hour in some}
         return found
 
-    def _up_to_date(self, hour: Hour | None) -> Sequence[_Known]:
+    def _up_to_date(self, hour: Hour | None) -> Sequence[KeyIndex]:
         """Return the keys of all partitions, and rightly which of them are as new as ``hour``."""
         known = list(self._known)
         if not self._outdated(known, hour):
@@ -188,10 +128,10 @@ class KnownKeys:
             for some in self._batches(self._outdated(known, hour)):
                 read_at = self._monotonic()
                 for i, newest in self._read(some).items():
-                    known[i] = self._known[i] = _Known.of(newest, read_at)
+                    known[i] = self._known[i] = KeyIndex.of(newest, read_at)
         return known
 
-    def _outdated(self, known: Sequence[_Known], hour: Hour | None) -> dict[int, int]:
+    def _outdated(self, known: Sequence[KeyIndex], hour: Hour | None) -> dict[int, int]:
         """Return the partitions that must be read again, and how many keys each has."""
         calls = []
         for each in self._partitions:
@@ -206,7 +146,7 @@ class KnownKeys:
             sizes.append(size)
             if (
                 size != len(read.keys)
-                or (size and self._lowest(i, lowest) > read.ordered[0])
+                or (size and self._is_removed_from(i, read, lowest))
                 or (hour is not None and since != [read.count_since(hour.digits)])
             ):
                 outdated.add(i)
@@ -216,9 +156,13 @@ class KnownKeys:
             outdated.add(oldest)
         return {i: sizes[i] for i in sorted(outdated)}
 
-    def _lowest(self, i: int, reply: Reply) -> int:
+    def _is_removed_from(self, i: int, read: KeyIndex, lowest: Reply) -> bool:
+        """Return whether keys of a partition are gone, by the lowest of those that it has."""
+        if not lowest:
+            # All of them, since their number was asked for.
+            return True
         try:
-            return _digits(reply[1])
+            return bool(_digits(lowest[1]) > read.ordered[0])
         except ValueError as error:
             raise _unsound(self._partitions[i], error) from error
 
