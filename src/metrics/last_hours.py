@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Sequence
 
 from metrics.aggregate import Aggregate
-from metrics.connection import Connection, Script, done
+from metrics.backlog_counts import read_backlog_counts
+from metrics.connection import Connection
 from metrics.errors import InvalidQueryError
 from metrics.hours import Hour
 from metrics.key_hours import KeyHour, KeyHours
@@ -19,8 +20,6 @@ KEYS_MAX = 10_000
 
 KEYS_AT_ONCE = 100
 """Of how many keys the numbers of fields are asked for at once."""
-
-_BACKLOG = Script.named("backlog")
 
 
 class LastHours:
@@ -73,13 +72,8 @@ class LastHours:
 
     def _are_drained(self, hours: Sequence[Hour]) -> list[list[bool]]:
         """Return for each partition and hour whether no message of it is in the backlog."""
-        partitions = [PartitionNames(number) for number in range(self._partitions)]
-        names = list(map(str, hours))
-        calls = [_BACKLOG.call([each.stream, each.backlog], names) for each in partitions]
-        return [
-            [oldest_ms < 0 or not int(entries or 0) for entries in of_hours]
-            for _, oldest_ms, *of_hours in map(done, self._connection.execute(calls))
-        ]
+        found = read_backlog_counts(self._connection, range(self._partitions), hours)
+        return [[not entries for entries in each.entries] for each in found]
 
     def _read(self, keys: Sequence[str], hour: Hour) -> Iterator[tuple[str, Aggregate]]:
         """Read an hour of keys, each by itself, a piece at a time, if they have it."""

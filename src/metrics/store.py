@@ -15,14 +15,19 @@ from itertools import islice
 from typing import Self
 
 from metrics.aggregate import Aggregate
-from metrics.connection import Call, Connection, Script, done
-from metrics.errors import InvalidQueryError, MetricsError
+from metrics.backlog_counts import (
+    BacklogCounts,
+    backlog_calls,
+    backlog_counts,
+    read_backlog_counts,
+)
+from metrics.connection import Connection
+from metrics.errors import InvalidQueryError
 from metrics.hours import Hour
 from metrics.key_hours import KeyHour, KeyHours, length_calls, sized
 from metrics.keyspace import PartitionNames, key_hour, partition_of
 from metrics.known_keys import KnownKeys, TooManyKeysError
 from metrics.merged import Merger
-from metrics.node import Reply
 
 WILDCARD = "*"
 """At the end of a key that is asked for: all keys that begin with what stands before it."""
@@ -39,8 +44,6 @@ LENGTHS_PER_REPLY = 100
 SMALL_FIELDS = 20_000
 SMALL_KEY_HOURS = 500
 """A question that reads no more is small: it waits for no other."""
-
-_BACKLOG = Script.named("backlog")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,21 +80,6 @@ class Result:
     def aggregate(self) -> Aggregate:
         """The aggregate of the messages, put in order each time that it is asked for."""
         return self.merger.merged()
-
-
-@dataclass(frozen=True, slots=True)
-class _Backlog:
-    """What partitions had not committed yet.
-
-    Attributes:
-        time_s: When they were looked at, by the clock of Redis; the earliest of all.
-        oldest_s: When their oldest entry was appended; ``time_s`` if they have none.
-        entries: For each hour that was asked for, in how many entries it has messages.
-    """
-
-    time_s: float
-    oldest_s: float
-    entries: Sequence[int]
 
 
 class Store:
@@ -163,10 +151,10 @@ class Store:
 
     def _read_key(self, key: str, hours: Sequence[Hour]) -> list[Result]:
         hashes = list(self._hashes_of({key: hours[-1].digits}, hours))
-        partition = PartitionNames(partition_of(key, self._partitions))
-        calls = _backlog_calls([partition], hours)
+        partitions = [partition_of(key, self._partitions)]
+        calls = backlog_calls(partitions, hours)
         replies = self._connection.execute([*calls, *length_calls(hashes)])
-        backlog = _backlog_of(replies[: len(calls)])
+        backlog = BacklogCounts.whole(backlog_counts(partitions, replies[: len(calls)]))
         # One that is empty is read as well: it may have been asked for before the backlog was.
         found = sized(hashes, replies[len(calls) :])
         fields = _fields_in(key, found)
@@ -174,8 +162,9 @@ class Store:
             return self._results(found, backlog)
 
     def _read_prefix(self, key: str, hours: Sequence[Hour]) -> list[Result]:
-        partitions = [PartitionNames(number) for number in range(self._partitions)]
-        backlog = _backlog_of(self._connection.execute(_backlog_calls(partitions, hours)))
+        backlog = BacklogCounts.whole(
+            read_backlog_counts(self._connection, range(self._partitions), hours)
+        )
         newest = self._newest_hours(key, hours)
         touched = _count_key_hours(newest, hours)
         with self._sized(key, touched, self._hashes_of(newest, hours)) as found:
@@ -226,7 +215,9 @@ class Store:
         partition = PartitionNames(partition_of(key, self._partitions))
         return partition.hour(key_hour(key, hour))
 
-    def _results(self, sized: Sequence[tuple[KeyHour, int]], backlog: _Backlog) -> list[Result]:
+    def _results(
+        self, sized: Sequence[tuple[KeyHour, int]], backlog: BacklogCounts
+    ) -> list[Result]:
         added = self._key_hours.read(sized, len(backlog.entries))
         return [
             Result(
@@ -241,26 +232,6 @@ def _count_key_hours(newest: Mapping[str, int], hours: Sequence[Hour]) -> int:
     """Return how many of the hours keys have, up to the newest of each."""
     starts = [hour.digits for hour in hours]
     return sum(bisect_right(starts, digits) for digits in newest.values())
-
-
-def _backlog_calls(partitions: Iterable[PartitionNames], hours: Iterable[Hour]) -> list[Call]:
-    names = list(map(str, hours))
-    return [_BACKLOG.call([each.stream, each.backlog], names) for each in partitions]
-
-
-def _backlog_of(replies: Sequence[Reply | MetricsError]) -> _Backlog:
-    """Return what partitions together have not committed yet."""
-    found = list(map(done, replies))
-    entries = [
-        # Without an entry in the stream there is nothing to wait for, whatever the hash says.
-        [int(count or 0) if oldest_ms >= 0 else 0 for count in counts]
-        for _, oldest_ms, *counts in found
-    ]
-    time_ms = min(time_ms for time_ms, *_ in found)
-    oldest_ms = min((oldest_ms for _, oldest_ms, *_ in found if oldest_ms >= 0), default=time_ms)
-    return _Backlog(
-        time_ms / 1000, oldest_ms / 1000, [sum(of_hour) for of_hour in zip(*entries, strict=True)]
-    )
 
 
 def _fields_in(key: str, sized: Iterable[tuple[KeyHour, int]]) -> int:

@@ -14,13 +14,14 @@ from metrics.keyspace import PartitionNames, partition_of
 from metrics.merged import merged_of
 from metrics.soundness import UnsoundHashError
 from tests.collector.test_collector import assert_is_problem
-from tests.query.test_query import client_of
+from tests.query.test_query import add, client_of
 from tests.support.clusters import PARTITIONS
 from tests.support.fleets import fill
 from tests.support.streams import HOUR
 
 KEY = "checkout.a"
-NAME = PartitionNames(partition_of(KEY, PARTITIONS)).hour(f"{HOUR}:{KEY}")
+PARTITION = PartitionNames(partition_of(KEY, PARTITIONS))
+NAME = PARTITION.hour(f"{HOUR}:{KEY}")
 VALUES = [10.0, 20.0, 30.0, 100.0]
 """Their buckets are 117, 152, 172 and 233."""
 
@@ -125,6 +126,31 @@ def test_a_hash_larger_than_all_values_fill_is_told_and_not_read(connection: Con
         client_of(connection).simulate_get(f"/{KEY}/max/2026-11-23/14"), 500
     )
     assert "100008 fields are more than a key-hour can have" in problem["detail"]
+
+
+@pytest.mark.parametrize("count", ["many", "-1", "1.5", "9" * 16, ""])
+def test_a_backlog_that_was_changed_by_hand_is_named(connection: Connection, count: str) -> None:
+    """A count of the backlog that is none makes each question of its hour a 503 that names it."""
+    fill(connection, {KEY: VALUES})
+    add(connection, VALUES, key=KEY)
+    connection.ask(command("HSET", PARTITION.backlog, HOUR, count))
+    client = client_of(connection, METRICS_WRITE_TOKENS="writer")
+    answers = [
+        client.simulate_get(path)
+        for path in (
+            f"/{KEY}/max/2026-11-23/14",
+            f"/{KEY}/sum/2026-11-23",
+            "/checkout.*/count/2026-11-23/14",
+            "/export/prometheus",
+        )
+    ]
+    answers.append(
+        client.simulate_delete(f"/{KEY}/2026-11-23/14", headers={"Authorization": "Bearer writer"})
+    )
+
+    for each in answers:
+        assert PARTITION.backlog in assert_is_problem(each, 503)["detail"]
+    assert client.simulate_get(f"/{KEY}/max/2026-11-23/15").status_code == 404
 
 
 ANY_VALUE = st.one_of(

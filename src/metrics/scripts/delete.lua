@@ -31,6 +31,9 @@ end
 if found == 'none' then
   return -1
 end
+if length > 0 and waiting and (#waiting > 15 or not string.find(waiting, '^%d+$')) then
+  return redis.error_reply('UNSOUND ' .. KEYS[4])
+end
 if length > 0 and waiting and tonumber(waiting) ~= 0 then
   return -2
 end
