@@ -20,7 +20,6 @@ from ops.lab.scale.measure import SECONDS, measure
 from ops.lab.scale.report import failures, report, told
 
 ROUNDS = 3
-SEED = 1
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -35,7 +34,7 @@ def main(arguments: Sequence[str]) -> int:
     elif options.command == "check":
         return _check(options.rounds, options.seconds)
     elif options.command == "simulate":
-        _simulate(options.seed, options.plot)
+        _simulate(options.plot)
     else:
         return _report(options.figures)
     return 0
@@ -56,7 +55,6 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     checking.add_argument("--rounds", type=int, default=ROUNDS)
     checking.add_argument("--seconds", type=float, default=SECONDS, help="of each load")
     simulating = commands.add_parser("simulate", help="bursts and failures")
-    simulating.add_argument("--seed", type=int, default=SEED)
     simulating.add_argument("--plot", type=Path, metavar="FOLDER", help="write scale-*.svg there")
     return parser.parse_args(arguments)
 
@@ -67,7 +65,7 @@ def _report(path: Path) -> int:
     except (OSError, ValueError) as error:
         print(error, file=sys.stderr)
         return 2
-    print(report(figures, Assumptions()), failures(incidents(SEED)), sep="\n\n")
+    print(report(figures, Assumptions()), failures(incidents()), sep="\n\n")
     return 0
 
 
@@ -82,8 +80,8 @@ def _check(rounds: int, seconds: float) -> int:
     return 0 if are_right else 1
 
 
-def _simulate(seed: int, folder: Path | None) -> None:
-    for incident in incidents(seed):
+def _simulate(folder: Path | None) -> None:
+    for incident in incidents():
         print(told(incident))
         if folder is not None:
             # Here, since matplotlib takes longer to import than all the rest.

@@ -154,17 +154,11 @@ def _hot_key(figures: Figures, assumed: Assumptions) -> Iterator[Sequence[str]]:
 
 def told(incident: Incident) -> str:
     """Return the course of an incident in a few words."""
-    moments = incident.moments
-    backlog, backlog_age_s = (
-        max(getattr(each, of) for each in moments) for of in ("backlog", "backlog_age_s")
-    )
-    waiting, waiting_age_s = (
-        max(getattr(each, of) for each in moments) for of in ("waiting", "waiting_age_s")
-    )
     return (
-        f"{incident.title}: backlog at most {short(backlog)} messages, {backlog_age_s:.1f} s old; "
-        f"in clients at most {short(waiting)}, {waiting_age_s:.1f} s old; "
-        f"{short(moments[-1].dropped)} dropped; "
+        f"{incident.title}: backlog at most {short(incident.backlog.max())} messages, "
+        f"{incident.backlog_age_s.max():.1f} s old; "
+        f"in clients at most {short(incident.waiting.max())}, "
+        f"{incident.waiting_age_s.max():.1f} s old; {short(incident.dropped)} dropped; "
         f"nothing is late any more {incident.well_again_s:.1f} s after it began"
     )
 
