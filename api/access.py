@@ -31,14 +31,13 @@ class Grant:
         """Return whether a key is among those it covers."""
         return key.startswith(self.prefixes)
 
-    def reaches(self, prefix: str) -> bool:
-        """Return whether it may cover any key that begins with ``prefix``."""
-        return self.covers(prefix) or any(each.startswith(prefix) for each in self.prefixes)
-
     def within(self, prefix: str) -> list[str]:
         """Return the prefixes of the keys that it covers among those with ``prefix``.
 
         None of them begins another.
+
+        Raises:
+            Problem: If it covers none.
         """
         if self.covers(prefix):
             return [prefix]
@@ -46,6 +45,8 @@ class Grant:
         for each in sorted(self.prefixes):
             if each.startswith(prefix) and not (found and each.startswith(found[-1])):
                 found.append(each)
+        if not found:
+            raise Problem(falcon.HTTP_403, f"this token may not read keys with prefix {prefix}")
         return found
 
 

@@ -8,10 +8,10 @@ import msgspec
 
 from api.access import Access
 from api.problems import Problem
+from api.query.parameters import check_asked_key
 from metrics.deletion import Deletion
-from metrics.errors import BacklogError, InvalidMessageError, InvalidQueryError
+from metrics.errors import BacklogError
 from metrics.hours import Hour, parse_date, parse_hour_of_day
-from metrics.message import check_key
 
 ROUTE = "DELETE /<key>/<date>/<hour>"
 
@@ -52,10 +52,7 @@ class KeyHourDeletion:
         # Only the empty prefix begins the empty key.
         if not grant.covers(""):
             raise Problem(falcon.HTTP_403, "this token may not write all keys, as deleting takes")
-        try:
-            check_key(key)
-        except InvalidMessageError as error:
-            raise InvalidQueryError(str(error)) from error
+        check_asked_key(key)
         day, hour_of_day = parse_date(date), parse_hour_of_day(hour)
         self._ensure_layout()
         try:

@@ -10,15 +10,12 @@ import falcon
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from api.access import Access
-from api.problems import Problem
-from api.query.statistic_query import check_prefix
+from api.query.parameters import check_parameters, check_prefix
 from api.time_slices import TimeSlices
 from metrics.admission import Admission
 from metrics.aggregate import Aggregate
-from metrics.errors import InvalidQueryError
 from metrics.hours import Hour
 from metrics.last_hours import LastHours
-from metrics.message import shown
 
 QUANTILES = (0.5, 0.9, 0.95, 0.99, 0.999)
 
@@ -71,9 +68,8 @@ class Export:
             MetricsError: If there is no answer.
         """
         grant = self._access.grant(req)
-        prefix = _prefix_of(req)
-        if not grant.reaches(prefix):
-            raise Problem(falcon.HTTP_403, f"this token may not read keys with prefix {prefix}")
+        prefix = check_prefix(check_parameters(req.params, "prefix").get("prefix", ""))
+        prefixes = grant.within(prefix)
         self._ensure_layout()
         families: dict[str, list[str]] = {
             name: [f"# HELP {name} {text}\n# TYPE {name} {kind}\n"]
@@ -81,7 +77,7 @@ class Export:
         }
         with self._admission:
             self._slices.start()
-            for key, hour, aggregate in self._last_hours.read(grant.within(prefix), self._now()):
+            for key, hour, aggregate in self._last_hours.read(prefixes, self._now()):
                 for name, text in _samples(key, hour, aggregate).items():
                     families[name].append(text)
                 self._slices.pause_if_due()
@@ -90,18 +86,6 @@ class Export:
         resp.cache_control = ["no-store"]
 
     on_head = on_get
-
-
-def _prefix_of(req: falcon.Request) -> str:
-    """Return the beginning of the keys that are asked for.
-
-    Raises:
-        InvalidQueryError: If no key begins so, or there is another parameter.
-    """
-    for name, value in req.params.items():
-        if name != "prefix" or not isinstance(value, str):
-            raise InvalidQueryError(f"there is one parameter, prefix, once; got {shown(name)}")
-    return check_prefix(req.get_param("prefix", default=""))
 
 
 def _samples(key: str, hour: Hour, aggregate: Aggregate) -> dict[str, str]:

@@ -1,22 +1,17 @@
 """``GET /keys``: the known keys in order, page by page."""
 
-import re
 from collections.abc import Callable
 
 import falcon
 
 from api.access import Access
-from api.problems import Problem
 from api.query.caching import send
-from api.query.statistic_query import check_parameters, check_prefix
+from api.query.parameters import check_parameters, check_prefix, limit_of
 from metrics.errors import InvalidQueryError
 from metrics.known_keys import KnownKeys
 from metrics.message import is_key, shown
 
 LIMIT = 100
-LIMIT_MAX = 1000
-
-_LIMIT = re.compile(r"\d{1,4}", re.ASCII)
 
 
 class Keys:
@@ -44,10 +39,9 @@ class Keys:
         """
         grant = self._access.grant(req)
         prefix, after, limit = _parameters(req)
-        if not grant.reaches(prefix):
-            raise Problem(falcon.HTTP_403, f"this token may not read keys with prefix {prefix}")
+        prefixes = grant.within(prefix)
         self._ensure_layout()
-        found = self._known_keys.page(grant.within(prefix), after, limit + 1)
+        found = self._known_keys.page(prefixes, after, limit + 1)
         page = found[:limit]
         content = {
             "keys": [{"key": key, "newest_hour": str(hour)} for key, hour in page],
@@ -64,11 +58,8 @@ def _parameters(req: falcon.Request) -> tuple[str, str, int]:
     Raises:
         InvalidQueryError: If one of them is bad, or is there twice, or there is another.
     """
-    given = {"prefix": "", "after": "", "limit": str(LIMIT)}
-    given |= check_parameters(req.params, *given)
-    after, limit = given["after"], given["limit"]
+    given = check_parameters(req.params, "prefix", "after", "limit")
+    after = given.get("after", "")
     if after and not is_key(after):
         raise InvalidQueryError(f"after must be the next of a page before, got {shown(after)}")
-    if not (_LIMIT.fullmatch(limit) and 1 <= int(limit) <= LIMIT_MAX):
-        raise InvalidQueryError(f"limit must be 1 to {LIMIT_MAX}, got {shown(limit)}")
-    return check_prefix(given["prefix"]), after, int(limit)
+    return check_prefix(given.get("prefix", "")), after, limit_of(given, LIMIT)

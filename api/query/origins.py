@@ -1,7 +1,6 @@
 """``GET /<prefix>*/keys/<hours>``: which keys the messages of some hours and values come from."""
 
 import math
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Self
@@ -11,7 +10,7 @@ import msgspec
 
 from api.access import Access
 from api.problems import Problem
-from api.query.statistic_query import check_parameters, check_prefix
+from api.query.parameters import check_parameters, check_prefix, limit_of
 from api.time_slices import TimeSlices
 from metrics.accuracy import RELATIVE_ERROR
 from metrics.errors import InvalidQueryError
@@ -22,11 +21,9 @@ from metrics.shown import shown
 from metrics.store import WILDCARD, Store
 
 LIMIT = 20
-LIMIT_MAX = 1000
 
 HOURS_MAX = DAYS_MAX * 24
 
-_LIMIT = re.compile(r"\d{1,4}", re.ASCII)
 _RANGE_DOTS = ".."
 
 
@@ -70,10 +67,7 @@ class Region:
         over, upto = _value("over", parameters), _value("upto", parameters)
         if over is not None and upto is not None and over >= upto:
             raise InvalidQueryError(f"over must be below upto, got {over:g} and {upto:g}")
-        limit = parameters.get("limit", str(LIMIT))
-        if not (_LIMIT.fullmatch(limit) and 1 <= int(limit) <= LIMIT_MAX):
-            raise InvalidQueryError(f"limit must be 1 to {LIMIT_MAX}, got {shown(limit)}")
-        return cls(from_hour, to_hour, over, upto, int(limit))
+        return cls(from_hour, to_hour, over, upto, limit_of(parameters, LIMIT))
 
     @property
     def hours(self) -> list[Hour]:

@@ -9,9 +9,8 @@ import falcon
 
 from api.access import Grant
 from api.problems import Problem
-from metrics.errors import InvalidMessageError, InvalidQueryError
+from api.query.parameters import check_asked_key, check_parameters, check_prefix
 from metrics.hours import Hour, parse_hour_of_day
-from metrics.message import check_key, is_key, shown
 from metrics.period import Period, parse_compare, parse_zone
 from metrics.statistic import Statistic, parse_statistic
 from metrics.store import WILDCARD
@@ -52,10 +51,7 @@ class StatisticQuery:
         if key.endswith(WILDCARD):
             check_prefix(key.removesuffix(WILDCARD))
         else:
-            try:
-                check_key(key)
-            except InvalidMessageError as error:
-                raise InvalidQueryError(str(error)) from error
+            check_asked_key(key)
         given = check_parameters(parameters, "tz", "compare")
         return cls(
             key,
@@ -108,38 +104,3 @@ def parse_hour(text: str, day: str, now: float) -> int:
     if text == "now" and day == "today":
         return Hour.of(now).number % HOURS_PER_DAY
     return parse_hour_of_day(text)
-
-
-def check_parameters(parameters: Mapping[str, object], *names: str) -> dict[str, str]:
-    """Return the parameters of a URL.
-
-    Args:
-        parameters: What is given.
-        names: What may be there, each once.
-
-    Raises:
-        InvalidQueryError: If one of them is there twice, or there is another.
-    """
-    given: dict[str, str] = {}
-    for name, value in parameters.items():
-        if name not in names:
-            raise InvalidQueryError(f"parameters may be {', '.join(names)}, got {shown(name)}")
-        if not isinstance(value, str):
-            times = len(value) if isinstance(value, list) else 0
-            raise InvalidQueryError(f"{name} must be there once, got {times}")
-        given[name] = value
-    return given
-
-
-def check_prefix(prefix: str) -> str:
-    """Return the beginning of keys.
-
-    Raises:
-        InvalidQueryError: If no key begins so.
-    """
-    if prefix and not is_key(prefix):
-        raise InvalidQueryError(
-            "prefix must be empty or the beginning of a key, 1 to 128 characters of "
-            f"A-Z a-z 0-9 . _ : - beginning with a letter or digit, got {shown(prefix)}"
-        )
-    return prefix

@@ -110,8 +110,13 @@ def test_what_may_not_be_asked_is_a_problem(connection: Connection) -> None:
 
     assert_is_problem(client.simulate_get(PATH), 401)
     assert_is_problem(client.simulate_get(f"{PATH}?prefix=s", headers=some), 403)
-    for query in ("prefix=%2A", "limit=5", "prefix=checkout.&prefix=checkout.a"):
-        assert_is_problem(client.simulate_get(f"{PATH}?{query}", headers=some), 400)
+    for query, detail in {
+        "prefix=%2A": "prefix must be empty or the beginning of a key",
+        "limit=5": "parameters may be prefix, got 'limit'",
+        "prefix=checkout.&prefix=checkout.a": "prefix must be there once, got 2",
+    }.items():
+        problem = assert_is_problem(client.simulate_get(f"{PATH}?{query}", headers=some), 400)
+        assert problem["detail"].startswith(detail)
     nobody = Connection.open(f"redis://127.0.0.1:{free_port()}", timeout_s=0.3, connections_max=1)
     assert_is_problem(client_of(nobody).simulate_get(PATH), 503)
 
