@@ -13,6 +13,7 @@ import msgspec
 
 from api.query.formats import JSON, Format
 from api.query.formats.table import Table
+from metrics.bucket_rows import BucketRows
 
 CACHED_SECONDS = 60
 """How long an answer may be kept: late messages may still come to an hour that is complete."""
@@ -83,9 +84,23 @@ def _encoded(
     hours = content.get("hours")
     written = []
     for hour in hours if isinstance(hours, Sequence) else ():
-        data = msgspec.json.encode(hour)
+        data = _ENCODER.encode(hour)
         look(_AS_OF.sub(b"", data))
         written.append(msgspec.Raw(data))
         pause()
-    look(_AS_OF.sub(b"", msgspec.json.encode({**content, "hours": None})))
-    return msgspec.json.encode({**content, "hours": written} if written else content)
+    look(_AS_OF.sub(b"", _ENCODER.encode({**content, "hours": None})))
+    return _ENCODER.encode({**content, "hours": written} if written else content)
+
+
+def _raw(value: object) -> msgspec.Raw:
+    """Return what msgspec does not know as the JSON that it has ready.
+
+    Raises:
+        NotImplementedError: If it has none.
+    """
+    if isinstance(value, BucketRows):
+        return msgspec.Raw(value.json())
+    raise NotImplementedError(f"an answer cannot hold {type(value)}")
+
+
+_ENCODER = msgspec.json.Encoder(enc_hook=_raw)

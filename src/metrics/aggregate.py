@@ -8,6 +8,7 @@ from typing import Self
 
 import numpy as np
 
+from metrics.bucket_rows import BucketRows
 from metrics.errors import NoDataError
 from metrics.histogram import Histogram
 
@@ -128,11 +129,9 @@ class Aggregate:
         at_most = self.histogram.count_at_most(limit)
         return min(max(at_most, 1), self.count - 1) / self.count
 
-    def buckets(self) -> list[tuple[float, float, int]]:
+    def buckets(self) -> BucketRows:
         """Return the ends of each bucket that has values, and how many; within min and max."""
-        lower, upper, counts = self.histogram.edges()
-        within = np.maximum(lower, self.min).tolist(), np.minimum(upper, self.max).tolist()
-        return list(zip(*within, counts, strict=True))
+        return BucketRows(*self.histogram.columns(), self.min, self.max)
 
     def _require_data(self) -> None:
         if not self.count:

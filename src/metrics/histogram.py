@@ -118,7 +118,7 @@ class Histogram:
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
         """Yield ``(bucket, count)`` from the lowest bucket to the highest."""
-        return zip(self._buckets.tolist(), self._counts.tolist(), strict=True)
+        return zip(*self.columns(), strict=True)
 
     def __len__(self) -> int:
         """Return the number of buckets that hold a value."""
@@ -152,9 +152,9 @@ class Histogram:
         at_most = bisect_right(self._buckets.tolist(), limit, key=value_of)
         return int(self._counts_up_to()[at_most - 1]) if at_most else 0
 
-    def edges(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], list[int]]:
-        """Return the lower and the upper end of each bucket, and its count, from the lowest on."""
-        return *edges_of(self._buckets), self._counts.tolist()
+    def columns(self) -> tuple[list[int], list[int]]:
+        """Return the buckets that hold a value, from the lowest on, and how many each holds."""
+        return self._buckets.tolist(), self._counts.tolist()
 
     def value_at(self, rank: int) -> float:
         """Return the value at a rank, within 1 %.

@@ -5,6 +5,7 @@ import random
 import statistics
 from dataclasses import replace
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
@@ -182,6 +183,20 @@ def test_a_histogram_has_each_bucket_with_its_ends() -> None:
     for value, (lower, upper, _) in zip([10.0, 10.5, 60.0], buckets, strict=True):
         assert lower <= value <= upper
         assert upper <= lower * 1.021
+
+
+@given(VALUES)
+def test_the_rows_of_a_histogram_are_written_as_they_are_read(values: list[float]) -> None:
+    """Their JSON, put together from pieces, is that of the list of them."""
+    rows = Aggregate.of(values).buckets()
+
+    assert rows.json() == msgspec.json.encode(list(rows))
+    assert len(rows) == len(list(rows))
+
+
+def test_no_rows_are_an_empty_array() -> None:
+    """An hour of which only dropped messages are known has an empty histogram."""
+    assert EMPTY.buckets().json() == b"[]"
 
 
 def test_what_is_exact_and_what_is_within_1_percent() -> None:

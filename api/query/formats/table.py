@@ -3,6 +3,8 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from metrics.bucket_rows import BucketRow, BucketRows
+
 Row = Mapping[str, object]
 
 
@@ -55,10 +57,10 @@ def number_of(row: Row | None, name: str) -> float | None:
     return float(value) if isinstance(value, int | float) else None
 
 
-def buckets_of(row: Row | None) -> Sequence[tuple[float, float, int]]:
+def buckets_of(row: Row | None) -> Sequence[BucketRow]:
     """Return the buckets of an hour; none if it has no messages."""
     buckets = row.get("buckets") if row else None
-    return buckets if isinstance(buckets, list) else []
+    return buckets if isinstance(buckets, BucketRows) else []
 
 
 def short(number: float | None) -> str:

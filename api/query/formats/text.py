@@ -1,8 +1,9 @@
 """An answer as text for a terminal: hours as lines, with bars in 80 columns if they are numbers."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
 from api.query.formats.table import Row, Table, buckets_of, number_of, short
+from metrics.bucket_rows import BucketRow
 
 BAR_WIDTH = 40
 BUCKET_LINES_MAX = 24
@@ -43,8 +44,9 @@ def _column_lines(table: Table) -> Iterator[str]:
         yield f"{label}{''.join(cells)}{_incomplete(row)}"
 
 
-def _histogram_lines(buckets: Sequence[tuple[float, float, int]]) -> Iterator[str]:
+def _histogram_lines(rows: Iterable[BucketRow]) -> Iterator[str]:
     """Yield a line for some neighbouring buckets each, so that all fit on a screen."""
+    buckets = list(rows)
     size = -(-len(buckets) // BUCKET_LINES_MAX) or 1
     groups = [buckets[at : at + size] for at in range(0, len(buckets), size)]
     counts = [sum(count for _, _, count in group) for group in groups]
