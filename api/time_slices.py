@@ -19,6 +19,15 @@ SLICE_S = 0.005
 PAUSE_S = 0.002
 """How long others have it, if there are any: a short request takes several turns of the loop."""
 
+SHORT_S = 0.02
+"""A request that takes no longer is short: it has no slices, and long ones wait for it."""
+
+WAIT_MAX_S = 0.005
+"""How long a request waits for short ones after each of its slices: long ones go on, too."""
+
+_LOOK_S = 0.0005
+"""How often it looks whether they have ended."""
+
 _TURN_S = 1e-9
 """A timer that is due at once: the event loop looks at its sockets, and waits for none."""
 
@@ -38,7 +47,8 @@ class TimeSlices:
     """Shares a process between requests with much to do and all others. One for each process.
 
     However many have much to do, one of them works at a time, and between any two of their slices
-    the others have a turn. If any of them uses it, they have a pause.
+    the others have a turn. If any of them uses it, they have a pause. Requests that were begun
+    with ``begin_request`` are short at first, and long ones wait for them.
 
     Args:
         now: The clock, in seconds.
@@ -58,11 +68,25 @@ class TimeSlices:
         self._slice_s = slice_s
         self._one = BoundedSemaphore(1)
         self._started = now()
+        # Of each short request when it began, by its greenlet.
+        self._short: dict[object, float] = {}
 
     @classmethod
-    def of_process(cls) -> Self:
+    def of_process(cls, slice_s: float = SLICE_S) -> Self:
         """Return those of this process: endless ones under threads, which take turns anyway."""
-        return cls(slice_s=SLICE_S if has_greenlets() else math.inf)
+        return cls(slice_s=slice_s if has_greenlets() else math.inf)
+
+    def begin_request(self) -> None:
+        """Say that the greenlet that calls this has a request, which is short for all we know."""
+        self._short[gevent.getcurrent()] = self._now()
+
+    def mark_long(self) -> None:
+        """Say that the request of this greenlet is long: nobody waits for it from now on."""
+        self._short.pop(gevent.getcurrent(), None)
+
+    def end_request(self) -> None:
+        """Say that the request of this greenlet has ended."""
+        self._short.pop(gevent.getcurrent(), None)
 
     def start(self) -> None:
         """Say that the work of a request begins now."""
@@ -70,10 +94,16 @@ class TimeSlices:
 
     def pause_if_due(self) -> None:
         """Let others go on, if the work has taken its time. It is cheap, to be called often."""
-        if self._now() - self._started >= self._slice_s:
+        now = self._now()
+        if now - self._started >= self._slice_s and not self._is_short(now):
+            self.mark_long()
             with self._one:
                 self._pause()
             self._started = self._now()
+
+    def _is_short(self, now: float) -> bool:
+        begun = self._short.get(gevent.getcurrent())
+        return begun is not None and now - begun < SHORT_S
 
     def _pause(self) -> None:
         began = self._now()
@@ -81,3 +111,5 @@ class TimeSlices:
             self._sleep(_TURN_S)
         if self._now() - began > _ALONE_S:
             self._sleep(PAUSE_S)
+        while self._short and self._now() - began < WAIT_MAX_S:
+            self._sleep(_LOOK_S)

@@ -23,6 +23,7 @@ from api.query.export import Export
 from api.query.keys import Keys
 from api.query.memory_series import MemorySeries
 from api.query.origins import Origins
+from api.query.short_requests import ShortRequests
 from api.query.statistics import Statistics
 from api.rate_limit import RateLimited, limited
 from api.self_times import SelfTimes
@@ -42,6 +43,9 @@ from metrics.store import Store
 
 CONNECTIONS_MAX = 8
 REDIS_TIMEOUT_S = 1.0
+
+SLICE_S = 0.002
+"""How long a long question works before others have their turn: a piece of a few hashes."""
 
 # Few, so that they leave most connections, and most of the time between two pieces, to others.
 LARGE_AT_ONCE = 1
@@ -104,7 +108,7 @@ def create_app(
     access = readers or Access(settings.read_tokens, settings.read_tokens_file)
     writers = writers or Access(settings.write_tokens, settings.write_tokens_file)
     known_keys = KnownKeys(connection, partitions=settings.partitions)
-    slices = TimeSlices.of_process()
+    slices = TimeSlices.of_process(SLICE_S)
     store = Store(
         connection,
         partitions=settings.partitions,
@@ -114,6 +118,7 @@ def create_app(
             at_once=LARGE_AT_ONCE,
             waiting_max=LARGE_WAITING_MAX,
             wait_s=LARGE_WAIT_S,
+            on_asked=slices.mark_long,
         ),
         pause=slices.pause_if_due,
     )
@@ -136,7 +141,7 @@ def create_app(
         connection, ensure_layout=layout.ensure, partitions=settings.partitions
     )
     router = Router()
-    app = falcon.App(router=router)
+    app = falcon.App(router=router, middleware=[ShortRequests(slices)])
     add_problems(app, ROUTES)
     add_health(app, connection, layout)
     add_openapi(app, "api.query")

@@ -1,5 +1,6 @@
 """A few at once, a few more wait, and nobody else: how much large work a process does."""
 
+from collections.abc import Callable
 from threading import BoundedSemaphore, Lock
 from types import TracebackType
 
@@ -14,13 +15,23 @@ class Admission:
         at_once: How many may be at work.
         waiting_max: How many more may wait for that.
         wait_s: How long each may wait.
+        on_asked: Called first by whoever wants to be let in.
 
     Attributes:
         waiting: How many wait now.
     """
 
-    def __init__(self, what: str, *, at_once: int, waiting_max: int, wait_s: float) -> None:
+    def __init__(
+        self,
+        what: str,
+        *,
+        at_once: int,
+        waiting_max: int,
+        wait_s: float,
+        on_asked: Callable[[], object] = lambda: None,
+    ) -> None:
         self._what = what
+        self._on_asked = on_asked
         self._places = BoundedSemaphore(at_once)
         self._waiting_max = waiting_max
         self._wait_s = wait_s
@@ -33,6 +44,7 @@ class Admission:
         Raises:
             OverloadedError: If too many wait already, or there is no room in time.
         """
+        self._on_asked()
         if self._places.acquire(blocking=False):
             return
         with self._lock:

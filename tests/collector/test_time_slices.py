@@ -3,7 +3,7 @@
 import gevent
 from gevent import socket
 
-from api.time_slices import PAUSE_S, SLICE_S, TimeSlices
+from api.time_slices import PAUSE_S, SHORT_S, SLICE_S, WAIT_MAX_S, TimeSlices
 
 SLICES = 60
 
@@ -14,10 +14,16 @@ class Worked:
     def __init__(self) -> None:
         self.seconds = 0.0
         self.slept: list[float] = []
+        self.slept_for: list[float] = []
 
     def sleep(self, seconds: float) -> None:
         """Note how much was done when others have their turn."""
         self.slept.append(self.seconds)
+
+    def work(self, seconds: float) -> None:
+        """Note how long others have their turn, and let so much time pass."""
+        self.slept_for.append(seconds)
+        self.seconds += seconds
 
 
 def test_others_have_a_turn_after_each_slice_of_work() -> None:
@@ -98,3 +104,53 @@ def test_who_is_alone_loses_no_time() -> None:
 
     assert pause(used=1e-5) < PAUSE_S / 100
     assert pause(used=0.001) == PAUSE_S
+
+
+def test_a_long_request_waits_for_a_short_one() -> None:
+    """It waits after its slice until the short one has ended, but not for ever."""
+    worked = Worked()
+    slices = TimeSlices(now=lambda: worked.seconds, sleep=worked.work)
+    short = gevent.spawn(slices.begin_request)
+    short.join()
+
+    worked.seconds += SLICE_S
+    slices.pause_if_due()
+
+    assert sum(worked.slept_for) >= WAIT_MAX_S
+    assert sum(worked.slept_for) < 2 * WAIT_MAX_S
+
+
+def test_nobody_waits_for_a_request_that_turns_out_to_be_long() -> None:
+    """A request is long once it has taken its time, or says so; it waits for no other long one."""
+    worked = Worked()
+    slices = TimeSlices(now=lambda: worked.seconds, sleep=worked.work)
+
+    def ask() -> None:
+        slices.begin_request()
+        worked.seconds += SHORT_S
+        slices.pause_if_due()
+
+    def ask_much() -> None:
+        slices.begin_request()
+        slices.mark_long()
+
+    for each in (ask, ask_much):
+        gevent.spawn(each).join()
+    worked.slept_for.clear()
+    worked.seconds += SLICE_S
+    slices.pause_if_due()
+
+    assert sum(worked.slept_for) < WAIT_MAX_S / 10
+
+
+def test_a_short_request_waits_for_no_long_one() -> None:
+    """What others have worked is not counted against a request that has just begun."""
+    worked = Worked()
+    slices = TimeSlices(now=lambda: worked.seconds, sleep=worked.work)
+
+    worked.seconds += SLICE_S
+    slices.begin_request()
+    slices.pause_if_due()
+    slices.end_request()
+
+    assert not worked.slept_for
