@@ -3,18 +3,13 @@
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 from metrics.backlog import NEW, START, Backlog, Commit, Exceptions
 from metrics.entry import PendingEntry
-from metrics.errors import (
-    EntryUnreadableError,
-    GroupMissingError,
-    MetricsError,
-    SettingsError,
-)
-from metrics.fold import fold
+from metrics.errors import GroupMissingError, MetricsError, SettingsError
 from metrics.throttled_log import ThrottledLog
+from workers.commits import commits_of
 from workers.counters import Counters
 
 LINGER_MIN_S, LINGER_MAX_S = 0.1, 0.2
@@ -26,10 +21,6 @@ PAUSE_AFTER_ERROR_S = 0.5
 
 ENTRIES_MAX = 128
 """Entries of a partition that are read at once: with 32 KB each, 4 MB."""
-
-COMMIT_COLUMNS_MAX = 1000
-COMMIT_BUCKETS_MAX = 50_000
-"""What one commit may have of each: bounds its size, and how long it holds Redis up."""
 
 DELIVERIES_MAX = 3
 """An entry that cannot be read is dead-lettered at this delivery; before, other workers may try."""
@@ -201,8 +192,12 @@ class Aggregator:
         commits = [
             commit
             for number, pending in entries.items()
-            for chunk in _chunks(self._without_deleted(number, pending))
-            for commit in self._commits_of(number, chunk)
+            for commit in commits_of(
+                number,
+                self._without_deleted(number, pending),
+                lateness_s=self._lateness_s,
+                on_unreadable=self._retry_or_dead_letter,
+            )
         ]
         if not commits:
             return
@@ -239,22 +234,6 @@ class Aggregator:
             except MetricsError as error:
                 self._record_error(number, error)
         return list({entry.id: entry for entry in pending if entry.fields is not None}.values())
-
-    def _commits_of(self, number: int, entries: Sequence[PendingEntry]) -> list[Commit]:
-        try:
-            folded = fold(entries, lateness_s=self._lateness_s)
-        except EntryUnreadableError as error:
-            if len(entries) == 1:
-                self._retry_or_dead_letter(number, entries[0], str(error))
-                return []
-            return [commit for entry in entries for commit in self._commits_of(number, [entry])]
-        if len(entries) > 1 and folded.buckets > COMMIT_BUCKETS_MAX:
-            half = len(entries) // 2
-            return [
-                *self._commits_of(number, entries[:half]),
-                *self._commits_of(number, entries[half:]),
-            ]
-        return [Commit(number, entries, folded)]
 
     def _log_exceptions(self, exceptions: Exceptions) -> None:
         for text in exceptions.unsound:
@@ -296,18 +275,3 @@ class Aggregator:
 def linger_s(busy_s: float) -> float:
     """Return how long to pause after a round of reading and committing that took so long."""
     return min(max(LINGER_SHARE * busy_s, LINGER_MIN_S), LINGER_MAX_S)
-
-
-def _chunks(entries: Sequence[PendingEntry]) -> Iterator[list[PendingEntry]]:
-    """Yield the entries in runs, each small enough for one commit."""
-    chunk: list[PendingEntry] = []
-    columns = 0
-    for entry in entries:
-        more = len(entry.fields or ()) // 2
-        if chunk and columns + more > COMMIT_COLUMNS_MAX:
-            yield chunk
-            chunk, columns = [], 0
-        chunk.append(entry)
-        columns += more
-    if chunk:
-        yield chunk

@@ -9,7 +9,6 @@ names (MOVED, ASK), a little later (TRYAGAIN), or after a script that it does no
 """
 
 import hashlib
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -27,14 +26,9 @@ from redis.exceptions import (
     TryAgainError,
 )
 
-from metrics.errors import (
-    GroupMissingError,
-    MetricsError,
-    StorageUnavailableError,
-    StorageUnsoundError,
-    UnexpectedReplyError,
-)
-from metrics.node import REFUSALS, Argument, Command, Node, Reply
+from metrics.errors import MetricsError, StorageUnavailableError
+from metrics.node import Argument, Command, Node, Reply
+from metrics.redis_errors import ours
 from metrics.tls import TlsFiles
 from metrics.topology import Topology
 
@@ -47,15 +41,6 @@ ATTEMPTS_MAX = 6
 
 TRY_AGAIN_S = 0.02
 """Pause before a call is sent again whose keys are just being moved."""
-
-# A server that answers one of these did not do the command, and may do it later. What redis-py
-# has no class for is known by its words, and Redis 6.2 says where in a script an error was
-# before it says which, so they may stand anywhere.
-_REFUSALS = (*REFUSALS, AskError, TryAgainError, ClusterDownError)
-_REFUSED = re.compile(
-    r"\b(OOM command not allowed|MISCONF|READONLY|NOREPLICAS|MASTERDOWN|BUSY Redis|NOPERM)"
-)
-_UNSOUND = re.compile(r"\b(WRONGTYPE|UNSOUND)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +143,7 @@ class Connection:
             routes = self._routes_again(calls, failed, replies)
             if not routes:
                 break
-        found = [_ours(reply, call) for reply, call in zip(replies, calls, strict=True)]
+        found = [ours(reply, call.key) for reply, call in zip(replies, calls, strict=True)]
         for each in found:
             if isinstance(each, MetricsError):
                 self.on_error(each)
@@ -281,21 +266,3 @@ def done(reply: Reply | MetricsError) -> Reply:
     if isinstance(reply, MetricsError):
         raise reply
     return reply
-
-
-def _ours(reply: Reply, call: Call) -> Reply | MetricsError:
-    """Return a reply as it is, and an error of Redis as the error of ours that it means."""
-    if not isinstance(reply, RedisError):
-        return reply
-    text = str(reply)
-    if isinstance(reply, _REFUSALS) or _REFUSED.search(text):
-        return StorageUnavailableError(
-            f"Redis refuses: {text}", stored="no", public="Redis refuses to do it now"
-        )
-    if "NOGROUP" in text:
-        return GroupMissingError(text)
-    if _UNSOUND.search(text):
-        # Redis names no key. A script names it, unless it is the first of its keys.
-        is_named = call.key is None or "UNSOUND" in text
-        return StorageUnsoundError(text if is_named else f"{call.key}: {text}")
-    return UnexpectedReplyError(text)

@@ -15,20 +15,11 @@ from typing import Any, Self, cast
 import hiredis
 import redis
 from redis.backoff import NoBackoff
-from redis.exceptions import (
-    AuthenticationError,
-    BusyLoadingError,
-    MasterDownError,
-    NoPermissionError,
-    NoScriptError,
-    OutOfMemoryError,
-    ReadOnlyError,
-    RedisError,
-    ResponseError,
-)
+from redis.exceptions import RedisError, ResponseError
 from redis.retry import Retry
 
 from metrics.errors import SettingsError, StorageUnavailableError, Stored
+from metrics.redis_errors import REFUSALS, away, is_slow
 from metrics.tls import TlsFiles
 from metrics.tls_connection import TlsConnection
 
@@ -39,17 +30,6 @@ Address = tuple[str, int]
 
 Reply = Any
 """What Redis answered: bytes, int, None, or a list of these; or an exception in its place."""
-
-REFUSALS = (
-    AuthenticationError,
-    BusyLoadingError,
-    MasterDownError,
-    NoPermissionError,
-    NoScriptError,
-    OutOfMemoryError,
-    ReadOnlyError,
-)
-"""Answers of a server that did not do the command, and may do it later."""
 
 # Its types know commands of one word only.
 _packed = cast("Callable[[Command], bytes]", hiredis.pack_command)
@@ -276,9 +256,9 @@ class Node:
 
     def failed(self, error: Exception, stored: Stored) -> StorageUnavailableError:
         """Note a failure, unless it answers others, and return it as an error of ours."""
-        if not (_is_slow(error) and self._monotonic() - self._answered_at < PROBE_S):
+        if not (is_slow(error) and self._monotonic() - self._answered_at < PROBE_S):
             self._failure = error
-        return _away(error, stored)
+        return away(error, stored)
 
     def close(self) -> None:
         """Close all connections, those that are in use as soon as they are not."""
@@ -297,18 +277,4 @@ class Node:
                     return
                 self._failure = failure = reply
                 self._probe_due = self._monotonic() + PROBE_PAUSE_S
-            raise _away(failure, "no")
-
-
-def _is_slow(error: Exception) -> bool:
-    return isinstance(error, redis.exceptions.TimeoutError | TimeoutError)
-
-
-def _away(error: Exception, stored: Stored) -> StorageUnavailableError:
-    unavailable = StorageUnavailableError(
-        f"Redis is away: {error}",
-        stored=stored,
-        public="Redis does not answer in time" if _is_slow(error) else "Redis is away",
-    )
-    unavailable.__cause__ = error
-    return unavailable
+            raise away(failure, "no")

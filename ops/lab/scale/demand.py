@@ -10,7 +10,8 @@ from ops.lab.scale.figures import Figures
 from ops.lab.scale.prices import cost
 from ops.lab.scale.spread import buckets_in, busiest_share, distinct, occupied
 from ops.lab.scale.traffic import Traffic
-from workers.aggregator import COMMIT_COLUMNS_MAX, ENTRIES_MAX, LINGER_MIN_S, linger_s
+from workers import commits
+from workers.aggregator import ENTRIES_MAX, LINGER_MIN_S, linger_s
 
 PERIOD_MAX_S = 10.0
 """A worker that reads less often than this is overloaded, whatever it gains by large commits."""
@@ -154,7 +155,7 @@ def folding(
         key_hours = distinct(traffic.keys, traffic.requests_per_s * share)
         return {
             "round": layout.partitions / PARTITIONS_MEASURED,
-            "commit": max(distinct(places, entries * share), key_hours / COMMIT_COLUMNS_MAX),
+            "commit": max(distinct(places, entries * share), key_hours / commits.COLUMNS_MAX),
             "entry": entries * share,
             "key-hour": key_hours,
             "message": traffic.values_per_s * share,

@@ -15,7 +15,8 @@ from fakeredis.commands_mixins.scripting_mixin import ScriptingCommandsMixin
 from fakeredis.model import _stream
 from redis.exceptions import ResponseError
 
-from metrics.node import REFUSALS, Command, Reply
+from metrics.node import Command, Reply
+from metrics.redis_errors import REFUSALS
 from ops.lab.simulation.faults import STORAGE
 from ops.lab.simulation.storage import PutBack, prefix_of
 

@@ -15,7 +15,8 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ResponseError
 from redis.retry import Retry
 
-from metrics.node import REFUSALS, Argument, Command, Reply
+from metrics.node import Argument, Command, Reply
+from metrics.redis_errors import REFUSALS
 from ops.lab.simulation.faults import FAILOVER, STORAGE
 from ops.lab.simulation.storage import PutBack, prefix_of
 from ops.local.ports import free_port
