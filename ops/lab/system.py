@@ -194,17 +194,21 @@ class System:
         except StorageUnavailableError:
             return False
 
-    def counted(self, keys: Sequence[str]) -> int:
+    def counted(self, keys: Sequence[str], **headers: str) -> int:
         """Return how many messages of some keys the query service has, in all hours of this system.
+
+        Args:
+            keys: Which.
+            headers: Of the queries, such as ``Authorization``.
 
         Raises:
             RuntimeError: If it does not say.
         """
         hours = range(Hour.of(self._begun).number, Hour.of(time()).number + 1)
-        return sum(self._count(key, Hour(number)) for key in keys for number in hours)
+        return sum(self._count(key, Hour(number), headers) for key in keys for number in hours)
 
-    def _count(self, key: str, hour: Hour) -> int:
-        answer = self.query.get(f"/{key}/count/{path_of(hour)}")
+    def _count(self, key: str, hour: Hour, headers: Mapping[str, str]) -> int:
+        answer = self.query.get(f"/{key}/count/{path_of(hour)}", **headers)
         if answer.status == HTTPStatus.NOT_FOUND:
             return 0
         if answer.status != HTTPStatus.OK:

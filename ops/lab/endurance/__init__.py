@@ -1,0 +1,1 @@
+"""Endurance: an hour of good and bad requests, failovers and restarts; nothing leaks."""
