@@ -5,9 +5,10 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from threading import Event
-from time import monotonic, sleep
+from time import monotonic, sleep, time
 
 from ops.lab.chaos.check import counted_by_key, read_hashes
 from ops.lab.chaos.verdict import Say
@@ -107,8 +108,12 @@ class Run:
         is_over = Event()
 
         def watch() -> None:
-            while not is_over.wait(LOOK_EVERY_S):
-                self._history.add(self._look())
+            with (self._folder / "looks.jsonl").open("w", encoding="utf-8") as file:
+                while not is_over.wait(LOOK_EVERY_S):
+                    looks = self._look()
+                    self._history.add(looks)
+                    # Where it fails, somebody wants to see the curves.
+                    print(json.dumps([time(), *map(asdict, looks)]), file=file, flush=True)
 
         with ThreadPoolExecutor(1) as pool:
             watching = pool.submit(watch)
