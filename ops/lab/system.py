@@ -50,6 +50,7 @@ class System:
         collectors: Where messages go.
         workers: Of all partitions, each.
         query: The query service.
+        query_headers: What ``counted`` sends with each query, such as ``Authorization``.
         connection: The way to Redis that nothing is done to.
         partitions: Their numbers.
     """
@@ -72,6 +73,7 @@ class System:
         ]
         self.workers = [self.service("worker", f"worker-{i}") for i in range(1, workers + 1)]
         self.query = self.service("query", "query")
+        self.query_headers: Mapping[str, str] = {}
         self.connection = Connection.open(self.own_url, timeout_s=LOOK_TIMEOUT_S, connections_max=2)
         self.partitions = range(Settings.from_env({"REDIS_URL": self.own_url}).partitions)
 
@@ -194,21 +196,17 @@ class System:
         except StorageUnavailableError:
             return False
 
-    def counted(self, keys: Sequence[str], **headers: str) -> int:
+    def counted(self, keys: Sequence[str]) -> int:
         """Return how many messages of some keys the query service has, in all hours of this system.
-
-        Args:
-            keys: Which.
-            headers: Of the queries, such as ``Authorization``.
 
         Raises:
             RuntimeError: If it does not say.
         """
         hours = range(Hour.of(self._begun).number, Hour.of(time()).number + 1)
-        return sum(self._count(key, Hour(number), headers) for key in keys for number in hours)
+        return sum(self._count(key, Hour(number)) for key in keys for number in hours)
 
-    def _count(self, key: str, hour: Hour, headers: Mapping[str, str]) -> int:
-        answer = self.query.get(f"/{key}/count/{path_of(hour)}", **headers)
+    def _count(self, key: str, hour: Hour) -> int:
+        answer = self.query.get(f"/{key}/count/{path_of(hour)}", **self.query_headers)
         if answer.status == HTTPStatus.NOT_FOUND:
             return 0
         if answer.status != HTTPStatus.OK:

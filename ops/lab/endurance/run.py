@@ -170,10 +170,11 @@ class Run:
                 yield f"{key}: {due} was accepted, {found} is in the hashes"
         if not 0 <= extra <= self._unknown:
             yield f"{extra} messages without an idempotency key were counted beyond those accepted"
+        system.query_headers = {"Authorization": f"Bearer {token}"}
         books = {
             "hashes": sum(each.count for each in hashes.values()),
             "audit": sum(each.accepted for each in system.balanced_audit()),
-            "query": system.counted(sorted(hashes), Authorization=f"Bearer {token}"),
+            "query": system.counted(sorted(hashes)),
         }
         if len(set(books.values())) > 1:
             yield f"messages counted: {books}"
