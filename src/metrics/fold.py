@@ -10,6 +10,7 @@ from metrics.client_aggregate import ClientAggregate
 from metrics.entry import PendingEntry, read_aggregate, read_dropped, read_key_hour, read_values
 from metrics.histogram import Histogram
 from metrics.hours import Hour
+from metrics.short_columns import fold_short, is_short
 
 _LARGEST = sys.float_info.max
 
@@ -92,26 +93,50 @@ def fold(entries: Iterable[PendingEntry], *, lateness_s: float) -> Folded:
     Raises:
         EntryUnreadableError: If any of them cannot be read.
     """
-    columns: dict[bytes, _Columns] = {}
-    dropped: Counter[bytes] = Counter()
+    found = _KeyHours()
     for entry in entries:
         fields: Sequence[bytes] = entry.fields or ()
         # Hours are written so that they sort, and a key-hour begins with its hour.
         first_on_time = str(Hour.of(entry.appended_s - lateness_s)).encode()
         for key_hour, text in zip(fields[::2], fields[1::2], strict=True):
-            lost = read_dropped(text)
-            if lost:
-                dropped[key_hour] += lost
-                continue
-            of_key_hour = columns.setdefault(key_hour, _Columns())
-            of_key_hour.add(text, is_late=key_hour < first_on_time)
-    aggregates: dict[bytes, Aggregate] = {}
-    messages = 0
-    for key_hour, of_key_hour in columns.items():
-        read_key_hour(key_hour)
-        aggregates[key_hour], count = of_key_hour.fold()
-        messages += count
-    for key_hour, lost in dropped.items():
-        read_key_hour(key_hour)
-        aggregates[key_hour] = replace(aggregates.get(key_hour, EMPTY), dropped=lost)
-    return Folded(aggregates, messages)
+            found.add(key_hour, text, is_late=key_hour < first_on_time)
+    return found.fold()
+
+
+class _KeyHours:
+    """What entries hold, by key-hour."""
+
+    def __init__(self) -> None:
+        self._columns: dict[bytes, _Columns] = {}
+        self._dropped: Counter[bytes] = Counter()
+        self._short: dict[bytes, bytes] = {}
+
+    def add(self, key_hour: bytes, text: bytes, *, is_late: bool) -> None:
+        """Add a column; see ``fold`` for errors."""
+        if not is_late and is_short(text) and key_hour not in self._columns:
+            before = self._short.pop(key_hour, None)
+            text = text if before is None else b"%b,%b" % (before, text)
+            if is_short(text):
+                self._short[key_hour] = text
+                return
+        lost = read_dropped(text)
+        if lost:
+            self._dropped[key_hour] += lost
+        else:
+            self._columns.setdefault(key_hour, _Columns()).add(text, is_late=is_late)
+
+    def fold(self) -> Folded:
+        """Return the aggregates; see ``fold`` for errors."""
+        for key_hour in self._short.keys() & self._columns.keys():
+            self._columns[key_hour].add(self._short.pop(key_hour), is_late=False)
+        for key_hour in (*self._short, *self._columns, *self._dropped):
+            read_key_hour(key_hour)
+        short = fold_short(list(self._short.values()))
+        aggregates = dict(zip(self._short, short, strict=True))
+        messages = sum(each.count for each in short)
+        for key_hour, columns in self._columns.items():
+            aggregates[key_hour], count = columns.fold()
+            messages += count
+        for key_hour, lost in self._dropped.items():
+            aggregates[key_hour] = replace(aggregates.get(key_hour, EMPTY), dropped=lost)
+        return Folded(aggregates, messages)
