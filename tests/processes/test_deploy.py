@@ -1,6 +1,7 @@
 """The files for Heroku, systemd and Docker match the Procfile, and name only what is there."""
 
 import json
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -67,11 +68,18 @@ def test_app_json_names_what_there_is(manifest: dict[str, Any]) -> None:
 
 
 def test_heroku_installs_what_the_processes_need() -> None:
-    """requirements.txt installs the server and its command line with the pinned versions."""
+    """Heroku installs the pinned versions of the server and command line, and then the project."""
     text = (ROOT / "requirements.txt").read_text("utf-8")
     lines = [line for line in text.splitlines() if not line.startswith("#")]
+    hook = ROOT / "bin" / "post_compile"
+    image = (ROOT / "ops" / "deploy" / "Dockerfile").read_text("utf-8")
+    project = "pip install --no-deps --no-index --no-build-isolation .\n"
 
-    assert lines == ["--constraint ops/constraints.txt", ".[cli,server]"]
+    assert lines == ["--requirement ops/requirements/server.txt"]
+    assert "--require-hashes --no-deps --requirement ops/requirements/server.txt\n" in image
+    assert os.access(hook, os.X_OK)
+    assert hook.read_text("utf-8").endswith(f"exec python -m {project}")
+    assert f"RUN {project}" in image
 
 
 @pytest.mark.parametrize("name", procfile())

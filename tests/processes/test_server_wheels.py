@@ -1,6 +1,6 @@
 """A machine without a server of its own runs a carried one that reads its folder."""
 
-import re
+import hashlib
 import sys
 import zipfile
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from packaging.tags import Tag, compatible_tags, cpython_tags, mac_platforms
 from packaging.utils import parse_wheel_filename
 
 from metrics.errors import SettingsError
-from ops.lab.service import ROOT
+from ops.local import server_wheels
 from ops.local.append_only_file import is_readable
 from ops.local.redis_server import carried_server, find_server
 from ops.local.server_wheels import CARRIED, REDIS_6, VALKEY_9, ServerWheel
@@ -60,10 +60,15 @@ def test_the_best_wheel_that_fits_the_machine_is_taken(machine: str) -> None:
 
 
 def test_the_wheels_are_those_that_are_pinned() -> None:
-    """The wheels of this test are those that ops/constraints.txt pins."""
-    pins = (ROOT / "ops" / "constraints.txt").read_text("utf-8").splitlines()
+    """The wheels of this test are those that ops/requirements/ pins."""
     for wheel, names in PUBLISHED.items():
-        assert {f"{wheel.project}=={parse_wheel_filename(name)[1]}" for name in names} <= set(pins)
+        (version,) = {str(parse_wheel_filename(name)[1]) for name in names}
+        assert f"{wheel.project}=={version} " in requirements(wheel).read_text("utf-8")
+
+
+def requirements(wheel: ServerWheel) -> Path:
+    """Return the file with the pin of a wheel."""
+    return server_wheels.REQUIREMENTS / f"{wheel.project}.txt"
 
 
 Publish = Callable[[ServerWheel, str], None]
@@ -71,9 +76,10 @@ Publish = Callable[[ServerWheel, str], None]
 
 @pytest.fixture
 def publish(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Publish:
-    """Return a function that puts wheels into an index that has no others."""
+    """Return a function that puts wheels into an index that has no others, and pins them."""
     index = tmp_path / "index"
     index.mkdir()
+    monkeypatch.setattr(server_wheels, "REQUIREMENTS", index)
     monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(index))
@@ -81,20 +87,18 @@ def publish(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Publish:
     monkeypatch.setattr(sys, "prefix", str(tmp_path / "venv"))
 
     def publish(wheel: ServerWheel, told: str) -> None:
-        (pin,) = re.findall(
-            rf"^{wheel.project}==(.*)$",
-            (ROOT / "ops" / "constraints.txt").read_text("utf-8"),
-            re.MULTILINE,
-        )
-        about = f"{wheel.project}-{pin}.dist-info"
-        with zipfile.ZipFile(index / f"{wheel.project}-{pin}-py3-none-any.whl", "w") as archive:
+        about = f"{wheel.project}-1.0.dist-info"
+        published = index / f"{wheel.project.replace('-', '_')}-1.0-py3-none-any.whl"
+        with zipfile.ZipFile(published, "w") as archive:
             for program in wheel.programs:
                 archive.writestr(f"x/bin/{program}", f"#!/bin/sh\necho '{told}'\n")
             archive.writestr(
-                f"{about}/METADATA", f"Metadata-Version: 2.1\nName: {wheel.project}\nVersion: {pin}"
+                f"{about}/METADATA", f"Metadata-Version: 2.1\nName: {wheel.project}\nVersion: 1.0"
             )
             archive.writestr(f"{about}/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any")
             archive.writestr(f"{about}/RECORD", "")
+        known = hashlib.sha256(published.read_bytes()).hexdigest()
+        requirements(wheel).write_text(f"{wheel.project}==1.0 --hash=sha256:{known}\n", "utf-8")
 
     return publish
 
@@ -108,6 +112,19 @@ def test_where_the_best_wheel_is_not_to_be_had_or_does_not_run_the_other_is_take
     assert carried_server() == REDIS_6.at / "redis-server"
     publish(VALKEY_9, "libc.so.6: version `GLIBC_2.28' not found")
     assert find_server() == REDIS_6.at / "redis-server"
+
+
+def test_a_wheel_with_another_hash_than_the_one_that_is_known_does_not_run(
+    publish: Publish,
+) -> None:
+    """A wheel with another hash than the pinned one is not unpacked, and the error says why."""
+    publish(REDIS_6, "Redis server v=6.2.14 sha=40305114:0")
+    pin = requirements(REDIS_6)
+    pin.write_text(pin.read_text("utf-8").partition("sha256:")[0] + "sha256:" + 64 * "0", "utf-8")
+
+    with pytest.raises(SettingsError, match="PACKAGES DO NOT MATCH THE HASHES"):
+        REDIS_6.server()
+    assert not REDIS_6.at.exists()
 
 
 def test_where_no_server_fits_one_line_says_what_to_do(publish: Publish) -> None:
