@@ -20,13 +20,14 @@ def free_port(*offsets: int) -> int:
     """Return a port of 127.0.0.1 at which nobody listens, nor at those so far from it.
 
     A process is given none twice before it has been given all, as it may listen there only later.
+    Those beside it are below the ports of clients, too.
 
     Args:
         offsets: Distances to other ports that must be free as well.
     """
 
     def is_usable(port: int) -> bool:
-        return all(port + offset < 65_536 and is_free(port + offset) for offset in (0, *offsets))
+        return all(port + offset in _PORTS and is_free(port + offset) for offset in (0, *offsets))
 
     return next(filter(is_usable, _ports()))
 

@@ -116,10 +116,10 @@ def lone_node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LoneNode]:
         pytest.skip(f"{server} was built without TLS")
     folder = tmp_path_factory.mktemp("lone-node")
     certificates = Certificates(folder, ("localhost",))
-    port = free_port()
+    port = free_port(BUS_OFFSET)  # with tls-cluster its bus is beside this one
     node = EmbeddedRedis(
         server,
-        port=free_port(BUS_OFFSET),
+        port=free_port(),
         folder=folder,
         configuration=(REDIS_CONF, CLUSTER_CONF),
         options=(

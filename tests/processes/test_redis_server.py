@@ -6,6 +6,7 @@ import pytest
 
 from metrics.errors import SettingsError
 from ops.local.cluster_node import CLUSTER_CONF
+from ops.local.cluster_node import BUS_OFFSET
 from ops.local.ports import PORTS_SHARE, free_port, share_of
 from ops.local.redis_cluster import node_ports
 from ops.local.redis_server import REDIS_CONF, EmbeddedRedis
@@ -67,6 +68,11 @@ def test_a_server_that_has_the_port_already_is_not_taken_for_ours(
 
     with pytest.raises(SettingsError, match=r"did not start; .* says: .*Failed listening on port"):
         redis.start()
+
+
+def test_a_port_beside_another_is_not_one_that_a_client_may_have() -> None:
+    """Ports that are looked for beside others are none that the system gives to clients."""
+    assert max(free_port(BUS_OFFSET) for _ in range(200)) + BUS_OFFSET < 32_768
 
 
 @pytest.mark.parametrize("shares", [1, 2, 3, 4])
