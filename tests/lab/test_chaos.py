@@ -91,8 +91,10 @@ def assert_passes(chaos: Chaos, timeout_s: float) -> None:
 
 
 def test_no_fault_of_processes_or_redis_makes_a_message_count_wrongly(tmp_path: Path) -> None:
-    """A run with five faults of processes and Redis counts every message correctly."""
-    chaos = Chaos(tmp_path, "--seed", "404", "--count", "5", "--every", "1", "--pause", "1")
+    """Over TLS, as its users, a run with five faults counts every message correctly."""
+    chaos = Chaos(
+        tmp_path, "--seed", "404", "--count", "5", "--every", "1", "--pause", "1", "--tls"
+    )
 
     assert_passes(chaos, 600)
     assert chaos.output.startswith("seed 404 ")
@@ -159,6 +161,14 @@ def test_ctrl_c_ends_everything(tmp_path: Path) -> None:
     assert last_line(chaos.output) == "ops.lab.chaos: interrupted"
     assert not list(chaos.folder.iterdir())
     assert not chaos.leftovers()
+
+
+def test_a_server_that_there_is_not_is_refused(tmp_path: Path) -> None:
+    """An unknown server ends the run with status 2 and the names of those that there are."""
+    chaos = Chaos(tmp_path, "--server", "5.0")
+
+    assert chaos.end(60) == 2
+    assert "--server: there is no 5.0 on this machine, but " in last_line(chaos.output)
 
 
 def test_a_fault_that_there_is_not_is_refused(tmp_path: Path) -> None:

@@ -25,11 +25,11 @@ from metrics.settings import Settings
 from metrics.tls import CA_FILE, CERT_FILE, KEY_FILE, TlsFiles
 from metrics.topology import SLOTS
 from ops.lab.certificates import Certificates
+from ops.lab.tls_front import speaks_tls, tls_before
 from ops.local.cluster_node import BUS_OFFSET, CLUSTER_CONF
 from ops.local.ports import free_port
 from ops.local.redis_server import REDIS_CONF, EmbeddedRedis, find_server
 from ops.local.waiting import wait_until
-from tests.support.tls import speaks_tls, tls_before
 
 SECRET = "hunter2"  # noqa: S105
 

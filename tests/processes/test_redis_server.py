@@ -5,8 +5,7 @@ from pathlib import Path
 import pytest
 
 from metrics.errors import SettingsError
-from ops.local.cluster_node import CLUSTER_CONF
-from ops.local.cluster_node import BUS_OFFSET
+from ops.local.cluster_node import BUS_OFFSET, CLUSTER_CONF
 from ops.local.ports import PORTS_SHARE, free_port, share_of
 from ops.local.redis_cluster import node_ports
 from ops.local.redis_server import REDIS_CONF, EmbeddedRedis

@@ -1,9 +1,6 @@
 """The processes of the Procfile and the command line, each as its user, on a Redis over TLS."""
 
-import signal
 from collections.abc import Iterator
-from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from time import gmtime, strftime
 
@@ -11,48 +8,17 @@ import pytest
 from click.testing import CliRunner
 
 from metrics.cli.command_line import command_line
-from ops.lab.certificates import Certificates
 from ops.lab.service import Service
-from ops.local.ports import free_port
 from ops.local.redis_server import find_server
-from ops.local.redis_with_users import RedisWithUsers
 from ops.local.waiting import wait_until
-from tests.support.tls import speaks_tls, tls_before
-
-
-@dataclass(frozen=True)
-class TlsRedis:
-    """A Redis with the users that ship, over TLS.
-
-    Attributes:
-        redis: The server.
-        port: Where it takes TLS.
-        certificates: What it asks for.
-    """
-
-    redis: RedisWithUsers
-    port: int
-    certificates: Certificates
-
-    def url_of(self, role: str) -> str:
-        """Return the URL of a user."""
-        return self.redis.url_of(role, port=self.port, scheme="rediss")
+from tests.support.tls_redis import TlsRedis, started
 
 
 @pytest.fixture
 def tls_redis(tmp_path: Path) -> Iterator[TlsRedis]:
-    """Yield it: of itself where the server was built with TLS, else with TLS in front."""
-    server, port = find_server(), free_port()
-    certificates = Certificates(tmp_path)
-    is_able = speaks_tls(server)
-    options = certificates.redis_options(port) if is_able else ()
-    redis = RedisWithUsers(server, port=free_port(), folder=tmp_path, options=options).start()
-    with ExitStack() as stack:
-        stack.callback(redis.stop, signal.SIGKILL)
-        if not is_able:
-            context = certificates.server_context()
-            port = stack.enter_context(tls_before(redis.port, context))
-        yield TlsRedis(redis, port, certificates)
+    """Yield a Redis with users over TLS."""
+    with started(find_server(), tmp_path) as redis:
+        yield redis
 
 
 def test_each_process_does_its_work_as_its_user_over_tls(
@@ -79,9 +45,7 @@ def test_each_process_does_its_work_as_its_user_over_tls(
         for service in services.values():
             service.kill()
 
-    status = CliRunner(env={**environ, "REDIS_URL": tls_redis.url_of("operator")}).invoke(
-        command_line, ["status"]
-    )
+    status = CliRunner(env=tls_redis.environ("operator")).invoke(command_line, ["status"])
     assert status.output.startswith("healthy\n"), status.output
     for name in services:
         password = tls_redis.url_of(name).split(":")[2].partition("@")[0]

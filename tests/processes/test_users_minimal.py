@@ -17,28 +17,25 @@ from api.collector.key_limit import KeyLimit
 from metrics import connection as connection_module
 from metrics import key_hours
 from metrics.audit import read_audits
-from metrics.backlog import GROUP, Backlog
+from metrics.backlog import GROUP
 from metrics.cli.command_line import command_line
 from metrics.connection import Call, Connection, command
 from metrics.deletion import Deletion
 from metrics.errors import MetricsError
 from metrics.hours import Hour
-from metrics.idempotency import IdempotencyKey, Reservation
 from metrics.keyspace import LAYOUT, PartitionNames
 from metrics.known_keys import KnownKeys
-from metrics.layout import Layout
 from metrics.store import Store
-from metrics.stream import Appender
 from ops.local.ports import free_port
 from ops.local.redis_cluster import RedisCluster
 from ops.local.redis_server import find_server
 from ops.local.redis_with_users import ADMIN, ROLES, USERS, RedisWithUsers
-from tests.support.streams import HOUR, NEVER_LATE_S, append, batch
+from tests.support import roles
+from tests.support.roles import NOW, PARTITIONS, ensure_layout
+from tests.support.streams import HOUR, append, batch
 
-PARTITIONS = 2
 NAMES = PartitionNames(0)
 THIS, NEXT = Hour.parse(HOUR), Hour(Hour.parse(HOUR).number + 1)
-NOW = float(THIS.end)
 AHEAD = f"{int(NOW + 10**9) * 1000}-0"
 """The id of an entry that a clock which is ahead has made: the next ones must come after it."""
 
@@ -70,11 +67,6 @@ def connected(redis: RedisWithUsers, role: str) -> Connection:
     return Connection.open(redis.url_of(role), timeout_s=5, connections_max=1)
 
 
-def ensure_layout(connection: Connection) -> None:
-    """Check the layout as a process that starts now does."""
-    Layout(connection, partitions=PARTITIONS).ensure()
-
-
 def greet(connection: Connection) -> None:
     """Say what a connection over TLS begins with, and what a node is asked that was away."""
     connection.ask(command("PING"))
@@ -88,14 +80,6 @@ def confirm(connection: Connection) -> None:
 def collect(connection: Connection, _url: str = "") -> None:
     """Answer probes, check the layout, let keys in, reserve and append batches."""
     greet(connection)
-    appender = Appender(
-        connection,
-        ensure_layout=lambda: ensure_layout(connection),
-        backlog_limit_entries=100,
-        window_s=900,
-    )
-    key = IdempotencyKey("a", "body_digest")
-    reservation = Reservation(key, NOW, partitions=PARTITIONS, window_s=900)
     limit = KeyLimit(
         connection,
         ensure_layout=lambda: ensure_layout(connection),
@@ -105,7 +89,7 @@ def collect(connection: Connection, _url: str = "") -> None:
         now=lambda: NOW,
     )
     limit.let_in({"new": THIS})
-    appender.send([batch([1.0, 2.0], idempotency_key=key), reservation])
+    roles.collect(connection, "a")
     ensure_layout(connection)
     confirm(connection)
 
@@ -113,16 +97,7 @@ def collect(connection: Connection, _url: str = "") -> None:
 def fold(connection: Connection, _url: str = "") -> None:
     """Make the group, fold, bury, claim, and delete idle consumers."""
     greet(connection)
-    aggregator = workers.aggregator.Aggregator(
-        Backlog(connection, consumer="worker-2", retention_days=36500),
-        ensure_layout=lambda: ensure_layout(connection),
-        partitions=PARTITIONS,
-        claim_s=0.0,
-        lateness_s=NEVER_LATE_S,
-        now=lambda: NOW,
-    )
-    for _ in range(3):
-        aggregator.run_once()
+    roles.fold(connection, consumer="worker-2")
     ensure_layout(connection)
 
 
@@ -221,6 +196,7 @@ def test_a_role_needs_each_of_its_rules(users: RedisWithUsers, role: str, rule: 
     assert denied(users, role, rules)
 
 
+@pytest.mark.one_server
 @pytest.mark.parametrize("role", ROLES)
 def test_a_role_follows_a_slot_that_moves(redis_cluster: RedisCluster, role: str) -> None:
     """In a cluster a role follows a slot that is on its way, and needs ASKING for it."""

@@ -28,7 +28,7 @@ from ops.lab.chaos.run import Run
 from ops.lab.chaos.six_nodes import SixNodes
 from ops.lab.chaos.system import ChaosSystem
 from ops.lab.chaos.verdict import Verdict
-from ops.local.redis_server import find_server, version_of
+from ops.local.redis_server import find_server, is_valkey, version_of
 from ops.local.server_wheels import ALL, servers_in
 from ops.local.signals import interrupt_on_signals
 
@@ -72,7 +72,7 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--every", type=float, default=EVERY_S, help="seconds between two faults")
     parser.add_argument("--on", choices=("redis", "cluster"), default="redis")
     parser.add_argument("--tls", action="store_true", help="reach a single Redis over TLS")
-    parser.add_argument("--server", help="version of the redis-server, such as 6.2 or 7.0")
+    parser.add_argument("--server", help="6.2, 7.0, 8, valkey, or what version there is")
     parser.add_argument("--faults", default="", help="names with commas between them; else all")
     parser.add_argument("--pause", type=float, help="seconds for which a single Redis is stopped")
     parser.add_argument("--source", type=Path, help="folder with a metrics package to use instead")
@@ -129,14 +129,17 @@ def _load(
     return clients, faults_of(system, clients, pause_s)
 
 
-def _server(version: str | None) -> Path:
-    if version is None:
+def _server(name: str | None) -> Path:
+    if name is None:
         return find_server()
-    wanted = tuple(map(int, version.split(".")))
+    there_are = []
     for server in chain([find_server()], servers_in(ALL)):
-        if version_of(server)[:2] == wanted:
+        version = ".".join(map(str, version_of(server)))
+        product = "valkey" if is_valkey(server) else "redis"
+        if name == product or f"{version}.".startswith(f"{name}."):
             return server
-    raise SettingsError(f"--server: there is no redis-server {version} on this machine")
+        there_are.append(f"{product} {version}")
+    raise SettingsError(f"--server: there is no {name} on this machine, but {', '.join(there_are)}")
 
 
 def _chosen(faults: Mapping[str, Fault], names: str) -> dict[str, Fault]:

@@ -1,11 +1,13 @@
 """A single Redis to break: the processes reach it through a proxy, we reach it directly."""
 
 import signal
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Self
 
 from ops.lab.certificates import Certificates
 from ops.lab.chaos.proxy import Proxy
+from ops.lab.tls_front import speaks_tls, tls_before
 from ops.local.ports import free_port
 from ops.local.redis_with_users import ADMIN, RedisWithUsers
 
@@ -13,7 +15,8 @@ from ops.local.redis_with_users import ADMIN, RedisWithUsers
 class OneRedis:
     """A redis-server that keeps all it was told before it answers, and a proxy before it.
 
-    It has the users that ship, so each restart reads the append-only file as those do.
+    It has the users that ship, so each restart reads the append-only file as those do. If it was
+    built without TLS, as those of wheels are, another stands between the proxy and it.
 
     Args:
         server: The program.
@@ -35,11 +38,16 @@ class OneRedis:
         self, server: Path, folder: Path, *, certificates: Certificates | None = None
     ) -> None:
         port, tls_port = free_port(), free_port()
-        options = certificates.redis_options(tls_port) if certificates else ()
+        is_able = certificates is not None and speaks_tls(server)
+        options = certificates.redis_options(tls_port) if certificates and is_able else ()
         self.server = RedisWithUsers(
             server, port=port, folder=folder, options=("--appendfsync", "always", *options)
         )
         self.environ = certificates.environ if certificates else {}
+        self._front = ExitStack()
+        if certificates and not is_able:
+            context = certificates.server_context()
+            self._front.enter_context(tls_before(port, context, at=tls_port))
         self._scheme = "rediss" if certificates else "redis"
         self.proxy = Proxy(tls_port if certificates else port, port=free_port())
         self.url = self.url_of(ADMIN)
@@ -78,4 +86,5 @@ class OneRedis:
     def close(self) -> None:
         """Leave nothing of it."""
         self.proxy.close()
+        self._front.close()
         self.server.stop(signal.SIGKILL)

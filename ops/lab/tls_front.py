@@ -15,7 +15,8 @@ LEAVE_TIMEOUT_S = 2.0
 
 @cache
 def speaks_tls(server: Path) -> bool:
-    """Return whether a server was built with TLS: then it asks for a certificate, and ends."""
+    """Return whether a server was built with TLS."""
+    # If so it asks for a certificate, and ends.
     refused = subprocess.run(
         [server, "--port", "0", "--tls-port", "1", "--save", ""],
         capture_output=True,
@@ -26,8 +27,14 @@ def speaks_tls(server: Path) -> bool:
 
 
 @contextmanager
-def tls_before(port: int, context: ssl.SSLContext) -> Iterator[int]:
-    """Pass what comes over TLS on to a port of this machine; give the port to connect to."""
+def tls_before(port: int, context: ssl.SSLContext, *, at: int = 0) -> Iterator[int]:
+    """Pass what comes over TLS on to a port of this machine; give the port to connect to.
+
+    Args:
+        port: Where it is passed on to. While nobody listens there, who connects is hung up on.
+        context: How TLS is served.
+        at: The port to connect to; 0 for a free one.
+    """
     loop = asyncio.new_event_loop()
 
     async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -36,7 +43,11 @@ def tls_before(port: int, context: ssl.SSLContext) -> Iterator[int]:
             await writer.drain()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        from_redis, to_redis = await asyncio.open_connection("127.0.0.1", port)
+        try:
+            from_redis, to_redis = await asyncio.open_connection("127.0.0.1", port)
+        except OSError:
+            writer.close()
+            return
         pumps = [
             asyncio.ensure_future(pump(reader, to_redis)),
             asyncio.ensure_future(pump(from_redis, writer)),
@@ -50,7 +61,7 @@ def tls_before(port: int, context: ssl.SSLContext) -> Iterator[int]:
             writer.close()
             to_redis.close()
 
-    server = loop.run_until_complete(asyncio.start_server(serve, "127.0.0.1", 0, ssl=context))
+    server = loop.run_until_complete(asyncio.start_server(serve, "127.0.0.1", at, ssl=context))
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
     try:
