@@ -31,6 +31,9 @@ from ops.local.ports import free_port
 from ops.local.redis_server import REDIS_CONF, EmbeddedRedis, find_server
 from ops.local.waiting import wait_until
 
+# Every server over TLS, as each user: tests/processes/test_users_acl.py.
+pytestmark = pytest.mark.one_server
+
 SECRET = "hunter2"  # noqa: S105
 
 
@@ -52,11 +55,10 @@ def reached(port: int, tls: TlsFiles | None, *, host: str = "127.0.0.1") -> Conn
     return Connection.open(url, timeout_s=5, connections_max=2, tls=tls)
 
 
-@pytest.mark.every_server
 def test_a_redis_is_reached_over_tls_with_our_certificates(
     redis_server: EmbeddedRedis, certificates: Certificates
 ) -> None:
-    """A Redis that asks for a certificate of its CA is reached with one, whatever its version."""
+    """A Redis that asks for a certificate of its CA is reached with one."""
     with (
         tls_before(redis_server.port, certificates.server_context()) as port,
         closing(reached(port, certificates.client)) as connection,
