@@ -29,7 +29,7 @@ from api.problems import add_problems
 from api.rate_limit import limited
 from api.self_times import SelfTimes
 from api.startup import Service, load, or_refuse
-from api.time_slices import has_greenlets
+from api.time_slices import TimeSlices, has_greenlets
 from metrics.connection import Connection
 from metrics.cross_site import CrossSiteRules
 from metrics.instruments import Count, RedisErrors
@@ -102,6 +102,7 @@ def create_app(
     if keys is None:
         keys = limit = KeyLimit.of(connection, settings, layout, now=now)
         series.append(KeySeries(limit))
+    slices = TimeSlices.of_process()
     messages = Messages(
         commit,
         access=access,
@@ -111,6 +112,7 @@ def create_app(
         retention_days=settings.retention_days,
         body_max_bytes=settings.body_max_bytes,
         now=now,
+        slices=slices,
     )
     logplex = Logplex(messages, access=access)
     rules = CrossSiteRules.of(settings)
@@ -139,6 +141,7 @@ def create_app(
         partitions=settings.partitions,
         deadline_s=ANSWER_DEADLINE_S,
         now=now,
+        slices=slices,
     )
     fast_path = FastPath(
         app, posts, access=access, body_max_bytes=settings.body_max_bytes, has_host=rules.has_host

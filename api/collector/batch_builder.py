@@ -6,6 +6,7 @@ client aggregates, each of which counts as the messages that it stands for.
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from itertools import chain
 
 import falcon
 
@@ -221,9 +222,11 @@ class BatchBuilder:
             columns: Each with its key.
         """
         self._ready = columns
-        self.accepted = sum([column.messages for _, column in columns])
-        aggregates = [column.messages for _, column in columns if column.is_aggregate]
-        self._without_place += sum(aggregates) - len(aggregates)
+        for _, column in columns:
+            self.work()
+            self.accepted += column.messages
+            if column.is_aggregate:
+                self._without_place += column.messages - 1
 
     def work(self, pieces: int = 1) -> None:
         """Count pieces of work, of some microseconds each; let others go on after many."""
@@ -291,10 +294,16 @@ class BatchBuilder:
 
     def keys(self, is_wanted: Callable[[str], bool]) -> dict[str, Hour]:
         """Return those of the keys of what was good, each with an hour of its messages."""
-        found = {key: hour_of(column.key_hour) for key, column in self._ready if is_wanted(key)}
-        found |= {key: hour for key, hour, _ in self._aggregates if is_wanted(key)}
-        for columns in (self._columns, self._dropped):
-            found |= {key: hour for key, hour in columns if is_wanted(key)}
+        found: dict[str, Hour] = {}
+        for key, column in self._ready:
+            self.work()
+            if is_wanted(key):
+                found[key] = hour_of(column.key_hour)
+        aggregates = ((key, hour) for key, hour, _ in self._aggregates)
+        for key, hour in chain(aggregates, self._columns, self._dropped):
+            self.work()
+            if is_wanted(key):
+                found[key] = hour
         return found
 
     def _values_of(self, key: str, hour: Hour) -> Values:

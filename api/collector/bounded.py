@@ -18,6 +18,12 @@ LINE_LENGTH_MAX = 1024
 BYTES_PER_WORK = 256
 """How much text costs as much as a message."""
 
+PIECE_LENGTH = 65_536
+"""How much text is split into lines at once."""
+
+COUNTED_AT_ONCE = 1_048_576
+"""How much of a body is looked through before others may go on."""
+
 JOINED_BY_CURL = "curl -d @file joins the lines of a file, --data-binary @file keeps them"
 """What is said where lines seem to have been joined."""
 
@@ -42,12 +48,26 @@ def lines(body: AnyStr, newline: AnyStr, builder: BatchBuilder) -> Iterator[AnyS
         Problem: If it has too many, empty ones included.
     """
     body = body.rstrip()
-    bound(body.count(newline) + 1)
-    for line in body.split(newline):
-        builder.work(1 + len(line) // BYTES_PER_WORK)
-        stripped = line.strip()
-        if stripped:
-            yield stripped
+    bound(count_in(body, newline, builder) + 1)
+    start = 0
+    while start >= 0:
+        # Split as a whole, a body takes many times its room while others go on.
+        end = body.find(newline, start + PIECE_LENGTH)
+        for line in body[start : None if end < 0 else end].split(newline):
+            builder.work(1 + len(line) // BYTES_PER_WORK)
+            stripped = line.strip()
+            if stripped:
+                yield stripped
+        start = end + 1 if end >= 0 else -1
+
+
+def count_in(body: AnyStr, what: AnyStr, builder: BatchBuilder) -> int:
+    """Return how often a character is in a body, which may be long."""
+    found = 0
+    for start in range(0, len(body), COUNTED_AT_ONCE):
+        found += body.count(what, start, start + COUNTED_AT_ONCE)
+        builder.pause_if_due()
+    return found
 
 
 def decode(body: bytes) -> str:

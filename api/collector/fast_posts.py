@@ -19,12 +19,12 @@ from api.collector.batch_builder import BatchBuilder
 from api.collector.group_commit import GroupCommit
 from api.collector.key_limit import Keys
 from api.collector.node_queues import NodeQueues
-from api.collector.request_body import idempotency_key_of
+from api.collector.request_body import LITTLE_BYTES, idempotency_key_of
 from api.collector.send_queue import PendingAppend
 from api.collector.series import MessageSeries
 from api.exposition import RequestSeries
 from api.problems import Problem
-from api.time_slices import SLICE_S
+from api.time_slices import SLICE_S, TimeSlices
 from metrics.errors import MetricsError, StorageUnavailableError
 from metrics.hours import SECONDS_PER_HOUR
 from metrics.idempotency import IdempotencyKey
@@ -73,6 +73,7 @@ class FastPosts:
         partitions: How many partitions there are.
         deadline_s: How long a request waits for Redis, in seconds.
         now: The clock that gives a message its hour, in Unix seconds.
+        slices: In which bodies under an Idempotency-Key are read.
     """
 
     def __init__(
@@ -89,6 +90,7 @@ class FastPosts:
         partitions: int,
         deadline_s: float,
         now: Callable[[], float],
+        slices: TimeSlices,
     ) -> None:
         self._queues = queues
         self._commit = commit
@@ -101,6 +103,7 @@ class FastPosts:
         self._partitions = partitions
         self._deadline_s = deadline_s
         self._now = now
+        self._slices = slices
         self._loop = gevent.get_hub().loop
         self._unread: list[_Unread] = []
         self._answered: list[float] = []
@@ -148,6 +151,7 @@ class FastPosts:
             grant: Which keys it may write.
             key: The key.
         """
+        self._slices.start(is_little=len(body) <= LITTLE_BYTES)
         arrival = self._now()
         deadline = monotonic() + self._deadline_s
         batch = self._batch(body, arrival, grant)

@@ -17,6 +17,7 @@ from api.collector.bounded import (
     JOINED_BY_CURL,
     MESSAGES_MAX,
     bound,
+    count_in,
     decode,
     lines,
 )
@@ -43,7 +44,7 @@ def read(body: bytes, builder: BatchBuilder) -> None:
     Raises:
         Problem: If it is not JSON, or has too many messages.
     """
-    _bound_size(body)
+    _bound_size(body, builder)
     body = body.strip()
     builder.pause_if_due()
     if fast_json.read(body, builder):
@@ -64,7 +65,7 @@ def read_lines(body: bytes, builder: BatchBuilder) -> None:
     Raises:
         Problem: If it has too many messages.
     """
-    _bound_size(body)
+    _bound_size(body, builder)
     pieces = 0
     for line in lines(body, b"\n", builder):
         try:
@@ -77,11 +78,11 @@ def read_lines(body: bytes, builder: BatchBuilder) -> None:
             add_item(item, builder)
 
 
-def _bound_size(body: bytes) -> None:
+def _bound_size(body: bytes, builder: BatchBuilder) -> None:
     """Refuse what has too many messages before it is decoded: that alone can take long."""
     if len(body) > _COMMAS_MAX:
-        bound(body.count(b","), _COMMAS_MAX)
-        if json_pieces.brackets_in(body) > _BRACKETS_MAX:
+        bound(count_in(body, b",", builder), _COMMAS_MAX)
+        if count_in(body, b"[", builder) + count_in(body, b"{", builder) > _BRACKETS_MAX:
             raise Problem(
                 falcon.HTTP_400, f"A body may have at most {_BRACKETS_MAX} arrays and objects."
             )

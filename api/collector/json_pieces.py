@@ -6,10 +6,12 @@ whatever else is has more in it than a message can hold.
 
 import json
 from collections.abc import Callable, Iterable, Iterator
-from typing import cast
+from typing import TypeVar, cast
 
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
+
+from api.collector import json_constants
 
 WHOLE_BYTES_MAX = 262_144
 """How long a JSON text may be to be decoded as a whole."""
@@ -37,6 +39,11 @@ class _Column(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     timestamps: Raw | UnsetType = UNSET
     timestamp: Raw | UnsetType = UNSET
 
+
+_NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What msgspec raises; the last, where arrays or objects are nested too deep."""
+
+T = TypeVar("T")
 
 _decode_array = msgspec.json.Decoder(list[Raw]).decode
 _decode_column = msgspec.json.Decoder(_Column).decode
@@ -66,7 +73,7 @@ def items(text: bytes, pause_if_due: Callable[[], None]) -> Iterator[tuple[objec
         NotJsonError: If it is not JSON, or an item is long and no column.
     """
     is_array = text.lstrip()[:1] == b"["
-    for raw in _raw_items(text) if is_array else [Raw(text)]:
+    for raw in _raw_items(text, pause_if_due) if is_array else [Raw(text)]:
         if len(raw) <= PIECE_BYTES:
             yield _loads(bytes(raw)), len(raw)
         else:
@@ -80,8 +87,8 @@ def column(text: bytes, pause_if_due: Callable[[], None]) -> dict[str, object]:
         NotJsonError: If it is not JSON, or has anything else.
     """
     try:
-        decoded = _decode_column(text)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        decoded = _decode(_decode_column, text, pause_if_due)
+    except _NOT_JSON as error:
         reason = str(error)[:_REASON_LENGTH_MAX]
         raise NotJsonError(
             f"what is longer than {PIECE_BYTES} bytes must be a column, "
@@ -105,7 +112,7 @@ def _array(text: bytes, pause_if_due: Callable[[], None]) -> object:
     if text[:1] != b"[":
         return _loads(_bounded(text))
     found: list[object] = []
-    for some in _pieces(_raw_items(text)):
+    for some in _pieces(_raw_items(text, pause_if_due)):
         pause_if_due()
         found += cast("list[object]", _loads(b"[%b]" % b",".join(some)))
     return found
@@ -124,11 +131,21 @@ def _pieces(raws: Iterable[Raw]) -> Iterator[list[bytes]]:
     yield some
 
 
-def _raw_items(text: bytes) -> list[Raw]:
+def _raw_items(text: bytes, pause_if_due: Callable[[], None]) -> list[Raw]:
     try:
-        return _decode_array(text)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        return _decode(_decode_array, text, pause_if_due)
+    except _NOT_JSON as error:
         raise NotJsonError(str(error)) from error
+
+
+def _decode(decode: Callable[[bytes], T], text: bytes, pause_if_due: Callable[[], None]) -> T:
+    """Return what a decoder makes of a text, in which NaN and Infinity may be."""
+    try:
+        return decode(text)
+    except msgspec.DecodeError:
+        if not json_constants.may_be_in(text):
+            raise
+    return decode(json_constants.mask(text, pause_if_due))
 
 
 def _bounded(text: bytes | Raw) -> bytes:
@@ -139,6 +156,6 @@ def _bounded(text: bytes | Raw) -> bytes:
 
 def _loads(text: bytes) -> object:
     try:
-        return json.loads(text.decode())
+        return json.loads(json_constants.unmask(text).decode())
     except (ValueError, RecursionError) as error:
         raise NotJsonError(str(error)) from error

@@ -19,6 +19,7 @@ import gevent
 from api.access import Access, Grant
 from api.collector import logplex_frame
 from api.collector.logplex_frame import Fields, Frame
+from api.collector.long_bodies import Place
 from api.collector.messages import Messages, Post
 from api.collector.request_body import idempotency_key_of
 from api.problems import Problem
@@ -69,17 +70,18 @@ class Logplex:
         media_type = (req.content_type or "").partition(";")[0].strip().lower()
         if media_type not in {_OCTETS, _TEXT}:
             raise Problem(falcon.HTTP_415, f"Content-Type must be {_OCTETS}, or {_TEXT}.")
-        body = self._messages.body_of(req)
-        if media_type == _OCTETS:
-            frame = Frame.of_octets(body, self._messages.pause_if_due)
-        else:
-            frame = Frame.of_text(body)
-        own = frame.own(self._messages.pause_if_due)
-        key = idempotency_key_of(_name_of(req), grant.token_id, own)
-        read = partial(logplex_frame.read, frame, fields)
-        self._take(Post(read, grant, key), resp, len(body))
+        with self._messages.long_bodies.place() as place:
+            body = self._messages.body_of(req, place)
+            if media_type == _OCTETS:
+                frame = Frame.of_octets(body, self._messages.pause_if_due)
+            else:
+                frame = Frame.of_text(body)
+            own = frame.own(self._messages.pause_if_due)
+            key = idempotency_key_of(_name_of(req), grant.token_id, own)
+            read = partial(logplex_frame.read, frame, fields)
+            self._take(Post(read, grant, key), resp, len(body), place)
 
-    def _take(self, post: Post, resp: falcon.Response, length: int) -> None:
+    def _take(self, post: Post, resp: falcon.Response, length: int, place: Place) -> None:
         """Have a frame appended, and try again for a while if Redis is away.
 
         Raises:
@@ -97,6 +99,7 @@ class Logplex:
                         raise
                     if not _may_try_again(error, post):
                         raise
+                    place.leave()
                     self._sleep(TRY_AGAIN_S)
                 else:
                     return

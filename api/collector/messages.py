@@ -22,6 +22,7 @@ from api.collector.key_limit import (
     Refusal,
     TooManyAtOnceError,
 )
+from api.collector.long_bodies import LongBodies, Place
 from api.collector.rejection import NEW_KEY, shown_errors
 from api.collector.request_body import idempotency_key_of, read_bytes
 from api.collector.series import MessageSeries
@@ -48,6 +49,10 @@ class Messages:
         retention_days: How old a timestamp may be.
         body_max_bytes: How long a body may be, before and after decompression.
         now: The clock that gives a message its hour, in Unix seconds.
+        slices: In which bodies are worked on.
+
+    Attributes:
+        long_bodies: The places for long bodies.
     """
 
     def __init__(
@@ -61,6 +66,7 @@ class Messages:
         retention_days: int,
         body_max_bytes: int,
         now: Callable[[], float],
+        slices: TimeSlices,
     ) -> None:
         self._commit = commit
         self._access = access
@@ -70,7 +76,8 @@ class Messages:
         self._retention_days = retention_days
         self._body_max_bytes = body_max_bytes
         self._now = now
-        self._slices = TimeSlices.of_process()
+        self._slices = slices
+        self.long_bodies = LongBodies()
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Append the messages of the body; answer 202 once Redis has them.
@@ -80,22 +87,17 @@ class Messages:
             MetricsError: If Redis is.
         """
         grant = self._access.grant(req)
-        body = self.body_of(req)
-        idempotency_key = idempotency_key_of(
-            req.get_header("Idempotency-Key"), grant.token_id, body
-        )
-        read = partial(read_body, req.content_type, body)
-        self.take(Post(read, grant, idempotency_key), resp)
+        with self.long_bodies.place() as place:
+            body = self.body_of(req, place)
+            idempotency_key = idempotency_key_of(
+                req.get_header("Idempotency-Key"), grant.token_id, body
+            )
+            read = partial(read_body, req.content_type, body)
+            self.take(Post(read, grant, idempotency_key), resp)
 
-    def body_of(self, req: falcon.Request) -> bytes:
-        """Return the body of a request, decompressed; the work on it begins now.
-
-        Raises:
-            Problem: If it is too long, too slow, cut short, or not compressed as it says.
-        """
-        body = read_bytes(req, self._body_max_bytes, self.pause_if_due)
-        self._slices.start()
-        return body
+    def body_of(self, req: falcon.Request, place: Place) -> bytes:
+        """Return the body of a request, as ``read_bytes`` does; see there."""
+        return read_bytes(req, self._body_max_bytes, self._slices, place)
 
     def pause_if_due(self) -> None:
         """Let other requests go on, if the work of this one has taken its time."""

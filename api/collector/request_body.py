@@ -3,35 +3,40 @@
 import hashlib
 import re
 import zlib
-from collections.abc import Callable
 from contextlib import nullcontext
 
 import falcon
 import gevent
 
+from api.collector.long_bodies import Place
 from api.problems import Problem
-from api.time_slices import has_greenlets
+from api.time_slices import TimeSlices, has_greenlets
 from metrics.idempotency import IdempotencyKey
 
 BODY_DEADLINE_S = 10.0
 """How long a body may take to come: a gevent worker has no deadline of its own."""
 
-INFLATED_BYTES_MAX = 1024 * 1024
+LITTLE_BYTES = 4096
+"""What is no longer, and not packed, is little work whatever it holds."""
+
+INFLATED_BYTES_MAX = 256 * 1024
 """How much is decompressed before others may go on."""
 
 _IDEMPOTENCY_KEY = re.compile(r"[\x20-\x7e]{1,128}")
 
 
-def read_bytes(req: falcon.Request, bytes_max: int, pause_if_due: Callable[[], None]) -> bytes:
-    """Return the body of a request, decompressed.
+def read_bytes(req: falcon.Request, bytes_max: int, slices: TimeSlices, place: Place) -> bytes:
+    """Return the body of a request, decompressed; the work on it has begun then.
 
     Args:
         req: The request.
         bytes_max: How long it may be, before and after decompression.
-        pause_if_due: Lets other requests go on.
+        slices: In which it is worked on.
+        place: Its place, which it takes if it is long.
 
     Raises:
-        Problem: If it is too long, too slow, cut short, or not compressed as it says.
+        Problem: If it is too long, too slow, cut short, or not compressed as it says; or if too
+            many long ones are read.
     """
     encoding = (req.get_header("Content-Encoding") or "identity").strip().lower()
     if encoding not in {"identity", "gzip"}:
@@ -50,7 +55,10 @@ def read_bytes(req: falcon.Request, bytes_max: int, pause_if_due: Callable[[], N
         raise Problem(
             falcon.HTTP_408, f"The body did not come within {BODY_DEADLINE_S:.0f} seconds."
         ) from None
-    return _gunzip(body, bytes_max, pause_if_due) if encoding == "gzip" else body
+    is_packed = encoding == "gzip"
+    place.take_if_long(len(body))
+    slices.start(is_little=not is_packed and len(body) <= LITTLE_BYTES)
+    return _gunzip(body, bytes_max, slices, place) if is_packed else body
 
 
 def idempotency_key_of(text: str | None, token_id: str, body: bytes) -> IdempotencyKey | None:
@@ -96,7 +104,7 @@ def _read(req: falcon.Request, bytes_max: int) -> bytes:
     return body
 
 
-def _gunzip(body: bytes, bytes_max: int, pause_if_due: Callable[[], None]) -> bytes:
+def _gunzip(body: bytes, bytes_max: int, slices: TimeSlices, place: Place) -> bytes:
     inflater = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
     content = bytearray()
     compressed = body
@@ -106,7 +114,8 @@ def _gunzip(body: bytes, bytes_max: int, pause_if_due: Callable[[], None]) -> by
             compressed = inflater.unconsumed_tail
             if len(content) > bytes_max:
                 raise _too_large(bytes_max)
-            pause_if_due()
+            place.take_if_long(len(content))
+            slices.pause_if_due()
     except zlib.error as error:
         raise Problem(falcon.HTTP_400, f"The body is not gzip: {error}") from error
     if not inflater.eof or inflater.unused_data:

@@ -251,11 +251,14 @@ class Connection:
             self._turns = 0
         self._turns += 1
         if self._turns > turns_max:
-            # One at a time, or many greedy ones together would leave nothing to others.
-            with self._server.greedy:
-                gevent.sleep(PAUSE_S)
-            self._iteration = self._server.loop.iteration
-            self._turns = 1
+            self._pause()
+
+    def _pause(self) -> None:
+        # One at a time, or many greedy ones together would leave nothing to others.
+        with self._server.greedy:
+            gevent.sleep(PAUSE_S)
+        self._iteration = self._server.loop.iteration
+        self._turns = 1
 
     def _request(self, head: Head, data: bytes) -> Request:
         base = self._environ
@@ -276,6 +279,8 @@ class Connection:
             self._take_turn(1)
             data = self._socket.recv(CHUNKED_RECV_BYTES)
         else:
+            if not self._server.bodies.has_turn(self._server.loop.iteration):
+                self._pause()
             data = self._recv()
         self._body_bytes += len(data)
         self._server.bodies.take(len(data))
@@ -291,8 +296,7 @@ class Connection:
         # Who waits for 100 Continue, and was answered instead, may send the body or not.
         if not request.is_broken and "HTTP_EXPECT" not in request.environ:
             with gevent.Timeout(UNREAD_S, False), contextlib.suppress(OSError):
-                while request.read(RECV_BYTES):
-                    pass
+                request.drain()
         return request.is_complete
 
     def _answer(self, request: Request, head: Head) -> bool:

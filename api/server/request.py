@@ -63,15 +63,8 @@ class Request:
         Raises:
             OSError: If the connection ends before the body does, or what comes is no HTTP.
         """
-        try:
-            while not self.is_complete and (size < 0 or self._length < size):
-                self._take(self._more(self))
-        except BadRequestError as error:
-            self.is_broken = self.closes = True
-            raise OSError(str(error)) from error
-        except OSError:
-            self.is_broken = self.closes = True
-            raise
+        while not self.is_complete and (size < 0 or self._length < size):
+            self._take_more()
         content = bytes(self._chunks[0]) if len(self._chunks) == 1 else b"".join(self._chunks)
         if 0 <= size < len(content):
             content, rest = content[:size], content[size:]
@@ -79,6 +72,27 @@ class Request:
         else:
             self._chunks, self._length = [], 0
         return content
+
+    def drain(self) -> None:
+        """Take in what is left of the body, and keep nothing of it.
+
+        Raises:
+            OSError: As ``read`` does.
+        """
+        self._chunks, self._length = [], 0
+        while not self.is_complete:
+            self._take_more()
+            self._chunks, self._length = [], 0
+
+    def _take_more(self) -> None:
+        try:
+            self._take(self._more(self))
+        except BadRequestError as error:
+            self.is_broken = self.closes = True
+            raise OSError(str(error)) from error
+        except OSError:
+            self.is_broken = self.closes = True
+            raise
 
     def _take(self, data: bytes) -> None:
         chunk: bytes | bytearray

@@ -32,6 +32,10 @@ ACCEPT_PAUSE_S = 0.0005
 BODIES_BYTES_MAX = 268_435_456
 """How long all bodies that are coming in may be together, in one process."""
 
+READS_MAX = 64
+"""How many reads all bodies have together before the event loop looks at its sockets again: some
+milliseconds for 4 MiB."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -40,6 +44,15 @@ class Bodies:
 
     def __init__(self, bytes_max: int = BODIES_BYTES_MAX) -> None:
         self._left = bytes_max
+        self._turn = -1
+        self._reads = 0
+
+    def has_turn(self, turn: int) -> bool:
+        """Count a read of any body; return whether it may be in this turn of the event loop."""
+        if turn != self._turn:
+            self._turn, self._reads = turn, 0
+        self._reads += 1
+        return self._reads <= READS_MAX
 
     def has_room(self, length: int) -> bool:
         """Return whether so many bytes more may come."""

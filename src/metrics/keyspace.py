@@ -8,6 +8,7 @@ Source:
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from zlib import crc32
 
 from metrics.hours import Hour
@@ -76,7 +77,13 @@ def key_hour(key: str, hour: Hour) -> str:
 
 def hour_of(key_hour: str) -> Hour:
     """Return the hour of a key-hour."""
-    return Hour.parse(key_hour.partition(":")[0])
+    return _hour_of(key_hour.partition(":")[0])
+
+
+@lru_cache(maxsize=1024)
+def _hour_of(text: str) -> Hour:
+    """Return the hour of a text; remembered, as many keys have messages in the same hour."""
+    return Hour.parse(text)
 
 
 def key_of(key_hour: str) -> str:

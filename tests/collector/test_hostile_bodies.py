@@ -3,6 +3,7 @@
 import contextlib
 import importlib
 import json
+import math
 import pkgutil
 import re
 import time
@@ -84,6 +85,21 @@ def test_others_go_on_again_and_again_while_a_body_is_read(kind: str, body: byte
 
     assert found.accepted + found.reports + found.rejected + found.ignored == MANY
     assert breaths[0] >= MANY / WORK_MAX
+
+
+def test_others_go_on_while_it_is_looked_for_new_keys() -> None:
+    """Where a body has many keys, others go on while each is looked at."""
+    breaths = [0]
+
+    def pause_if_due() -> None:
+        breaths[0] += 1
+
+    found = builder(pause_if_due)
+    read_body(*BODIES["rows of ever new keys"], found)
+    before = breaths[0]
+    assert len(found.keys(lambda _: True)) == MANY
+
+    assert breaths[0] - before >= MANY / WORK_MAX
 
 
 def numbers_of(length: int) -> list[str]:
@@ -232,13 +248,24 @@ def test_an_error_shows_the_beginning_of_a_long_name() -> None:
     assert len(raised.value.description or "") < 500
 
 
-def test_a_long_array_is_read_as_a_short_one_is() -> None:
-    """A long array, which is read item by item, gives the same result as a short one."""
-    items = [["a", 1.5], {"key": "b", "value": -1}, {"key": "b", "values": [1, 2]}, 7]
+@pytest.mark.parametrize(
+    "items",
+    [
+        [["a", 1.5], {"key": "b", "value": -1}, {"key": "b", "values": [1, 2]}, 7],
+        [["NaN", 1.5], ["a", math.nan], ["b", -math.inf], {"key": "b", "value": math.inf}],
+        {"key": "Infinity", "values": [math.nan, 1, math.inf, -math.inf, 2]},
+        [[r"\"NaN\\", 1], [r"\\", math.nan], ["a", "-Infinity"], ["NaN", 1]],
+        [["a", 1]] * 9 + [{"key": "a", "value": 1, "timestamp": math.nan}],
+    ],
+    ids=["bad messages", "constants", "a column", "texts with constants", "a time"],
+)
+def test_a_long_body_is_read_as_a_short_one_is(items: object) -> None:
+    """A long body, which is read item by item, gives the same result as a short one."""
     short, long = builder(), builder()
 
     read_body("application/json", json.dumps(items).encode(), short)
-    read_body("application/json", json.dumps(items).encode() + b" " * WHOLE_BYTES_MAX, long)
+    text = json.dumps(items).encode()
+    read_body("application/json", text[:1] + b" " * WHOLE_BYTES_MAX + text[1:], long)
 
     assert long.columns(16) == short.columns(16)
     assert [error.detail for error in long.errors] == [error.detail for error in short.errors]

@@ -1,9 +1,21 @@
 """Long work is done in slices: short requests keep their pace beside it."""
 
+from collections import Counter
+from collections.abc import Iterable
+
 import gevent
+import pytest
 from gevent import socket
 
-from api.time_slices import PAUSE_S, SHORT_S, SLICE_S, WAIT_MAX_S, TimeSlices
+from api.time_slices import (
+    IN_A_ROW,
+    LITTLE_SLICES,
+    PAUSE_S,
+    SHORT_S,
+    SLICE_S,
+    WAIT_MAX_S,
+    TimeSlices,
+)
 
 SLICES = 60
 
@@ -29,7 +41,7 @@ class Worked:
 def test_others_have_a_turn_after_each_slice_of_work() -> None:
     """Others have one turn after each slice of work, however often pause_if_due() is called."""
     worked = Worked()
-    slices = TimeSlices(now=lambda: worked.seconds, sleep=worked.sleep)
+    slices = TimeSlices(now=lambda: worked.seconds, sleep=worked.sleep, turn=lambda: 1)
 
     for _ in range(100):
         worked.seconds += SLICE_S / 10
@@ -38,16 +50,126 @@ def test_others_have_a_turn_after_each_slice_of_work() -> None:
     assert 9 <= len(set(worked.slept)) <= 10
 
 
-def test_a_request_begins_with_a_slice_of_its_own() -> None:
-    """A request begins with a slice of its own, whatever was done before."""
+@pytest.mark.parametrize("turn", [1, 2])
+def test_a_request_begins_at_once_unless_this_turn_of_the_loop_is_used(turn: int) -> None:
+    """A request waits only where others have worked for a slice since sockets were looked at."""
     worked = Worked()
-    slices = TimeSlices(now=lambda: worked.seconds, sleep=worked.sleep)
-
+    turns = [1]
+    slices = TimeSlices(now=lambda: worked.seconds, sleep=worked.sleep, turn=lambda: turns[0])
     worked.seconds += 100
     slices.start()
-    slices.pause_if_due()
 
-    assert not worked.slept
+    worked.seconds += 2 * SLICE_S
+    turns[0] = turn
+    slices.start()
+
+    assert bool(worked.slept) == (turn == 1)
+
+
+PIECES = 5
+"""Pieces of work in a slice."""
+
+
+class Turns:
+    """Greenlets that work on a clock of their own, in slices of a real event loop.
+
+    Attributes:
+        order: Who did each piece of work, and in which turn of the loop.
+    """
+
+    def __init__(self) -> None:
+        self._pieces = 0
+        self.order: list[tuple[str, int]] = []
+        self.slices = TimeSlices(now=lambda: self._pieces, slice_s=PIECES)
+
+    def work(self, who: str, pieces: int) -> None:
+        """Do pieces of work, as a request does."""
+        self.slices.start(is_little=who == "little")
+        for _ in range(pieces):
+            self._pieces += 1
+            self.order.append((who, gevent.get_hub().loop.iteration))
+            self.slices.pause_if_due()
+
+    def spawn(self, names: Iterable[str], pieces: int) -> list[gevent.Greenlet]:
+        """Return greenlets that work, one for each name."""
+        return [gevent.spawn(self.work, name, pieces) for name in names]
+
+
+def test_little_work_comes_together() -> None:
+    """Little work of one turn of the loop is done in it, for LITTLE_SLICES in all."""
+    turns = Turns()
+
+    gevent.joinall(turns.spawn(["little"] * 100, 1))
+
+    assert len(turns.order) == 100
+    assert max(Counter(turn for _, turn in turns.order).values()) == LITTLE_SLICES * PIECES
+
+
+@pytest.mark.parametrize("pieces", [1, 4, 20])
+def test_all_together_work_for_a_slice_in_a_turn_of_the_loop(pieces: int) -> None:
+    """However many begin at once, they work for a slice in all until sockets are looked at."""
+    turns = Turns()
+
+    gevent.joinall(turns.spawn(map(str, range(64)), pieces))
+
+    assert len(turns.order) == 64 * pieces
+    assert max(Counter(turn for _, turn in turns.order).values()) <= PIECES
+
+
+@pytest.mark.parametrize("who", ["little", "new"])
+def test_who_begins_goes_before_long_work(who: str) -> None:
+    """A request that begins has its first slice after two of others, however many there are."""
+    turns = Turns()
+    long = turns.spawn(map(str, range(64)), 1000)
+    while len(turns.order) < 64 * 10:
+        gevent.sleep(0)
+    begun = len(turns.order)
+
+    gevent.joinall(turns.spawn([who], 1))
+    before = [other for other, _ in turns.order[begun:]].index(who)
+    gevent.killall(long)
+
+    assert before <= 2 * PIECES
+
+
+def test_little_work_goes_before_any_number_that_begin() -> None:
+    """Little work waits for two slices of others, though all of them only begin."""
+    turns = Turns()
+    beginning = turns.spawn(map(str, range(64)), 1000)
+    gevent.sleep(0)
+
+    gevent.joinall(turns.spawn(["little"], 1))
+    gevent.killall(beginning)
+
+    assert turns.order.index(next(each for each in turns.order if each[0] == "little")) <= (
+        2 * PIECES
+    )
+
+
+def test_long_work_goes_on_beside_any_number_that_begin() -> None:
+    """Long work has a turn after IN_A_ROW that begin, and all of it gets on alike."""
+    turns = Turns()
+    long = turns.spawn(["a", "b"], 1000)
+    gevent.sleep(0)
+
+    gevent.joinall(turns.spawn(["new"] * 200, PIECES - 1))
+    gevent.killall(long)
+    done = Counter(who for who, _ in turns.order)
+
+    assert abs(done["a"] - done["b"]) <= 2 * PIECES
+    assert done["a"] + done["b"] >= 200 / IN_A_ROW
+
+
+def test_who_is_gone_holds_nobody_up() -> None:
+    """Of greenlets that end while they wait for their turn, no other has to wait for ever."""
+    turns = Turns()
+    waiting = turns.spawn(map(str, range(9)), 1000)
+    gevent.sleep(0)
+    gevent.killall(waiting)
+
+    gevent.joinall(turns.spawn(["next"], 1), timeout=60)
+
+    assert turns.order[-1][0] == "next"
 
 
 def test_sockets_are_looked_at_between_any_two_slices() -> None:
@@ -97,7 +219,9 @@ def test_who_is_alone_loses_no_time() -> None:
 
     def pause(used: float) -> float:
         slept.clear()
-        slices = TimeSlices(now=lambda: now, sleep=lambda seconds: sleep(seconds, used))
+        slices = TimeSlices(
+            now=lambda: now, sleep=lambda seconds: sleep(seconds, used), turn=lambda: -1
+        )
         sleep(0, SLICE_S)
         slices.pause_if_due()
         return max(slept)
@@ -109,7 +233,7 @@ def test_who_is_alone_loses_no_time() -> None:
 def test_a_long_request_waits_for_a_short_one() -> None:
     """It waits after its slice until the short one has ended, but not for ever."""
     worked = Worked()
-    slices = TimeSlices(now=lambda: worked.seconds, sleep=worked.work)
+    slices = TimeSlices(now=lambda: worked.seconds, sleep=worked.work, turn=lambda: -1)
     short = gevent.spawn(slices.begin_request)
     short.join()
 
@@ -123,7 +247,7 @@ def test_a_long_request_waits_for_a_short_one() -> None:
 def test_nobody_waits_for_a_request_that_turns_out_to_be_long() -> None:
     """A request is long once it has taken its time, or says so; it waits for no other long one."""
     worked = Worked()
-    slices = TimeSlices(now=lambda: worked.seconds, sleep=worked.work)
+    slices = TimeSlices(now=lambda: worked.seconds, sleep=worked.work, turn=lambda: -1)
 
     def ask() -> None:
         slices.begin_request()
@@ -146,7 +270,7 @@ def test_nobody_waits_for_a_request_that_turns_out_to_be_long() -> None:
 def test_a_short_request_waits_for_no_long_one() -> None:
     """What others have worked is not counted against a request that has just begun."""
     worked = Worked()
-    slices = TimeSlices(now=lambda: worked.seconds, sleep=worked.work)
+    slices = TimeSlices(now=lambda: worked.seconds, sleep=worked.work, turn=lambda: -1)
 
     worked.seconds += SLICE_S
     slices.begin_request()

@@ -6,6 +6,7 @@ other than chunked. It keeps an HTTP/1.0 connection alive if the client asks for
 empty lines before a request.
 """
 
+import tracemalloc
 from itertools import pairwise
 
 import pytest
@@ -13,8 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from api.server.chunked import LINE_BYTES_MAX, ChunkedDecoder
-from api.server.head import HEAD_BYTES_MAX, BadRequestError
-from api.server.worker import Bodies
+from api.server.head import HEAD_BYTES_MAX, BadRequestError, HeadCache
+from api.server.request import Request
+from api.server.worker import READS_MAX, Bodies
 from tests.support.http_streams import (
     CHUNKED,
     GET,
@@ -170,6 +172,41 @@ def test_bodies_have_so_much_room_together() -> None:
     assert ours([POST], server) == ours([POST])
     server.bodies.give_back(10)
     assert ours([begun, rest], server) == ours([POST])
+
+
+def test_all_bodies_have_so_many_reads_together_in_a_turn_of_the_loop() -> None:
+    """Bodies are read READS_MAX times in all before the event loop looks at its sockets again."""
+    bodies = Bodies()
+
+    def reads_in(turn: int) -> int:
+        return sum([bodies.has_turn(turn) for _ in range(2 * READS_MAX)])
+
+    assert [reads_in(1), reads_in(2)] == [READS_MAX, READS_MAX]
+
+
+def test_nothing_is_made_of_a_body_that_nobody_reads() -> None:
+    """What has come of a refused body is thrown away, and not looked at piece by piece."""
+    piece = b"x" * 65_536
+    head = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % (100 * len(piece))
+    coming = iter([*[piece] * 60, OSError("late"), *[piece] * 40])
+
+    def more(_: Request) -> bytes:
+        data = next(coming)
+        if isinstance(data, OSError):
+            raise data
+        return data
+
+    request = Request({}, HeadCache().read(head), b"", more)
+    with pytest.raises(OSError, match="late"):
+        request.read()
+    tracemalloc.start()
+    request.drain()
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert request.is_complete
+    assert request.read() == b""
+    assert peak < 10 * len(piece)
 
 
 @pytest.mark.parametrize("more", [-1, 0, 1])
