@@ -108,7 +108,7 @@ class TimeSlices:
         """Say that the greenlet that calls this has a request, which is short for all we know."""
         self._short[gevent.getcurrent()] = self._now()
 
-    def mark_long(self) -> None:
+    def become_long(self) -> None:
         """Say that the request of this greenlet is long: nobody waits for it from now on."""
         self._short.pop(gevent.getcurrent(), None)
 
@@ -131,7 +131,7 @@ class TimeSlices:
     def pause_if_due(self) -> None:
         """Let others go on, if the work has taken its time. It is cheap, to be called often."""
         if not self._has_time_left() and not self._is_short():
-            self.mark_long()
+            self.become_long()
             self._wait(_Kind.MORE)
 
     def _is_short(self) -> bool:

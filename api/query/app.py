@@ -118,7 +118,7 @@ def create_app(
             at_once=LARGE_AT_ONCE,
             waiting_max=LARGE_WAITING_MAX,
             wait_s=LARGE_WAIT_S,
-            on_asked=slices.mark_long,
+            on_asked=slices.become_long,
         ),
         pause=slices.pause_if_due,
     )

@@ -6,7 +6,7 @@ from api.time_slices import TimeSlices
 
 
 class ShortRequests:
-    """Middleware that tells the time slices of a process which requests there are.
+    """Middleware that says to the time slices of a process which requests there are.
 
     Args:
         slices: Long requests wait between their slices while there is a short one.

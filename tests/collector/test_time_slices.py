@@ -256,7 +256,7 @@ def test_nobody_waits_for_a_request_that_turns_out_to_be_long() -> None:
 
     def ask_much() -> None:
         slices.begin_request()
-        slices.mark_long()
+        slices.become_long()
 
     for each in (ask, ask_much):
         gevent.spawn(each).join()

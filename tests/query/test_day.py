@@ -7,6 +7,7 @@ import gevent
 import pytest
 
 from api import time_slices
+from api.query import app
 from metrics import store
 from metrics.connection import Connection, command
 from metrics.hours import Hour
@@ -203,7 +204,8 @@ def test_others_have_a_turn_between_any_two_hours(
     connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Others have a turn after each hour of a day that takes its time."""
-    monkeypatch.setattr(time_slices, "SLICE_S", 0.0)
+    monkeypatch.setattr(app, "SLICE_S", 0.0)
+    monkeypatch.setattr(time_slices, "SHORT_S", 0.0)
     monkeypatch.setattr(time_slices, "has_greenlets", lambda: True)
     fill(connection, {KEY: [1.0, 2.0]}, f"{DAY}T00")
     turns = 0
