@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from metrics import statsd_line
 from metrics.statsd import intake as room
 from metrics.statsd.intake import Intake
 from metrics.statsd.names import Names
@@ -114,6 +115,39 @@ def test_a_short_line_cannot_stand_for_work_of_a_tenth_of_a_second() -> None:
     agent.take(b"a:1|ms|@0.00002")
 
     assert (agent.counts.recorded, agent.client.lost) == (0, {"a": 50_000})
+
+
+@pytest.mark.parametrize(
+    ("line", "grammar"),
+    [("x", room.FAULTS_MAX + 1), ("!:1|ms", room.FAULTS_MAX + 1), ("%d:1|h", 0)],
+)
+def test_a_datagram_of_short_lines_cannot_hold_the_agent_up(
+    line: str, grammar: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The grammar reads FAULTS_MAX bad lines of a piece and no plain one; none is left out."""
+    read: list[str] = []
+    parse = statsd_line.parse
+    monkeypatch.setattr(statsd_line, "parse", lambda text: read.append(text) or parse(text))
+    agent = Agent()
+    lines = 65_000 // (len(line) + 3)
+    text = "\n".join(line.replace("%d", str(number)) for number in range(lines))
+    agent.take(text, "known:1|ms")
+
+    assert len(read) == grammar
+    assert agent.counts.recorded + agent.client.lost.total() == lines + 1
+    assert agent.client.values("known") == [1.0]
+
+
+def test_the_text_of_a_warning_is_made_once_for_a_piece() -> None:
+    """However many lines of a piece cannot be read, one of them is shown."""
+    agent = Agent()
+    warned: list[str] = []
+    agent.intake = Intake(
+        agent.client, Names(), own_key=OWN, warn=lambda kind, _: warned.append(kind)
+    )
+    agent.take("x\n" * 100 + "...:1|ms\n" * 100, "x")
+
+    assert warned == ["line", "name", "line"]
 
 
 def test_losses_are_reported_once() -> None:

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from metrics import statsd_line
@@ -13,6 +13,10 @@ from metrics.statsd.names import Names
 
 MESSAGES_MAX = 20_000
 """How many messages one piece of input may stand for: a sample rate makes many out of one line."""
+
+FAULTS_MAX = 4_000
+"""How many faults are looked at in one piece of input. What has more is no StatsD: the rest of its
+lines is counted as unreadable."""
 
 # What most clients send; all else is read by the grammar.
 _PLAIN = re.compile(r"([^:|]+):([0-9]{1,20}(?:\.[0-9]{1,20})?)\|(?:ms|[hd])(?:\|#[^|]*)?", re.ASCII)
@@ -70,6 +74,8 @@ class Intake:
         self._warn = warn
         self._losses: Counter[str] = Counter()
         self._room = 0
+        self._faults = 0
+        self._warned: set[str] = set()
         self.counts = Counts()
 
     def take(self, piece: bytes | bytearray) -> None:
@@ -77,15 +83,23 @@ class Intake:
         counts = self.counts
         counts.pieces += 1
         self._room = MESSAGES_MAX
-        for line in piece.decode("utf-8", "replace").split("\n"):
+        self._faults = 0
+        self._warned.clear()
+        lines = piece.decode("utf-8", "replace").split("\n")
+        for place, line in enumerate(lines):
             plain = _PLAIN.fullmatch(line)
             key = self._known.get(plain[1]) if plain else None
+            if plain and key is None:
+                key = self._names.key_of(plain[1])
             if plain and key and self._room:
                 self._room -= 1
                 counts.recorded += 1
                 self._record(key, float(plain[2]))
             elif line and not line.isspace():
                 self._take_line(line.strip())
+                if self._faults > FAULTS_MAX:
+                    self._give_up(lines[place + 1 :])
+                    return
 
     def lose(self, messages: int, key: str | None = None) -> None:
         """Note that messages were lost, to be reported.
@@ -126,6 +140,19 @@ class Intake:
             if messages > now:
                 self._losses[key] = messages - now
 
+    def _give_up(self, lines: Sequence[str]) -> None:
+        """Count lines as unreadable that nobody looks at."""
+        messages = sum([1 for line in lines if line and not line.isspace()])
+        self.counts.unreadable += messages
+        self.lose(messages)
+
+    def _fault(self, kind: str, text: Callable[[], str]) -> None:
+        """Count a fault; say so once for a piece, since each text takes longer than its line."""
+        self._faults += 1
+        if kind not in self._warned:
+            self._warned.add(kind)
+            self._warn(kind, text())
+
     def _take_line(self, line: str) -> None:
         try:
             timing = statsd_line.parse(line)
@@ -140,11 +167,11 @@ class Intake:
         if key is None:
             self.counts.without_key += messages
             self.lose(messages)
-            self._warn("name", self._why_no_key(timing.key))
+            self._fault("name", lambda: self._why_no_key(timing.key))
         elif messages > self._room:
             self.counts.oversized += messages
             self.lose(messages, key)
-            self._warn("size", f"more than {MESSAGES_MAX} messages came at once")
+            self._fault("size", lambda: f"more than {MESSAGES_MAX} messages came at once")
         else:
             self._room -= messages
             self._take_values(key, timing)
@@ -164,7 +191,7 @@ class Intake:
         self.counts.unreadable += messages
         # A name that was never good may be anything; it gets no key for this.
         self.lose(messages, self._known.get(name))
-        self._warn("line", f"a line cannot be read: {error}")
+        self._fault("line", lambda: f"a line cannot be read: {error}")
 
     def _why_no_key(self, name: str) -> str:
         if self._names.is_full:
