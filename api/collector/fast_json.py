@@ -6,17 +6,30 @@ is left to ``api.collector.json_body``, which looks at each message and can say 
 this must never take what that would not.
 """
 
-import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from itertools import islice
-from typing import Annotated, Any
 
 import msgspec
-from msgspec import UNSET, Meta, Raw, UnsetType
+from msgspec import UNSET, Raw, UnsetType
 
 from api.collector.batch_builder import KEY_HOURS_MAX, BatchBuilder
 from api.collector.bounded import MESSAGES_MAX
+from api.collector.json_shapes import (
+    NOT_JSON,
+    PIECE_BYTES,
+    WHOLE_BYTES_MAX,
+    Item,
+    NotPlainError,
+    Row,
+    decode_aggregate,
+    decode_item,
+    decode_items,
+    decode_row,
+    decode_rows,
+    pieces_of,
+    values_of,
+)
 from metrics.client_aggregate import AGGREGATE_COUNT_MAX, ClientAggregate
 from metrics.entry import Column, is_column_text, write_values
 from metrics.errors import InvalidMessageError
@@ -25,52 +38,8 @@ from metrics.keyspace import key_hour, partition_of
 from metrics.message import DROPPED_MAX, check_dropped, is_key
 from metrics.stream import SingleMessage
 
-# Checked while it is decoded: to look at each value once more costs as much as to decode it.
-_Value = Annotated[float, Meta(ge=0)]
-
-
-# Without gc, since a thousand of them would set off the garbage collector for nothing.
-class _Row(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    key: str
-    value: _Value
-
-
-class _Item(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    key: str
-    value: _Value | UnsetType = UNSET
-    values: Raw | UnsetType = UNSET
-    timestamps: list[int] | UnsetType = UNSET
-    dropped: int | UnsetType = UNSET
-    aggregate: Raw | UnsetType = UNSET
-    timestamp: int | UnsetType = UNSET
-
-
-WHOLE_BYTES_MAX = 131_072
-"""How much text is decoded as a whole; what is longer is decoded in pieces."""
-
-PIECE_BYTES = 65_536
-"""How long a piece is; between them others may go on."""
-
 TIMES_AT_ONCE = 5000
 """After so many values with timestamps others may go on."""
-
-_BETWEEN_OBJECTS = re.compile(rb"\}\s*(,)\s*\{")
-
-
-class _NotPlainError(Exception):
-    """A body that is left to ``api.collector.json_body``."""
-
-
-_decode_rows = msgspec.json.Decoder(list[_Row]).decode
-_decode_row = msgspec.json.Decoder(_Row).decode
-_decode_items = msgspec.json.Decoder(list[_Item]).decode
-_decode_item = msgspec.json.Decoder(_Item).decode
-_decode_values = msgspec.json.Decoder(list[_Value]).decode
-_decode_aggregate = msgspec.json.Decoder(dict[str, Any]).decode
-
-
-_NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-"""What msgspec raises; the last, where arrays or objects are nested too deep."""
 
 
 def read(body: bytes, builder: BatchBuilder) -> bool:
@@ -81,30 +50,15 @@ def read(body: bytes, builder: BatchBuilder) -> bool:
     """
     plain = _Plain(builder)
     try:
-        for piece in _pieces(body, builder.pause_if_due):
+        for piece in pieces_of(body, builder.pause_if_due):
             plain.read(piece)
         plain.end()
-    except (*_NOT_JSON, InvalidMessageError, _NotPlainError):
+    except (*NOT_JSON, InvalidMessageError, NotPlainError):
         return False
     builder.add_ready(plain.columns)
     for report in plain.reports:
         builder.add_report(*report)
     return True
-
-
-def _pieces(body: bytes, pause_if_due: Callable[[], None]) -> Iterator[bytes]:
-    """Yield a long array as several; whatever else, as it is.
-
-    Cut between two objects that are no items of it, or within a text, neither piece is JSON.
-    """
-    start = 0
-    if len(body) > WHOLE_BYTES_MAX and body.lstrip()[:1] == b"[":
-        while cut := _BETWEEN_OBJECTS.search(body, start + PIECE_BYTES):
-            comma = cut.start(1)
-            yield b"%b%b]" % (b"[" if start else b"", body[start:comma])
-            pause_if_due()
-            start = comma + 1
-    yield b"[%b" % body[start:] if start else body
 
 
 def read_singles(
@@ -128,14 +82,14 @@ def read_singles(
         if body[:1] != b"{" or body[-1:] != b"}" or body.count(b"{") + body.count(b"}") != 2:
             return None
     try:
-        rows = _decode_rows(b"[%b]" % b",".join(bodies))
+        rows = decode_rows(b"[%b]" % b",".join(bodies))
         if len(rows) != len(bodies):
             return None
         return [
             SingleMessage(partition_of(row.key, partitions), _written(row.key, hour), row.value)
             for row in rows
         ]
-    except (*_NOT_JSON, _NotPlainError):
+    except (*NOT_JSON, NotPlainError):
         return None
 
 
@@ -163,22 +117,22 @@ class _Plain:
         Raises:
             InvalidMessageError: If something in it is not good.
             msgspec.DecodeError: If it is not JSON, or not plain.
-            _NotPlainError: If it is not plain, or not good.
+            NotPlainError: If it is not plain, or not good.
         """
         is_array = body.lstrip()[:1] == b"["
         try:
             if is_array:
-                self._take_rows(_decode_rows(body))
+                self._take_rows(decode_rows(body))
             elif len(body) > WHOLE_BYTES_MAX:  # no message is so long
                 if body[:1] != b"{":
-                    raise _NotPlainError
-                self._take(_decode_item(body))
+                    raise NotPlainError
+                self._take(decode_item(body))
             else:
-                row = _decode_row(body)
+                row = decode_row(body)
                 self._take_values(row.key, [row.value], self._builder.arrival_hour)
         except msgspec.ValidationError:
             self._builder.pause_if_due()
-            for item in _decode_items(body) if is_array else [_decode_item(body)]:
+            for item in decode_items(body) if is_array else [decode_item(body)]:
                 self._take(item)
 
     def end(self) -> None:
@@ -186,7 +140,7 @@ class _Plain:
 
         Raises:
             InvalidMessageError: If something is not good.
-            _NotPlainError: If something is not good.
+            NotPlainError: If something is not good.
             Problem: If there are too many keys.
         """
         self._builder.bound_key_hours(len(self._by_key))
@@ -196,7 +150,7 @@ class _Plain:
         if self.reports:
             self._check_reports()
 
-    def _take_rows(self, rows: list[_Row]) -> None:
+    def _take_rows(self, rows: list[Row]) -> None:
         by_key = self._by_key
         for row in rows:
             try:
@@ -204,7 +158,7 @@ class _Plain:
             except KeyError:
                 by_key[row.key] = [row.value]
 
-    def _take(self, item: _Item) -> None:
+    def _take(self, item: Item) -> None:
         """Take a message without a timestamp, a column, a loss report, or a client aggregate."""
         self._builder.work()
         if isinstance(item.aggregate, Raw):
@@ -223,19 +177,19 @@ class _Plain:
             case UnsetType(), UnsetType(), UnsetType(), int(dropped), int(timestamp):
                 self.reports.append((item.key, dropped, timestamp))
             case _:
-                raise _NotPlainError
+                raise NotPlainError
 
-    def _take_aggregate(self, item: _Item, raw: Raw) -> None:
+    def _take_aggregate(self, item: Item, raw: Raw) -> None:
         # A sound one is shorter by far; to decode a longer one would hold others up.
         if len(raw) > PIECE_BYTES:
-            raise _NotPlainError
+            raise NotPlainError
         if not (item.value is item.values is item.timestamps is item.dropped is UNSET):
-            raise _NotPlainError
-        aggregate = ClientAggregate.parse(_decode_aggregate(raw))
+            raise NotPlainError
+        aggregate = ClientAggregate.parse(decode_aggregate(raw))
         self._in_aggregates += aggregate.count
         self._buckets += len(aggregate.buckets)
         if self._in_aggregates > AGGREGATE_COUNT_MAX or self._buckets > MESSAGES_MAX:
-            raise _NotPlainError
+            raise NotPlainError
         self._builder.work(len(aggregate.buckets))
         hour = self._builder.arrival_hour
         if item.timestamp is not UNSET:
@@ -249,44 +203,27 @@ class _Plain:
 
     def _take_column(self, key: str, raw: bytes, hour: Hour) -> int:
         """Take a column; return how many values it has."""
-        values = self._decode_values(raw)
+        values = values_of(raw, self._builder.pause_if_due)
         if not values:
-            raise _NotPlainError
+            raise NotPlainError
         text = raw[1:-1]
         written = text.decode("ascii") if is_column_text(text) else write_values(values)
         self.columns.append((key, Column(self._named(key, hour), written, len(values))))
         return len(values)
 
-    def _decode_values(self, raw: bytes) -> list[float]:
-        if len(raw) <= WHOLE_BYTES_MAX:
-            return _decode_values(raw)
-        if raw[:1] != b"[":
-            raise _NotPlainError
-        self._builder.pause_if_due()
-        values: list[float] = []
-        start, end = 1, len(raw) - 1
-        while start < end:
-            # Cut within anything but an array of numbers, a piece is no JSON.
-            comma = raw.find(b",", start + PIECE_BYTES, end)
-            stop = end if comma < 0 else comma
-            values += _decode_values(b"[%b]" % raw[start:stop])
-            self._builder.pause_if_due()
-            start = stop + 1
-        return values
-
     def _take_by_hour(self, key: str, raw: bytes, timestamps: Sequence[int]) -> None:
         times = self._builder.times
         if not timestamps:
-            raise _NotPlainError
+            raise NotPlainError
         first, last = (Hour.of(times.check(end(timestamps))) for end in (min, max))
         if first == last:
             if self._take_column(key, raw, first) != len(timestamps):
-                raise _NotPlainError
+                raise NotPlainError
             return
         found: dict[int, list[float]] = {}
-        values = self._decode_values(raw)
+        values = values_of(raw, self._builder.pause_if_due)
         if len(values) != len(timestamps):
-            raise _NotPlainError
+            raise NotPlainError
         both = zip(values, timestamps, strict=True)
         while pairs := list(islice(both, TIMES_AT_ONCE)):
             for value, timestamp in pairs:
@@ -300,7 +237,7 @@ class _Plain:
         self._builder.work()
         # So many columns may still be of few keys and hours: the regular path joins them.
         if len(self.columns) >= KEY_HOURS_MAX or not self._builder.takes(key):
-            raise _NotPlainError
+            raise NotPlainError
         return _written(key, hour.number)
 
     def _check_reports(self) -> None:
@@ -310,7 +247,7 @@ class _Plain:
             if timestamp is not None:
                 self._builder.times.check(timestamp)
         if sum(dropped for _, dropped, _ in self.reports) > DROPPED_MAX:
-            raise _NotPlainError
+            raise NotPlainError
 
 
 @lru_cache(maxsize=16_384)
@@ -318,8 +255,8 @@ def _written(key: str, hour: int) -> str:
     """Return how a key-hour is written; remembered, as apps send the same keys all the time.
 
     Raises:
-        _NotPlainError: If the key is none.
+        NotPlainError: If the key is none.
     """
     if not is_key(key):
-        raise _NotPlainError
+        raise NotPlainError
     return key_hour(key, Hour(hour))
