@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -102,14 +103,11 @@ class QueryService:
         self._hours = hours
 
     def get(self, path: str) -> Answer:
-        """Return a statistic of one of its hours."""
+        """Return the summary of one of its hours."""
         _, key, stat, _, hour = path.split("/")
-        assert key == "app.web-1"
+        assert (key, stat) == ("app.web-1", "summary")
         found = self._hours.get(f"at_{hour}", KeyHour())
-        members = {"value": getattr(found, stat)} if found.count else {}
-        if found.dropped:
-            members["dropped"] = found.dropped
-        return answer(200 if found.count else 404, members)
+        return answer(200 if found.count else 404, asdict(found))
 
 
 def answer(status: int, members: dict[str, float]) -> Answer:

@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from time import monotonic, perf_counter_ns, sleep, time
 
+import msgspec
+
 from metrics import Client
 from metrics.hours import SECONDS_PER_HOUR, Hour
 from ops.lab.chaos.apps.report import KeyHour, Report
@@ -96,7 +98,8 @@ def main(arguments: Sequence[str]) -> int:
     max_buffered, max_folded = map(int, bounds)
     client = Client(max_buffered=max_buffered, max_folded=max_folded, flush_seconds=FLUSH_S)
     with io.FileIO(sys.stdin.fileno(), closefd=False) as phases:
-        print(App(client, key, float(rate)).run(phases).write())
+        report = App(client, key, float(rate)).run(phases)
+    print(msgspec.json.encode(report).decode())
     return 0
 
 

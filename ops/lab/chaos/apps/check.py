@@ -49,18 +49,8 @@ def _wrong_stats(report: Report) -> Iterator[str]:
 
 
 def _ask(get: Get, key: str, hour: str) -> KeyHour:
-    count, dropped = _number(get, key, "count", hour)
-    total, also_dropped = _number(get, key, "sum", hour)
-    if also_dropped != dropped:
-        raise RuntimeError(f"{key} in {hour}: dropped is {dropped}, and {also_dropped} a bit later")
-    return KeyHour(int(count), total, dropped)
-
-
-def _number(get: Get, key: str, stat: str, hour: str) -> tuple[float, int]:
-    """Return a statistic, and how many messages of the hour were dropped."""
-    day, _, hour_of_day = hour.partition("T")
-    answer = get(f"/{key}/{stat}/{day}/{hour_of_day}")
+    answer = get(f"/{key}/summary/{hour.replace('T', '/')}")
     if answer.status not in {http.client.OK, http.client.NOT_FOUND}:
-        raise RuntimeError(f"GET {stat} of {key} in {hour} is answered {answer.status}")
+        raise RuntimeError(f"GET summary of {key} in {hour} is answered {answer.status}")
     members = answer.json
-    return members.get("value", 0.0), members.get("dropped", 0)
+    return KeyHour(*(members.get(name) or 0 for name in ("count", "sum", "dropped")))

@@ -1,8 +1,6 @@
 """What an app knows of its own run: what must be found in its key-hours, and how long it took."""
 
-import json
-from dataclasses import asdict, dataclass, field
-from typing import Self
+from dataclasses import dataclass, field
 
 
 @dataclass(slots=True)
@@ -22,7 +20,7 @@ class KeyHour:
 
 @dataclass(slots=True)
 class Report:
-    """The run of one app.
+    """The run of one app, as JSON by msgspec.
 
     Attributes:
         key: Its key.
@@ -47,21 +45,3 @@ class Report:
     def dropped(self) -> int:
         """How many of them were dropped."""
         return sum(each.dropped for each in self.hours.values())
-
-    def write(self) -> str:
-        """Return it as a line of text."""
-        return json.dumps(asdict(self))
-
-    @classmethod
-    def read(cls, text: str) -> Self:
-        """Return what ``write`` has written.
-
-        Raises:
-            ValueError: If it is none.
-        """
-        try:
-            members = json.loads(text)
-            hours = {name: KeyHour(**each) for name, each in members.pop("hours").items()}
-            return cls(hours=hours, **members)
-        except (KeyError, TypeError) as error:
-            raise ValueError(f"no report of an app: {text!r}") from error
