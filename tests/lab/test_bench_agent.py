@@ -1,5 +1,7 @@
 """The benchmark of the agent accounts for every datagram."""
 
+from contextlib import nullcontext
+
 import pytest
 
 from ops.lab.bench import agent
@@ -18,7 +20,9 @@ def test_a_datagram_that_nobody_counts_is_a_failure(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The exit status is 1 if fewer are counted than were sent."""
-    monkeypatch.setattr(agent, "_counted", lambda *_: 1)
+    target = agent.Target("metrics", 0, {})
+    monkeypatch.setattr(agent, "_ours", lambda: nullcontext((target, lambda: 1)))
+    monkeypatch.setattr(agent, "_measure", lambda *_: (("metrics",), 110))
 
     assert agent.main(["--rates", "100", "--seconds", "0.1"]) == 1
-    assert "sent at 100/s, 1 counted or reported" in capsys.readouterr().err
+    assert "110 sent at 100/s, 1 counted or reported" in capsys.readouterr().err

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from metrics.connection import Connection
+from ops.lab.scale.components import streams
 from ops.lab.scale.components.collector import measure_collector
 from ops.lab.scale.components.streams import measure_streams
 from ops.lab.scale.components.workbench import Kind, Workbench
@@ -15,10 +16,11 @@ pytestmark = pytest.mark.one_server
 
 
 def test_redis_and_the_worker_give_a_price_for_every_unit(
-    redis_server: EmbeddedRedis, connection: Connection
+    redis_server: EmbeddedRedis, connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A measurement of streams has a price for every unit, and sizes grow with the content."""
     del connection  # it has emptied the server
+    monkeypatch.setattr(streams, "_APPENDS", 4)
     found = measure_streams(redis_server, seconds=0.0)
 
     assert set(found["append_redis_s"]) == {"trip", "call", "column", "message", "mark"}

@@ -1,13 +1,10 @@
 """The simulated backlog invents no message, and incidents take as long as they must."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ops.lab.scale import __main__ as scale
 from ops.lab.scale.incidents import (
     BEGIN_S,
     BUFFERED,
@@ -24,7 +21,6 @@ from ops.lab.scale.incidents import (
     incidents,
 )
 from ops.lab.scale.queueing import STEP_S, Flow
-from ops.lab.service import ROOT
 
 LEAST = 1e-3
 ROOM = 1e5
@@ -113,17 +109,3 @@ def test_while_a_master_fails_over_the_partitions_of_the_others_go_on() -> None:
     assert committed / recorded == pytest.approx(1 - 1 / MASTERS, rel=0.02)
     assert incident.waiting_age_s.max() == pytest.approx(NODE_TIMEOUT_S + ELECTION_S, abs=STEP_S)
     assert incident.dropped == 0
-
-
-def test_plots_are_written_as_they_are_in_docs(tmp_path: Path) -> None:
-    """The plot of each incident is to the byte the one in docs, and names what it shows."""
-    assert scale.main(["simulate", "--plot", str(tmp_path)]) == 0
-
-    names = ["scale-burst", "scale-dead-collector", "scale-dead-worker", "scale-failover"]
-    assert sorted(path.stem for path in tmp_path.iterdir()) == names
-    for path in tmp_path.iterdir():
-        assert (ROOT / "docs" / path.name).read_bytes() == path.read_bytes()
-        text = path.read_text("utf-8")
-        for words in ("messages", "age of the oldest, s", "seconds"):
-            assert f">{words}</text>" in text
-        assert text.count("backlog: at most") == text.count("in clients: at most") == 2

@@ -4,9 +4,9 @@ import logging
 import multiprocessing
 import tempfile
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -94,7 +94,7 @@ def storage_of(plan: Plan) -> Iterator[Storage]:
             storage.close()
 
 
-def outcomes_of(plan: Plan, seeds: Iterable[int]) -> Iterator[Outcome]:
+def outcomes_of(plan: Plan, seeds: Iterable[int]) -> Generator[Outcome]:
     """Do the schedules of seeds, one after the other."""
     with storage_of(plan) as storage:
         for seed in seeds:
@@ -103,10 +103,13 @@ def outcomes_of(plan: Plan, seeds: Iterable[int]) -> Iterator[Outcome]:
 
 
 def tally_of(plan: Plan, seeds: Iterable[int]) -> Tally:
-    """Do the schedules of seeds, and return what came of all of them."""
+    """Do the schedules of seeds up to the first bad one; return what came of them."""
     tally = Tally()
-    for outcome in outcomes_of(plan, seeds):
-        tally.add(Tally.of(outcome))
+    with closing(outcomes_of(plan, seeds)) as outcomes:
+        for outcome in outcomes:
+            tally.add(Tally.of(outcome))
+            if tally.bad:
+                break
     return tally
 
 
