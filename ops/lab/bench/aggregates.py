@@ -7,17 +7,17 @@ sent nor reported.
 """
 
 import argparse
-import os
-import socket
-import subprocess
 import sys
-import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import closing
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from multiprocessing import get_context
+from threading import Thread
 from time import process_time
-from typing import BinaryIO
+from typing import NamedTuple
 
-import msgspec
 from tabulate import tabulate
 
 from metrics import Client
@@ -32,23 +32,21 @@ NOTHING, EACH, FOLDED = "nothing", "each value", "aggregates"
 HEADERS = ("sends", "values a second", "CPU µs a value", "bytes", "requests", "dropped", "lost")
 
 
-class Spent(msgspec.Struct, frozen=True):
-    """What an app reports.
+class Spent(NamedTuple):
+    """What an app reports of the values that it recorded.
 
     Attributes:
-        values: How many it recorded.
-        cpu_s: What that took of a core, until all was delivered.
+        cpu_s: What they took of a core, until all was delivered.
         sent: How many values its client delivered.
         dropped: How many it dropped.
     """
 
-    values: int
     cpu_s: float
     sent: int
     dropped: int
 
 
-class Sink:
+class Sink(ThreadingHTTPServer):
     """A collector that says yes, and counts what came.
 
     Attributes:
@@ -57,42 +55,30 @@ class Sink:
     """
 
     def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Yes)
         self.received = self.requests = 0
-        self._socket = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
-        threading.Thread(target=self._serve, daemon=True).start()
-
-    def close(self) -> None:
-        """Take no more connections."""
-        self._socket.close()
-
-    def _serve(self) -> None:
-        while True:
-            try:
-                connection, _ = self._socket.accept()
-            except OSError:
-                return
-            with connection, connection.makefile("rb") as lines:
-                while head := _head_of(lines):
-                    length = next(
-                        int(line.split(b":")[1])
-                        for line in head
-                        if line.lower().startswith(b"content-length")
-                    )
-                    self.received += sum(map(len, head)) + 2 + len(lines.read(length))
-                    self.requests += 1
-                    body = b'{"accepted":0,"rejected":0}'
-                    connection.sendall(
-                        b"HTTP/1.1 202 Accepted\r\nContent-Type: application/json\r\n"
-                        b"Content-Length: %d\r\n\r\n%b" % (len(body), body)
-                    )
+        self.url = f"http://127.0.0.1:{self.server_port}"
 
 
-def _head_of(lines: BinaryIO) -> list[bytes]:
-    found = []
-    while (line := lines.readline()) not in {b"", b"\r\n"}:
-        found.append(line)
-    return found
+class _Yes(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: Sink
+
+    def do_POST(self) -> None:
+        """Take a request."""
+        head = sum(len(f"{name}: {value}\r\n") for name, value in self.headers.items())
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.received += len(f"{self.requestline}\r\n\r\n") + head + len(body)
+        self.server.requests += 1
+        answer = b'{"accepted":0,"rejected":0}'
+        self.send_response(HTTPStatus.ACCEPTED)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(answer)))
+        self.end_headers()
+        self.wfile.write(answer)
+
+    def log_message(self, *_: object) -> None:
+        """Log nothing."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -100,13 +86,7 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m ops.lab.bench.aggregates", description=__doc__)
     parser.add_argument("--rates", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
     parser.add_argument("--rounds", type=int, default=3, help="the cheapest counts")
-    parser.add_argument("--app", nargs=2, metavar=("MODE", "URL"), help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
-    if options.app:
-        mode, url = options.app
-        spent = record(mode, url, options.rates[0])
-        print(msgspec.json.encode(spent).decode())
-        return 0
     print(f"{described()}; {load_average()}")
     rows = [row for rate in options.rates for row in _rows(rate, options.rounds)]
     print(tabulate(rows, HEADERS))
@@ -134,7 +114,7 @@ def record(mode: str, url: str, values: int) -> Spent:
     with closing(client):
         client.flush(60)
     cpu = process_time() - cpu
-    return Spent(values, cpu, client.stats.sent, client.stats.dropped)
+    return Spent(cpu, client.stats.sent, client.stats.dropped)
 
 
 def _nothing(key: str, value: float) -> None:
@@ -142,38 +122,34 @@ def _nothing(key: str, value: float) -> None:
 
 
 def _rows(values: int, rounds: int) -> list[tuple[object, ...]]:
-    """Return a row of each way to send."""
-    with closing(Sink()) as sink:
-        idle = min(_run(NOTHING, sink, values).cpu_s for _ in range(rounds))
-        rows: list[tuple[object, ...]] = []
+    """Return a row of each way to send, from apps that are processes of their own."""
+    rows: list[tuple[object, ...]] = []
+    with (
+        Sink() as sink,
+        ProcessPoolExecutor(1, get_context("spawn"), max_tasks_per_child=1) as pool,
+    ):
+        Thread(target=sink.serve_forever, daemon=True).start()
+
+        def spent(mode: str) -> list[Spent]:
+            return list(pool.map(record, *zip(*[(mode, sink.url, values)] * rounds, strict=True)))
+
+        idle_s = min(each.cpu_s for each in spent(NOTHING))
         for mode in (EACH, FOLDED):
             sink.received = sink.requests = 0
-            found = [_run(mode, sink, values) for _ in range(rounds)]
+            found = spent(mode)
             rows.append(
                 (
                     mode,
                     values,
-                    f"{(min(each.cpu_s for each in found) - idle) / values * 1e6:.2f}",
+                    f"{(min(each.cpu_s for each in found) - idle_s) / values * 1e6:.2f}",
                     sink.received // rounds,
                     f"{sink.requests / rounds:.1f}",
                     sum(each.dropped for each in found),
-                    sum(each.values - each.sent - each.dropped for each in found),
+                    sum(values - each.sent - each.dropped for each in found),
                 )
             )
+        sink.shutdown()
     return rows
-
-
-def _run(mode: str, sink: Sink, values: int) -> Spent:
-    done = subprocess.run(
-        [
-            *(sys.executable, "-m", "ops.lab.bench.aggregates", "--app", mode, sink.url),
-            *("--rates", str(values)),
-        ],
-        check=True,
-        stdout=subprocess.PIPE,
-        env=os.environ,
-    )
-    return msgspec.json.decode(done.stdout, type=Spent)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from io import BytesIO, StringIO
 from typing import Any
 
+from falcon import testing
+
 from api.collector.app import create_app
 from api.collector.group_commit import GroupCommit
 from api.collector.key_limit import NONE_REFUSED, Refusal
@@ -200,31 +202,12 @@ class Collector(Process):
         return request
 
     def _answer(self, request: Request) -> None:
-        environ = {
-            "REQUEST_METHOD": "POST",
-            "PATH_INFO": "/messages",
-            "QUERY_STRING": "",
-            "SCRIPT_NAME": "",
-            "SERVER_NAME": self.name,
-            "SERVER_PORT": "8000",
-            "SERVER_PROTOCOL": "HTTP/1.1",
-            "CONTENT_LENGTH": str(len(request.body)),
-            "wsgi.input": _Whole(request.body),
-            "wsgi.errors": StringIO(),
-            "wsgi.url_scheme": "http",
-            **request.headers,
-        }
-        status = ""
-
-        def start_response(
-            line: str, headers: list[tuple[str, str]], info: object = None
-        ) -> Callable[[bytes], object]:
-            nonlocal status
-            status = line
-            return lambda data: None
-
-        content = b"".join(self._app(environ, start_response))
-        request.answer = Answer(int(status.split()[0]), json.loads(content))
+        environ = testing.create_environ("/messages", method="POST", wsgierrors=StringIO())
+        environ |= {"wsgi.input": _Whole(request.body), **request.headers}
+        environ["CONTENT_LENGTH"] = str(len(request.body))
+        begun = testing.StartResponseMock()
+        content = b"".join(self._app(environ, begun))
+        request.answer = Answer(int(str(begun.status)[:3]), json.loads(content))
         request.is_over = True
 
     def _connect(self) -> Connection:
