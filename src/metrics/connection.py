@@ -9,6 +9,7 @@ names (MOVED, ASK), a little later (TRYAGAIN), or after a script that it does no
 """
 
 import hashlib
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -43,6 +44,9 @@ TRY_AGAIN_S = 0.02
 """Pause before a call is sent again whose keys are just being moved."""
 
 
+_INCLUDE = re.compile(r"^-- include (\w+)\n", re.MULTILINE)
+
+
 @dataclass(frozen=True, slots=True)
 class Script:
     """A Lua script of ours; its head lists KEYS, ARGV and the result."""
@@ -53,8 +57,15 @@ class Script:
     @classmethod
     @cache
     def named(cls, name: str) -> Self:
-        """Return the script in ``scripts/<name>.lua``."""
-        text = resources.files("metrics").joinpath("scripts", f"{name}.lua").read_text("utf-8")
+        """Return the script in ``scripts/<name>.lua``.
+
+        A line ``-- include <piece>`` in it stands for ``scripts/pieces/<piece>.lua``.
+        """
+        scripts = resources.files("metrics").joinpath("scripts")
+        text = _INCLUDE.sub(
+            lambda found: scripts.joinpath("pieces", f"{found[1]}.lua").read_text("utf-8"),
+            scripts.joinpath(f"{name}.lua").read_text("utf-8"),
+        )
         return cls(text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
 
     def call(self, keys: Sequence[str], arguments: Sequence[Argument]) -> "Call":

@@ -5,18 +5,7 @@
 --       as it is in the hash or nothing; the entries in the stream; how many ms ago the oldest of
 --       them was appended, nothing if this user of Redis may not know
 
--- Read a key of ours; one of a wrong type is named.
-local failure
-local function read(name, key, ...)
-  local reply = redis.pcall(name, key, ...)
-  if type(reply) == 'table' and reply.err then
-    local is_unsound = string.find(reply.err, 'WRONGTYPE', 1, true)
-    local named = is_unsound and redis.error_reply('UNSOUND ' .. key .. ': ' .. reply.err)
-    failure = failure or named or reply
-    return {}
-  end
-  return reply
-end
+-- include read
 
 local counts = read('HMGET', KEYS[2],
   'appended', 'committed', 'dead', 'accepted', 'applied', 'dead_messages', 'foreign', 'deleted')

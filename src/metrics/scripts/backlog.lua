@@ -5,18 +5,7 @@
 -- Result: the time in milliseconds; that of the oldest entry in the stream, by its id, or -1 if
 --       there is none; for each hour the entries that hold messages of it, as the hash has it
 
--- Read a key of ours; one of a wrong type is named.
-local failure
-local function read(name, key, ...)
-  local reply = redis.pcall(name, key, ...)
-  if type(reply) == 'table' and reply.err then
-    local is_unsound = string.find(reply.err, 'WRONGTYPE', 1, true)
-    local named = is_unsound and redis.error_reply('UNSOUND ' .. key .. ': ' .. reply.err)
-    failure = failure or named or reply
-    return {}
-  end
-  return reply
-end
+-- include read
 
 local time = redis.call('TIME')
 local oldest = read('XRANGE', KEYS[1], '-', '+', 'COUNT', 1)[1]

@@ -15,18 +15,7 @@ local FIELDS_MAX = 4000
 if #redis.call('XPENDING', stream, group, id, id, 1, consumer) == 0 then
   return 0
 end
--- Read a key of ours; one of a wrong type is named.
-local failure
-local function read(name, key, ...)
-  local reply = redis.pcall(name, key, ...)
-  if type(reply) == 'table' and reply.err then
-    local is_unsound = string.find(reply.err, 'WRONGTYPE', 1, true)
-    local named = is_unsound and redis.error_reply('UNSOUND ' .. key .. ': ' .. reply.err)
-    failure = failure or named or reply
-    return {}
-  end
-  return reply
-end
+-- include read
 
 read('XLEN', dead)
 local counts = read('HMGET', audit, 'appended', 'committed', 'dead', 'dead_messages', 'foreign')

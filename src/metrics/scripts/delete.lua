@@ -5,18 +5,7 @@
 -- Result: the messages that were deleted; -1 if there is no such key-hour; -2 if messages of the
 --       hour are in the backlog, which may be of this key and would count after it
 
--- Read a key of ours; one of a wrong type is named.
-local failure
-local function read(name, key, ...)
-  local reply = redis.pcall(name, key, ...)
-  if type(reply) == 'table' and reply.err then
-    local is_unsound = string.find(reply.err, 'WRONGTYPE', 1, true)
-    local named = is_unsound and redis.error_reply('UNSOUND ' .. key .. ': ' .. reply.err)
-    failure = failure or named or reply
-    return false
-  end
-  return reply
-end
+-- include read
 
 local found = redis.call('TYPE', KEYS[1]).ok
 local length = read('XLEN', KEYS[2])

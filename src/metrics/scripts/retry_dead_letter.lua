@@ -12,18 +12,7 @@ local id, nonce = ARGV[1], ARGV[2]
 -- What was written before the fields of the entry: its id and the reason.
 local NOTED = 4
 
--- Read a key of ours; one of a wrong type is named.
-local failure
-local function read(name, key, ...)
-  local reply = redis.pcall(name, key, ...)
-  if type(reply) == 'table' and reply.err then
-    local is_unsound = string.find(reply.err, 'WRONGTYPE', 1, true)
-    local named = is_unsound and redis.error_reply('UNSOUND ' .. key .. ': ' .. reply.err)
-    failure = failure or named or reply
-    return {}
-  end
-  return reply
-end
+-- include read
 
 local function is_count(text)
   return not text or (#text <= 18 and string.find(text, '^%d+$'))
@@ -42,18 +31,7 @@ if #found == 0 then
   return 0
 end
 
--- How many messages a column holds, as metrics.entry counts them.
-local function messages_in(text)
-  if string.sub(text, 1, 8) == 'dropped=' then
-    return 0
-  end
-  local count = string.match(text, '^count=([1-9]%d*) ')
-  if count and #count <= 10 then
-    return tonumber(count)
-  end
-  local _, commas = string.gsub(text, ',', '')
-  return commas + 1
-end
+-- include messages_in
 
 local fields, hours, messages = {}, {}, 0
 for i = NOTED + 1, #found[1][2], 2 do
