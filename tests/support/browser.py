@@ -8,7 +8,7 @@ from threading import Thread
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 from wsgiref.types import WSGIApplication
 
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
 """The program; None where there is none."""
@@ -17,6 +17,10 @@ NO_CHROMIUM = "no chromium on the PATH (on Debian: apt-get install chromium)"
 """Why tests are skipped."""
 
 _ARGUMENTS = ("--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking")
+
+
+# How soon a page has something is the machine's affair: others may have its cores.
+expect.set_options(timeout=30_000)
 
 
 class _Server(ThreadingMixIn, WSGIServer):
