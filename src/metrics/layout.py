@@ -56,7 +56,8 @@ class Layout:
 
         Raises:
             LayoutError: If Redis holds numbers of another layout.
-            StorageUnsoundError: If it may throw away what it holds, or has lost it.
+            StorageUnsoundError: If it may throw away what it holds, or has lost it; or if there is
+                something else in the layout's place.
             StorageUnavailableError: If Redis is away and was never asked; to be called again.
         """
         now = self._monotonic()
@@ -84,7 +85,10 @@ class Layout:
         try:
             found = ask(command("HMGET", LAYOUT, *self._fields))
         except StorageUnsoundError as error:
-            raise LayoutError(f"{LAYOUT} is not a hash of ours: {error}") from error
+            # Somebody's mistake, and no other layout: nothing is written until it is put right.
+            raise StorageUnsoundError(
+                f"{LAYOUT} is not a hash of ours: {error}; DEL it, and it is written again"
+            ) from error
         if None in found:
             # Only then, since a Redis that is out of memory allows no such write, and must drain.
             for name, value in self._fields.items():

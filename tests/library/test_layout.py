@@ -4,6 +4,7 @@ import pytest
 
 from metrics.connection import Call, Connection, command
 from metrics.errors import LayoutError, StorageUnavailableError, StorageUnsoundError
+from metrics.keyspace import LAYOUT
 from metrics.layout import ENSURED_S, Layout
 from metrics.node import Reply
 from ops.local.ports import free_port
@@ -94,12 +95,24 @@ def test_who_has_agreed_goes_on_while_the_layout_is_away(connection: Connection)
     layout.ensure()
 
 
-def test_a_foreign_key_in_its_place_is_a_layout_that_differs(connection: Connection) -> None:
-    """A foreign key in place of the layout raises LayoutError."""
-    connection.ask(command("SET", "metrics:layout", "by hand"))
+def test_who_finds_a_foreign_key_in_its_place_waits_until_it_is_gone(
+    connection: Connection,
+) -> None:
+    """A foreign key in place of the layout ends no process: it goes on once that is deleted."""
+    now = [0.0]
+    layout = Layout(connection, partitions=16, monotonic=lambda: now[0])
+    layout.ensure()
+    connection.ask(command("DEL", LAYOUT))
+    connection.ask(command("SET", LAYOUT, "by hand"))
+    for waiting in (layout, Layout(connection, partitions=16)):
+        now[0] += ENSURED_S
+        with pytest.raises(StorageUnsoundError, match="metrics:layout is not a hash of ours"):
+            waiting.ensure()
 
-    with pytest.raises(LayoutError, match="metrics:layout is not a hash of ours"):
-        Layout(connection, partitions=16).ensure()
+    connection.ask(command("DEL", LAYOUT))
+    layout.ensure()
+
+    assert hash_of(connection, LAYOUT)["partitions"] == "16"
 
 
 def test_a_layout_of_strange_bytes_differs(connection: Connection) -> None:
