@@ -8,29 +8,28 @@ on other HTTP servers. Exit 1 if a message was lost or counted twice.
 
 import argparse
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from tabulate import tabulate
 
-from ops.lab.bench.ingest import memory, queries, wrk
+from ops.lab.bench.ingest import memory, wrk
 from ops.lab.bench.ingest.measure import Run, measure
 from ops.lab.bench.ingest.systems import (
     COLLECTORS,
     DATABASES,
     OURS,
     Choice,
-    Ours,
     choices,
     folders,
     ours,
 )
 from ops.lab.bench.ingest.table import Round, plot, table, throughputs
-from ops.lab.bench.ingest.workload import BY_SIZE, GOALS, ROWS, Workload
+from ops.lab.bench.ingest.workload import BY_SIZE, GOALS, Workload
 from ops.lab.machine import described, load_average
 from ops.lab.service import ROOT
 
 PLOT = ROOT / "docs" / "throughput.svg"
-PARTS = ("throughput", "queries", "memory")
+PARTS = ("throughput", "memory")
 SECONDS, QUICK_SECONDS = 10.0, 1.5
 
 
@@ -52,9 +51,11 @@ def main(arguments: Sequence[str]) -> int:
         ]
         print(table(rounds, OURS))
         complaints += [wrong for each in rounds for run in each for wrong in run.complaints()]
-    if OURS in chosen and {"queries", "memory"} & set(options.parts):
+    if OURS in chosen and "memory" in options.parts:
         with folders() as (data, _), ours(data, collectors=options.collectors) as system:
-            complaints += _ours_alone(system, options)
+            print("\nMemory in Redis")
+            for size in (*memory.of_key_hours(system), *memory.of_messages(system)):
+                print(size)
     if options.plot and not complaints:
         _plot(rounds)
     for complaint in complaints:
@@ -107,29 +108,6 @@ def _round(
                 for form in system.forms.get(workload.shape, ())
             ]
     return found
-
-
-def _ours_alone(system: Ours, options: argparse.Namespace) -> list[str]:
-    """Measure what only ours is asked for; return what is wrong."""
-    complaints: list[str] = []
-    if "queries" in options.parts:
-        print(f"\nThe median; of one key-hour {queries.PER_S:.0f} times a second")
-        for queried in _queried(system, options.seconds):
-            print(queried)
-            complaints += queried.complaints()
-    if "memory" in options.parts:
-        print("\nMemory in Redis")
-        for size in (*memory.of_key_hours(system), *memory.of_messages(system)):
-            print(size)
-    return complaints
-
-
-def _queried(system: Ours, seconds: float) -> Iterator[queries.Queried]:
-    # Its maximum is measured here once more: the machine may be slower now than in any round.
-    most = measure(system, ROWS, system.forms["rows"][0], seconds).messages_per_s
-    yield from queries.by_size(system, seconds)
-    yield queries.beside_ingest(system, most / 2, seconds)
-    yield from queries.wide(system, seconds)
 
 
 def _plot(rounds: Sequence[Round]) -> None:

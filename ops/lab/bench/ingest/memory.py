@@ -1,13 +1,14 @@
 """What Redis needs for a key-hour, and for a message of the backlog."""
 
 from collections.abc import Iterator
+from time import time
 
+from metrics.hours import Hour
 from metrics.keyspace import PartitionNames
-from ops.lab.bench.ingest.queries import write
 from ops.lab.bench.ingest.systems import Ours
 from ops.lab.bench.ingest.workload import GOALS
 from ops.lab.bench.ingest.wrk import send
-from ops.lab.key_hours import memory_bytes
+from ops.lab.key_hours import aggregate_of, memory_bytes, write_key_hour
 
 SIGMAS = (0.5, 1.0)
 MESSAGES = (1_000, 100_000, 3_600_000)
@@ -21,7 +22,9 @@ def of_key_hours(ours: Ours) -> Iterator[str]:
     """Measure key-hours of different spreads and sizes; yield what each takes."""
     for sigma in SIGMAS:
         for messages in MESSAGES:
-            name = write(ours, f"size-{messages}-{sigma}", messages, sigma)
+            key, aggregate = f"size-{messages}-{sigma}", aggregate_of(messages, sigma)
+            hour = Hour.of(time())
+            name = write_key_hour(ours.connection, len(ours.partitions), key, hour, aggregate)
             size = memory_bytes(ours.connection, name)
             yield (
                 f"a key-hour of {messages:,} messages, lognormal with sigma {sigma}: {size:,} "
