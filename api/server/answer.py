@@ -5,6 +5,9 @@ Source:
 """
 
 from functools import lru_cache
+from http import HTTPStatus
+
+from metrics.problem import PROBLEM_JSON, problem_json
 
 SAFE_HEADERS = (
     ("X-Content-Type-Options", "nosniff"),
@@ -45,6 +48,14 @@ def written(
     has_body = method != "HEAD" and not status.startswith(_BODILESS)
     head = _head(status, tuple(headers), len(body) if has_body else None, connection)
     return b"".join((head, request_id, b"\r\nDate: ", date, b"\r\n\r\n", body if has_body else b""))
+
+
+def refusal(status: HTTPStatus, detail: str, request_id: bytes) -> tuple[Headers, bytes]:
+    """Return headers and body of an answer that says why the server itself refuses a request."""
+    headers = [("Content-Type", PROBLEM_JSON)]
+    if status in (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS):
+        headers.append(("Retry-After", "1"))
+    return headers, problem_json(status, detail, request_id=request_id.decode())
 
 
 @lru_cache(maxsize=256)

@@ -9,7 +9,6 @@ Source:
 
 import contextlib
 import socket
-from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from time import monotonic
 from typing import Any
@@ -17,11 +16,22 @@ from typing import Any
 import gevent
 
 from api.server.address import network_of
-from api.server.answer import Headers, written
-from api.server.head import DECLINED, END, HEAD_BYTES_MAX, BadRequestError, Environ, Head, Probe
+from api.server.answer import Headers, refusal, written
+from api.server.bodies import RECV_BYTES, BodyReader
+from api.server.head import (
+    DECLINED,
+    END,
+    HEAD_BYTES_MAX,
+    BadRequestError,
+    Environ,
+    Head,
+    Probe,
+    too_long,
+)
 from api.server.request import Request
 from api.server.request_id import HEADER, CurrentRequest, begin_requests, id_of
-from metrics.problem import PROBLEM_JSON, problem_json
+from api.server.turns import Turns
+from api.server.wsgi import ask
 
 IDLE_S = 30.0
 """How long a connection may lie idle between requests; clients send every second or so."""
@@ -38,19 +48,7 @@ UNREAD_S = 2.0
 TURNED_AWAY_S = 0.1
 """The same for a connection that is one too many: many of them must not take all places."""
 
-TURNS_MAX = 8
-"""How many reads and requests a connection has before the event loop looks at its sockets again. A
-socket whose data is there already is read without a wait, so a greedy client would never wait."""
-
-PAUSE_S = 0.002
-"""How long a greedy connection then leaves to others: a request takes several turns of the loop. It
-is a timer, since gevent runs up to fifty callbacks of ``sleep(0)`` before it looks at sockets."""
-
-RECV_BYTES = 65_536
-CHUNKED_RECV_BYTES = 4096
 NO_DEADLINE = float("inf")
-
-WSGIApp = Callable[[Environ, Callable[..., object]], Iterable[bytes]]
 
 _LENGTH_END = len(END)
 
@@ -77,12 +75,11 @@ class Connection:
         self._host = network_of(address[0]) if isinstance(address, tuple) else ""
         self._environ: Environ | None = None
         self._data = b""
-        self._turns = 0
-        self._iteration = -1
+        self._turns = Turns(server)
+        self._body = BodyReader(connection, server, self._turns)
         self._is_in_head = False
         self._this: gevent.Greenlet | None = None
         self._is_declined = False
-        self._body_bytes = 0
         self._current = CurrentRequest()
 
     def handle(self) -> None:
@@ -185,26 +182,20 @@ class Connection:
         if request.is_complete:
             closes = self._answer(request, head)
         else:
-            bodies = self._server.bodies
-            if not bodies.has_room(min(RECV_BYTES, head.length or RECV_BYTES)):
-                raise BadRequestError(
-                    "Too many bodies are coming in; send this one again later.",
-                    HTTPStatus.SERVICE_UNAVAILABLE,
-                )
+            self._body.check_room(head.length)
             try:
                 closes = self._answer(request, head)
-                if not self._has_drained(request):
+                if not self._body.is_drained(request, UNREAD_S):
                     self._linger()
                     return False
             finally:
-                bodies.give_back(self._body_bytes)
-                self._body_bytes = 0
+                self._body.give_back()
         self._data = request.rest
         return not closes
 
     def _await_head(self) -> int:
         """Read until a head is there; return where it ends in the data, 0 at the end of all."""
-        self._take_turn()
+        self._turns.take()
         # Empty lines in front of a request are read over: RFC 9112, section 2.2.
         data = self._data.lstrip(b"\r\n") if self._data[:1] in (b"\r", b"\n") else self._data
         end = data.find(END)
@@ -215,7 +206,7 @@ class Connection:
         self._server.deadlines[self._this] = NO_DEADLINE
         self._data = data
         if end > HEAD_BYTES_MAX:
-            raise _too_long()
+            raise too_long()
         return end + _LENGTH_END if end >= 0 else 0
 
     def _rest_of_head(self, data: bytes) -> bytes:
@@ -227,7 +218,7 @@ class Connection:
             if more:
                 probe.feed(more)
             if len(data) > HEAD_BYTES_MAX + _LENGTH_END - 1:
-                raise _too_long()
+                raise too_long()
             more = self._recv()
             if not more:
                 break
@@ -240,25 +231,9 @@ class Connection:
         return data
 
     def _recv(self) -> bytes:
-        self._take_turn()
+        self._turns.take()
         data: bytes = self._socket.recv(RECV_BYTES)
         return data
-
-    def _take_turn(self, turns_max: int = TURNS_MAX) -> None:
-        iteration = self._server.loop.iteration
-        if iteration != self._iteration:
-            self._iteration = iteration
-            self._turns = 0
-        self._turns += 1
-        if self._turns > turns_max:
-            self._pause()
-
-    def _pause(self) -> None:
-        # One at a time, or many greedy ones together would leave nothing to others.
-        with self._server.greedy:
-            gevent.sleep(PAUSE_S)
-        self._iteration = self._server.loop.iteration
-        self._turns = 1
 
     def _request(self, head: Head, data: bytes) -> Request:
         base = self._environ
@@ -268,66 +243,20 @@ class Connection:
             if isinstance(self._address, tuple):
                 base |= {"REMOTE_ADDR": self._address[0], "REMOTE_PORT": str(self._address[1])}
             self._environ = base
-        return Request({**base, **head.environ}, head, data, self._read_more)
-
-    def _read_more(self, request: Request) -> bytes:
-        """Read on in the body of a request."""
-        if request.environ.pop("HTTP_EXPECT", "").lower() == "100-continue":
-            self._socket.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
-        if request.is_chunked:
-            # Small chunks take long to decode: each piece has a turn of its own.
-            self._take_turn(1)
-            data = self._socket.recv(CHUNKED_RECV_BYTES)
-        else:
-            if not self._server.bodies.has_turn(self._server.loop.iteration):
-                self._pause()
-            data = self._recv()
-        self._body_bytes += len(data)
-        self._server.bodies.take(len(data))
-        if not self._server.bodies.has_room(0):
-            # An answer would say something of the request, and nothing is wrong with it.
-            raise gevent.GreenletExit
-        if not data:
-            raise ConnectionAbortedError("the connection ended in the middle of a body")
-        return data
-
-    def _has_drained(self, request: Request) -> bool:
-        """Take in what the app left unread of a body, but not for ever; return whether it could."""
-        # Who waits for 100 Continue, and was answered instead, may send the body or not.
-        if not request.is_broken and "HTTP_EXPECT" not in request.environ:
-            with gevent.Timeout(UNREAD_S, False), contextlib.suppress(OSError):
-                request.drain()
-        return request.is_complete
+        return Request({**base, **head.environ}, head, data, self._body.more)
 
     def _answer(self, request: Request, head: Head) -> bool:
         """Ask the app, and send what it says; return whether the connection ends with it."""
-        started: list[Any] = []
-        body: list[bytes] = []
         environ = request.environ
         method = environ["REQUEST_METHOD"]
-        if method == "HEAD":
-            # What GET would say, without the body: RFC 9110, section 9.3.2.
-            environ["REQUEST_METHOD"] = "GET"
-
-        def start_response(status: str, headers: Headers, _: object = None) -> object:
-            started[:] = status, headers
-            return body.append
-
         try:
-            answer = self._server.application(environ, start_response)
-            try:
-                body.extend(answer)
-            finally:
-                close = getattr(answer, "close", None)
-                if close is not None:
-                    close()
-            status, headers = started
+            status, headers, body = ask(self._server.application, environ)
         except Exception as error:  # noqa: BLE001  (the server logs it)
             self._fail(error)
             return True
         is_asked = "HTTP_EXPECT" in environ and not request.is_complete
         closes = bool(request.closes or is_asked or self._server.closed)
-        self._send(status, headers, b"".join(body), method, closes, head)
+        self._send(status, headers, body, method, closes, head)
         return closes
 
     def _send(
@@ -358,11 +287,8 @@ class Connection:
     def _refuse(self, status: HTTPStatus, detail: str, unread_s: float = UNREAD_S) -> None:
         """Say why, and end the connection once the other side has had time to read it."""
         self._current.id = self._current.id or self._server.new_id()
-        headers = [("Content-Type", PROBLEM_JSON)]
-        if status in (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS):
-            headers.append(("Retry-After", "1"))
+        headers, body = refusal(status, detail, self._current.id)
         with contextlib.suppress(OSError, DeadlineError), gevent.Timeout(unread_s, False):
-            body = problem_json(status, detail, request_id=self._current.id.decode())
             self._send(f"{status.value} {status.phrase}", headers, body, "", closes=True)
         self._linger(unread_s)
 
@@ -372,10 +298,3 @@ class Connection:
             self._socket.shutdown(socket.SHUT_WR)
             while self._recv():
                 pass
-
-
-def _too_long() -> BadRequestError:
-    return BadRequestError(
-        f"The headers may have {HEAD_BYTES_MAX} bytes.",
-        HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
-    )

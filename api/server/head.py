@@ -240,3 +240,11 @@ _FIELDS = {
     for name in (each.encode(), each.title().encode())
 }
 """Those that nearly all requests have, as nearly all clients write them."""
+
+
+def too_long() -> BadRequestError:
+    """Return the error of a head that is too long."""
+    return BadRequestError(
+        f"The headers may have {HEAD_BYTES_MAX} bytes.",
+        HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+    )

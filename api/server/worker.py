@@ -18,6 +18,7 @@ from gevent.lock import BoundedSemaphore
 from gunicorn.workers.ggevent import GeventPyWSGIWorker, PyWSGIServer
 
 from api.server.address import Addresses, network_of
+from api.server.bodies import Bodies
 from api.server.connection import NO_DEADLINE, Connection, DeadlineError
 from api.server.head import HeadCache
 from api.server.request_id import new_ids
@@ -29,42 +30,7 @@ TICK_S = 0.25
 ACCEPT_PAUSE_S = 0.0005
 """Pause after ``accept()``, so that sibling processes at that socket get the next connection."""
 
-BODIES_BYTES_MAX = 268_435_456
-"""How long all bodies that are coming in may be together, in one process."""
-
-READS_MAX = 64
-"""How many reads all bodies have together before the event loop looks at its sockets again: some
-milliseconds for 4 MiB."""
-
 _log = logging.getLogger(__name__)
-
-
-class Bodies:
-    """The room for bodies that are coming in."""
-
-    def __init__(self, bytes_max: int = BODIES_BYTES_MAX) -> None:
-        self._left = bytes_max
-        self._turn = -1
-        self._reads = 0
-
-    def has_turn(self, turn: int) -> bool:
-        """Count a read of any body; return whether it may be in this turn of the event loop."""
-        if turn != self._turn:
-            self._turn, self._reads = turn, 0
-        self._reads += 1
-        return self._reads <= READS_MAX
-
-    def has_room(self, length: int) -> bool:
-        """Return whether so many bytes more may come."""
-        return length <= self._left
-
-    def take(self, length: int) -> None:
-        """Count bytes that have come."""
-        self._left -= length
-
-    def give_back(self, length: int) -> None:
-        """Count bytes that are gone again."""
-        self._left += length
 
 
 class Server(PyWSGIServer):  # type: ignore[misc]  # gunicorn has no types

@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from api.server.bodies import READS_MAX, Bodies
 from api.server.chunked import LINE_BYTES_MAX, ChunkedDecoder
 from api.server.head import HEAD_BYTES_MAX, BadRequestError, HeadCache
 from api.server.request import Request
-from api.server.worker import READS_MAX, Bodies
 from tests.support.http_streams import (
     CHUNKED,
     GET,

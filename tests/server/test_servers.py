@@ -17,6 +17,7 @@ from gevent.pool import Pool
 from api.server import connection as http_connection
 from api.server import worker
 from api.server.address import forwarded_for, network_of
+from api.server.turns import TURNS_MAX
 from metrics.connection import Connection, command
 from ops.lab.service import Service
 from ops.local.redis_server import EmbeddedRedis
@@ -310,7 +311,7 @@ def test_a_connection_has_few_turns_before_the_loop_looks_at_its_sockets() -> No
         server.stop(timeout=0)
 
     assert turns.total() == 400
-    assert max(turns.values()) <= http_connection.TURNS_MAX
+    assert max(turns.values()) <= TURNS_MAX
 
 
 @contextlib.contextmanager

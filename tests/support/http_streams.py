@@ -11,10 +11,10 @@ import h11
 from gevent.lock import BoundedSemaphore
 
 from api.server.address import Addresses
+from api.server.bodies import Bodies
 from api.server.connection import Connection
 from api.server.head import DECLINED, Answer, Environ, HeadCache, Shortcut
 from api.server.request_id import new_ids
-from api.server.worker import Bodies
 
 DATE = b"Fri, 27 Nov 2026 00:00:00 GMT"
 

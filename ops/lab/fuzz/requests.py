@@ -10,8 +10,8 @@ import falcon
 from falcon import testing
 
 from api.query.app import create_app
+from api.server.bodies import CHUNKED_RECV_BYTES
 from api.server.chunked import ChunkedDecoder
-from api.server.connection import CHUNKED_RECV_BYTES
 from api.server.head import END, HEAD_BYTES_MAX, BadRequestError, Head, HeadCache, Probe
 from metrics.connection import Connection
 from metrics.errors import InvalidQueryError
