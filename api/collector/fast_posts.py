@@ -239,9 +239,11 @@ class FastPosts:
         """Return the message of each body that has one, as far as they can be read together."""
         short = [i for i, each in enumerate(unread) if len(each.body) <= SINGLE_BYTES_MAX]
         hour = int(arrival // SECONDS_PER_HOUR)
-        found = fast_json.read_singles([unread[i].body for i in short], hour, self._partitions)
+        found = fast_json.singles_among([unread[i].body for i in short], hour, self._partitions)
         singles: list[SingleMessage | None] = [None] * len(unread)
-        for i, message in zip(short, found or (), strict=bool(found)):
+        for i, message in zip(short, found, strict=True):
+            if message is None:
+                continue
             key = key_of(message.key_hour)
             if unread[i].grant.covers(key) and not self._keys.is_unknown(key):
                 singles[i] = message

@@ -20,7 +20,8 @@ from api.access import Access, Grant
 from api.collector import logplex_frame
 from api.collector.logplex_frame import Fields, Frame
 from api.collector.long_bodies import Place
-from api.collector.messages import Messages, Post
+from api.collector.messages import Messages
+from api.collector.post import Post
 from api.collector.request_body import idempotency_key_of
 from api.problems import Problem
 from metrics.errors import MetricsError, OverloadedError, StorageUnavailableError
@@ -79,7 +80,7 @@ class Logplex:
             own = frame.own(self._messages.pause_if_due)
             key = idempotency_key_of(_name_of(req), grant.token_id, own)
             read = partial(logplex_frame.read, frame, fields)
-            self._take(Post(read, grant, key), resp, len(body), place)
+            self._take(Post(read, grant, key, place), resp, len(body), place)
 
     def _take(self, post: Post, resp: falcon.Response, length: int, place: Place) -> None:
         """Have a frame appended, and try again for a while if Redis is away.

@@ -8,7 +8,6 @@ from typing import Any
 
 import falcon
 import msgspec
-from msgspec.structs import replace
 
 from api.access import EVERYTHING, Access, Grant
 from api.collector.batch_builder import BatchBuilder
@@ -23,6 +22,7 @@ from api.collector.key_limit import (
     TooManyAtOnceError,
 )
 from api.collector.long_bodies import LongBodies, Place
+from api.collector.post import Post
 from api.collector.rejection import NEW_KEY, shown_errors
 from api.collector.request_body import idempotency_key_of, read_bytes
 from api.collector.series import MessageSeries
@@ -93,7 +93,7 @@ class Messages:
                 req.get_header("Idempotency-Key"), grant.token_id, body
             )
             read = partial(read_body, req.content_type, body)
-            self.take(Post(read, grant, idempotency_key), resp)
+            self.take(Post(read, grant, idempotency_key, place), resp)
 
     def body_of(self, req: falcon.Request, place: Place) -> bytes:
         """Return the body of a request, as ``read_bytes`` does; see there."""
@@ -105,7 +105,7 @@ class Messages:
 
     def take(
         self,
-        post: "Post",
+        post: Post,
         resp: falcon.Response,
         *,
         until: float = inf,
@@ -125,7 +125,7 @@ class Messages:
         """
         arrival = self._now()
         builder = self._read(post, arrival)
-        refusal = self._let_in(builder)
+        refusal = self._let_in(builder, post.place)
         if refusal.keys:
             # Read once more, as it is rare: what is well keeps no index of each message.
             post = post.without(refusal)
@@ -156,15 +156,21 @@ class Messages:
         self._count(builder)
         _accept(builder, resp)
 
-    def _let_in(self, builder: BatchBuilder) -> Refusal:
+    def _let_in(self, builder: BatchBuilder, place: Place | None) -> Refusal:
         """Let the new keys of a request in; return those for which there is no room.
+
+        It leaves its place: it may wait for long, and others need not.
 
         Raises:
             Problem: If too many come at once.
         """
         unknown = builder.keys(self._keys.is_unknown)
+        if not unknown:
+            return NONE_REFUSED
+        if place is not None:
+            place.leave()
         try:
-            return self._keys.let_in(unknown) if unknown else NONE_REFUSED
+            return self._keys.let_in(unknown)
         except TooManyAtOnceError as error:
             headers = {"Retry-After": str(RETRY_SOON_S)}
             raise Problem(falcon.HTTP_429, str(error), headers=headers, stored="no") from error
@@ -191,7 +197,7 @@ class Messages:
             raise error
         return problem
 
-    def _partly_stored(self, post: "Post", arrival: float, error: PartlyStoredError) -> Problem:
+    def _partly_stored(self, post: Post, arrival: float, error: PartlyStoredError) -> Problem:
         """Return the answer that says what is stored and what is not, loss reports included."""
         # Read once more, as it is rare: what is well keeps no index of each message.
         builder = self._read(
@@ -228,7 +234,7 @@ class Messages:
         )
 
     def _read(
-        self, post: "Post", arrival: float, is_left_out: Callable[[str], bool] | None = None
+        self, post: Post, arrival: float, is_left_out: Callable[[str], bool] | None = None
     ) -> BatchBuilder:
         builder = self.builder(
             arrival, post.grant.covers, is_left_out, post.refusal, self.pause_if_due
@@ -276,24 +282,3 @@ def _counts(builder: BatchBuilder) -> dict[str, Any]:
     """Return how many messages were good and bad and, if there were any, how many lines neither."""
     ignored = {"ignored": builder.ignored} if builder.ignored else {}
     return {"accepted": builder.accepted, "rejected": builder.rejected, **ignored}
-
-
-class Post(msgspec.Struct, frozen=True, gc=False):
-    """What came with a request. A struct, as it is made in a tenth of a dataclass' time.
-
-    Attributes:
-        read: Gives its messages to a batch builder; called again where that is needed.
-        grant: Which keys it may write.
-        idempotency_key: Recognises a repetition.
-        refusal: Keys for which there is no room.
-    """
-
-    read: Callable[[BatchBuilder], None]
-    grant: Grant
-    idempotency_key: IdempotencyKey | None
-    refusal: Refusal = NONE_REFUSED
-
-    def without(self, refusal: Refusal) -> "Post":
-        """Return the same request without the messages of some keys."""
-        key = self.idempotency_key and self.idempotency_key.without(refusal.keys)
-        return replace(self, idempotency_key=key, refusal=refusal)

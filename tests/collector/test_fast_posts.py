@@ -74,6 +74,31 @@ def test_bodies_read_together_are_read_as_each_alone(bodies: list[bytes]) -> Non
         assert [[message] for message in together] == alone
 
 
+@given(st.lists(st.lists(st.sampled_from(PIECES), min_size=1, max_size=4).map(b"".join)))
+def test_a_body_that_is_something_else_concerns_no_other(bodies: list[bytes]) -> None:
+    """Each body that is one message is read as one, whatever comes with it."""
+    alone = [fast_json.read_singles([body], HOUR, 16) for body in bodies]
+
+    assert fast_json.singles_among(bodies, HOUR, 16) == [found and found[0] for found in alone]
+
+
+def test_one_bad_body_costs_those_that_come_with_it_little(
+    connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of 64 bodies that come together those that are messages are not read one by one."""
+    read: list[bytes] = []
+    read_body = fast_json.read
+    monkeypatch.setattr(
+        fast_json, "read", lambda body, builder: read.append(body) or read_body(body, builder)
+    )
+    bodies = [b'{"key":"a","value":1}'] * 63 + [b'{"key":"a","value":-1}']
+
+    found = outcomes_of(take_of(connection), bodies)
+
+    assert found.count(None) == 1
+    assert read == bodies[-1:]
+
+
 def test_a_body_is_one_message() -> None:
     """A plain body is read as one message with its partition, key-hour and value."""
     (message,) = fast_json.read_singles([b'{"key":"a","value":1.50}'], HOUR, 16) or ()

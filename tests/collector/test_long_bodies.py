@@ -1,10 +1,20 @@
 """Few long bodies are read at once, since each takes much room while it is."""
 
+from collections.abc import Mapping
+
+import falcon
 import gevent
 import pytest
 
+from api.access import EVERYTHING, Access
+from api.collector.key_limit import Refusal, TooManyAtOnceError
 from api.collector.long_bodies import LONG_BYTES, LongBodies
+from api.collector.messages import Messages
+from api.collector.post import Post
 from api.problems import Problem
+from api.time_slices import TimeSlices
+from metrics.hours import Hour
+from ops.lab.simulation.collector import EveryKey
 
 
 class Reading:
@@ -73,3 +83,36 @@ def test_who_waits_for_too_long_is_sent_away() -> None:
     reading.read(LONG_BYTES + 1)
 
     assert (reading.most, len(reading.refused)) == (1, 1)
+
+
+def test_who_waits_for_new_keys_to_be_let_in_has_no_place() -> None:
+    """New keys may have to wait for long, and other long bodies are read meanwhile."""
+    bodies = LongBodies(1, wait_s=0.0)
+    reading = Reading(bodies)
+
+    class WaitingKeys(EveryKey):
+        def is_unknown(self, key: str) -> bool:
+            return True
+
+        def let_in(self, keys: Mapping[str, Hour]) -> Refusal:
+            reading.read(LONG_BYTES + 1)
+            raise TooManyAtOnceError("later")
+
+    messages = Messages(
+        None,
+        access=Access(()),
+        series=None,
+        keys=WaitingKeys(),
+        partitions=16,
+        retention_days=30,
+        body_max_bytes=1,
+        now=lambda: 0.0,
+        slices=TimeSlices(),
+    )
+    with bodies.place() as place:
+        place.take_if_long(LONG_BYTES + 1)
+        post = Post(lambda builder: builder.add("a", 1.0), EVERYTHING, None, place)
+        with pytest.raises(Problem, match="429"):
+            messages.take(post, falcon.Response())
+
+    assert (reading.most, reading.refused) == (1, [])
