@@ -6,11 +6,12 @@ import time
 from collections.abc import Callable, Sequence
 
 from metrics.backlog import NEW, START, Backlog, Commit, Exceptions
-from metrics.entry import PendingEntry
+from metrics.entry import LARGE_COLUMNS, PendingEntry
 from metrics.errors import GroupMissingError, MetricsError, SettingsError
 from metrics.throttled_log import ThrottledLog
 from workers.commits import commits_of
 from workers.counters import Counters
+from workers.large_entries import LargeEntries
 
 LINGER_MIN_S, LINGER_MAX_S = 0.1, 0.2
 LINGER_SHARE = 3.0
@@ -21,6 +22,9 @@ PAUSE_AFTER_ERROR_S = 0.5
 
 ENTRIES_MAX = 128
 """Entries of a partition that are read at once: with 32 KB each, 4 MB."""
+
+TURN_S = 0.1
+"""How long large entries are committed before the next read; one at least."""
 
 DELIVERIES_MAX = 3
 """An entry that cannot be read is dead-lettered at this delivery; before, other workers may try."""
@@ -43,6 +47,7 @@ class Aggregator:
         claim_s: Idle time after which an entry is taken over from another worker.
         lateness_s: How long after the end of its hour a message is not late yet.
         counters: Count what it does.
+        large_columns: An entry with more key-hours waits for others.
         now: Clock of the retention, Unix seconds.
         monotonic: Clock of the claims, seconds.
     """
@@ -56,6 +61,7 @@ class Aggregator:
         claim_s: float,
         lateness_s: float,
         counters: Counters | None = None,
+        large_columns: int = LARGE_COLUMNS,
         now: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -69,6 +75,7 @@ class Aggregator:
         self._counters = counters or Counters()
         self._now = now
         self._monotonic = monotonic
+        self._large = LargeEntries(large_columns)
         self._cursors = dict.fromkeys(self._partitions, START)
         self._claims: dict[int, bytes] = {}
         self._claims_due = monotonic() + claim_s
@@ -132,15 +139,21 @@ class Aggregator:
         is_full = any(len(pending) == ENTRIES_MAX for pending in entries.values())
         for number, claimed in self._claimed().items():
             entries.setdefault(number, []).extend(claimed)
-        self._fold(entries)
+        small = {
+            number: self._large.keep(number, self._without_deleted(number, pending))
+            for number, pending in entries.items()
+        }
+        self._fold(small)
+        self._fold_large()
         self._delete_idle_consumers()
         if len(self._errors) == len(self._partitions):
             raise self._errors[0]
-        return is_full or bool(self._claims)
+        return is_full or bool(self._claims) or bool(self._large)
 
     def recover(self, partitions: Sequence[int]) -> None:
         """Read again what is pending for this consumer: it may have got more than it knows."""
         self._cursors.update(dict.fromkeys(partitions, START))
+        self._large.forget(partitions)
 
     def _create_groups(self) -> None:
         if self._without_group:
@@ -151,7 +164,11 @@ class Aggregator:
                     self._record_error(number, error)
 
     def _read(self) -> dict[int, list[PendingEntry]]:
-        cursors = {n: at for n, at in self._cursors.items() if n not in self._without_group}
+        cursors = {
+            number: cursor
+            for number, cursor in self._cursors.items()
+            if number not in self._without_group and not self._large.is_full(number)
+        }
         found: dict[int, list[PendingEntry]] = {}
         for number, entries in self._backlog.read(cursors, ENTRIES_MAX).items():
             if isinstance(entries, MetricsError):
@@ -188,13 +205,20 @@ class Aggregator:
                 del self._claims[number]
         return found
 
+    def _fold_large(self) -> None:
+        until = self._monotonic() + TURN_S
+        while turn := self._large.take():
+            self._fold(turn)
+            if self._monotonic() >= until:
+                return
+
     def _fold(self, entries: dict[int, list[PendingEntry]]) -> None:
         commits = [
             commit
             for number, pending in entries.items()
             for commit in commits_of(
                 number,
-                self._without_deleted(number, pending),
+                pending,
                 lateness_s=self._lateness_s,
                 on_unreadable=self._retry_or_dead_letter,
             )

@@ -36,6 +36,9 @@ COLUMNS_MAX = 500
 TEXT_LENGTH_MAX = 32_768
 """Length of the values of one entry: bounds what a worker reads at once."""
 
+LARGE_COLUMNS = 100
+"""An entry with more key-hours is large: workers commit others first."""
+
 # Where each stride has a comma, the most that lies between two is less than an entry.
 _STRIDE = TEXT_LENGTH_MAX // 2
 

@@ -8,7 +8,7 @@ from typing import Self
 import msgspec
 
 from metrics.connection import Call, Connection, Script
-from metrics.entry import Column, Entry, pack, write_values
+from metrics.entry import LARGE_COLUMNS, Column, Entry, pack, write_values
 from metrics.errors import (
     IdempotencyConflictError,
     MetricsError,
@@ -70,12 +70,14 @@ Item = Batch | SingleMessage | Reservation
 class _PartitionAppend:
     """What one script call appends: each batch under a key by itself, all others as one."""
 
-    __slots__ = ("columns", "with_key", "without_key")
+    __slots__ = ("apart", "columns", "with_key", "without_key")
 
     def __init__(self) -> None:
         self.with_key: list[tuple[int, IdempotencyKey, list[Entry]]] = []
         self.without_key: list[int] = []
         self.columns: list[Column] = []
+        # Workers commit small entries first; so what is large does not lie in one with others.
+        self.apart: list[Entry] = []
 
 
 class AppendCalls:
@@ -111,7 +113,10 @@ class AppendCalls:
                     group.with_key.append((i, batch.idempotency_key, pack(columns)))
                 else:
                     group.without_key.append(i)
-                    group.columns += columns
+                    if len(columns) > LARGE_COLUMNS:
+                        group.apart += pack(columns)
+                    else:
+                        group.columns += columns
         self.calls: list[Call] = [
             self._call(number, group) for number, group in self._partitions.items()
         ]
@@ -142,7 +147,7 @@ class AppendCalls:
             (idempotency_key.fingerprint, entries) for _, idempotency_key, entries in group.with_key
         ]
         if group.without_key:
-            batches.append(("", pack(group.columns)))
+            batches.append(("", pack(group.columns) + group.apart))
         arguments: list[Argument] = [self._limit, self._window_s, self._nonce, len(batches)]
         for fingerprint, entries in batches:
             arguments += (fingerprint, sum([entry.messages for entry in entries]), len(entries))

@@ -13,6 +13,9 @@ from workers.aggregator import Aggregator
 LINGER_STEPS_MAX = 12
 """Steps between two rounds, when there was nothing more to read."""
 
+LARGE_COLUMNS = 1
+"""So that entries of few keys wait for their turn, as large ones do."""
+
 # Hours of schedules are fixed, and ids of entries may be of the clock on the wall.
 _NEVER_LATE_S = 1e9
 
@@ -54,6 +57,7 @@ class Worker(Process):
             partitions=self._settings.partitions,
             claim_s=self._settings.claim_seconds,
             lateness_s=_NEVER_LATE_S,
+            large_columns=LARGE_COLUMNS,
             now=self._monotonic,
             monotonic=self._monotonic,
         )

@@ -45,8 +45,12 @@ local function written(number)
   return string.format('%.17g', number)
 end
 
+local function type_of(key)
+  return redis.call('TYPE', key).ok
+end
+
 local function is_of_type(key, wanted)
-  local found = redis.call('TYPE', key).ok
+  local found = type_of(key)
   return found == wanted or found == 'none'
 end
 
@@ -141,7 +145,7 @@ for _ = 1, tonumber(take()) do
 end
 
 -- The fields of a hash once the next messages of its key-hour are in it.
-local function merged(key, count)
+local function merged(key, count, is_new)
   local sum, min, max = take(), take(), take()
   local names, added = { 'count', 'sum', 'min', 'max' }, {}
   for b = 1, tonumber(take()) do
@@ -151,7 +155,7 @@ local function merged(key, count)
   if fault then
     return {}
   end
-  local now = fields_of(key, names)
+  local now = is_new and {} or fields_of(key, names)
   if now[1] then
     local sums, mins, maxs = tonumber(now[2]), tonumber(now[3]), tonumber(now[4])
     if not (is_value(sums) and is_value(mins) and is_value(maxs)) then
@@ -179,9 +183,10 @@ for i = FIRST_HASH, #KEYS do
   local hash = { key = take(), hour = take(), expires = take(), fields = {} }
   local dropped, late, count = take(), take(), take()
   local full_before = #full
-  fault = not is_of_type(KEYS[i], 'hash') and 'type' or nil
+  local found = type_of(KEYS[i])
+  fault = found ~= 'hash' and found ~= 'none' and 'type' or nil
   if count ~= '0' then
-    hash.fields = merged(KEYS[i], count)
+    hash.fields = merged(KEYS[i], count, found == 'none')
   end
   for name, more in pairs({ dropped = dropped, late = late }) do
     if more ~= '0' and not fault then
