@@ -11,7 +11,7 @@ from metrics.errors import GroupMissingError, MetricsError, SettingsError
 from metrics.throttled_log import ThrottledLog
 from workers.commits import commits_of
 from workers.counters import Counters
-from workers.large_entries import LargeEntries
+from workers.large_entries import TURN_S, LargeEntries
 
 LINGER_MIN_S, LINGER_MAX_S = 0.1, 0.2
 LINGER_SHARE = 3.0
@@ -22,9 +22,6 @@ PAUSE_AFTER_ERROR_S = 0.5
 
 ENTRIES_MAX = 128
 """Entries of a partition that are read at once: with 32 KB each, 4 MB."""
-
-TURN_S = 0.1
-"""How long large entries are committed before the next read; one at least."""
 
 DELIVERIES_MAX = 3
 """An entry that cannot be read is dead-lettered at this delivery; before, other workers may try."""

@@ -8,6 +8,9 @@ from collections.abc import Iterable
 
 from metrics.entry import LARGE_COLUMNS, PendingEntry
 
+TURN_S = 0.1
+"""How long large entries are committed before the next read; one at least."""
+
 WAITING_MAX = 16
 """With so many of a partition no more of it is read."""
 

@@ -10,7 +10,7 @@ from itertools import chain
 
 import falcon
 
-from api.collector.key_limit import NONE_REFUSED, Refusal
+from api.collector.key_counts import NONE_REFUSED, Refusal
 from api.collector.rejection import ERRORS_SHOWN_MAX, NEW_KEY, Rejection, kind_of
 from api.collector.values import Values
 from api.problems import Problem

@@ -9,40 +9,29 @@ set. All others that wait at the same time are asked for together. New ones are 
 time, each time after all partitions were counted anew: several processes at once pass the limit by
 no more than those few each.
 
-A first commit is more work than others are. So new keys are paced, too: a sender of very many
-waits, and messages of others are counted meanwhile. Each process has a pace of its own, as it
-comes with a part of the workers.
+A first commit is more work than others are. So new keys are paced, too, as workers keep up: a
+sender of very many waits, and messages of others are counted meanwhile.
 """
 
 import logging
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import islice
 from threading import Lock
 from typing import Protocol, Self
 
-from metrics.connection import Call, Connection, Script, done
+from api.collector.key_counts import NONE_REFUSED, KeyCounts, KeysMax, Refusal
+from api.collector.pace import Pace
+from metrics.connection import Connection, done
 from metrics.errors import MetricsError, OverloadedError
 from metrics.hours import Hour
-from metrics.keyspace import PartitionNames, partition_of
 from metrics.layout import Layout
-from metrics.node import Argument
 from metrics.settings import Settings
 from metrics.throttled_log import ThrottledLog
 
 ROUND_KEYS_MAX = 1_000
 """How many keys are asked for at once: Redis takes a millisecond or two for them."""
-
-ROUND_SHARE = 200
-"""So small a part of the limit may be let in at once: twenty processes pass it by a tenth."""
-
-NEW_PER_SECOND_MAX = 5_000
-"""How many new keys a process lets in each second: a worker commits about three times as many."""
-
-SAVED_UP_MAX = 10_000
-"""How many a process lets in at once that had none for a while: a fleet may start."""
 
 WAIT_S, PAUSE_S = 4.0, 0.05
 """How long a request waits for its new keys to be let in, and how long between two tries."""
@@ -50,32 +39,15 @@ WAIT_S, PAUSE_S = 4.0, 0.05
 REMEMBERED_S = 600.0
 """After so long a process asks again for the keys it knows: they may have left the retention."""
 
-RETRY_S, RETRY_SOON_S = 10, 1
-"""When new keys may be sent again: that had no room, and that came too fast."""
+RETRY_SOON_S = 1
+"""When new keys may be sent again that came too fast."""
 
-_LET_IN = Script.named("let_in")
 _NO_ROOM, _LET_IN_NOW = 0, 2
 _SECONDS_PER_DAY = 86_400
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """Keys for which there is no room.
-
-    Attributes:
-        keys: These.
-        reason: Why, to be said of one.
-    """
-
-    keys: frozenset[str] = frozenset()
-    reason: str = ""
-
-
 class TooManyAtOnceError(OverloadedError):
     """New keys come faster than the pace: those that were let in are known when they come again."""
-
-
-NONE_REFUSED = Refusal()
 
 
 class Keys(Protocol):
@@ -114,7 +86,7 @@ class KeyLimit:
         partitions: How many there are.
         keys_max: How many keys there may be.
         retention_days: How long a key without messages counts.
-        new_per_second_max: How many new ones this process lets in each second.
+        pace: How fast this process lets new ones in.
         now: The clock, in Unix seconds.
         monotonic: The clock of what is remembered, in seconds.
         sleep: Lets others go on for some seconds.
@@ -126,9 +98,9 @@ class KeyLimit:
         *,
         ensure_layout: Callable[[], None],
         partitions: int,
-        keys_max: int,
+        keys_max: KeysMax,
         retention_days: int,
-        new_per_second_max: int = NEW_PER_SECOND_MAX,
+        pace: Pace | None = None,
         now: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
@@ -136,16 +108,15 @@ class KeyLimit:
         self.keys_max = keys_max
         self._connection = connection
         self._ensure_layout = ensure_layout
-        self._partitions = partitions
-        self._retention_s = retention_days * _SECONDS_PER_DAY
-        self._pace = new_per_second_max
+        self._pace = pace or Pace(now=monotonic)
         self._now = now
         self._monotonic = monotonic
         self._sleep = sleep
         self._known: set[str] = set()
         self._known_until = monotonic() + REMEMBERED_S
-        self._counts = [0] * partitions
-        self._paced_until = monotonic() - SAVED_UP_MAX / new_per_second_max
+        self._counts = KeyCounts(
+            keys_max, partitions=partitions, retention_s=retention_days * _SECONDS_PER_DAY
+        )
         self._waiting: deque[_Asked] = deque()
         self._asking = Lock()
         self._log = ThrottledLog(logging.getLogger(__name__), monotonic=monotonic)
@@ -164,7 +135,7 @@ class KeyLimit:
             connection,
             ensure_layout=layout.ensure,
             partitions=settings.partitions,
-            keys_max=settings.keys_max,
+            keys_max=KeysMax(settings.keys_max, settings.new_keys_per_hour),
             retention_days=settings.retention_days,
             now=now,
         )
@@ -173,13 +144,15 @@ class KeyLimit:
         """Return whether Redis has to be asked for a key."""
         return key not in self._known
 
-    def count(self) -> int:
-        """Return how many keys there are, as Redis says now.
+    def count(self) -> tuple[int, int]:
+        """Return how many keys there are and how many are new in this hour, as Redis says now.
 
         Raises:
             MetricsError: If a partition does not say.
         """
-        return sum(done(reply)[0] for reply in self._connection.execute(self._calls({}, {}, 0)))
+        calls = self._counts.calls({}, {}, 0, self._now())
+        replies = [done(reply) for reply in self._connection.execute(calls)]
+        return sum(reply[0] for reply in replies), sum(reply[1] for reply in replies)
 
     def let_in(self, keys: Mapping[str, Hour]) -> Refusal:
         """Let in those of some unknown keys that are new, as far as there is room.
@@ -197,25 +170,16 @@ class KeyLimit:
         refused: dict[str, Hour] = {}
         while piece := dict(islice(unknown, ROUND_KEYS_MAX)):
             self._check(deadline)
-            while (piece := self._ask(piece)) and not self._is_full():
+            while (piece := self._ask(piece)) and not self._counts.is_full:
                 self._check(deadline)
                 self._sleep(PAUSE_S)
             refused |= piece
-        return Refusal(frozenset(refused), self._reason()) if refused else NONE_REFUSED
+        return self._counts.refusal(refused, self._now()) if refused else NONE_REFUSED
 
     def _check(self, deadline: float) -> None:
         # Where nothing more has room, nobody waits for it.
-        if self._monotonic() >= deadline and not self._is_full():
+        if self._monotonic() >= deadline and not self._counts.is_full:
             raise TooManyAtOnceError("too many new keys come at once; send it again later")
-
-    def _reason(self) -> str:
-        return (
-            f"is new, and there are as many keys as METRICS_KEYS_MAX ({self.keys_max}) allows; "
-            "known keys go on"
-        )
-
-    def _is_full(self) -> bool:
-        return sum(self._counts) >= self.keys_max
 
     def _ask(self, keys: dict[str, Hour]) -> dict[str, Hour]:
         """Ask Redis for keys; return those that have no room now."""
@@ -243,7 +207,7 @@ class KeyLimit:
         return taken
 
     def _answer(self, asked: Sequence[_Asked]) -> None:
-        if self._monotonic() > self._known_until or len(self._known) > 2 * self.keys_max:
+        if self._monotonic() > self._known_until or len(self._known) > 2 * self.keys_max.keys:
             self._known.clear()
             self._known_until = self._monotonic() + REMEMBERED_S
         left: dict[str, Hour] = {}
@@ -252,7 +216,7 @@ class KeyLimit:
             _, left = self._round({k: hour for each in asked for k, hour in each.keys.items()}, 0)
             while left and (room := self._room()):
                 let_in, left = self._round(left, room)
-                self._paced_until += let_in / self._pace
+                self._pace.took(let_in)
                 if not let_in:
                     break
         except MetricsError:  # of the layout; an append raises the same
@@ -263,23 +227,15 @@ class KeyLimit:
 
     def _room(self) -> int:
         """Return how many new keys the next round may let in."""
-        saved_up_s = SAVED_UP_MAX / self._pace
-        self._paced_until = max(self._paced_until, self._monotonic() - saved_up_s)
-        return max(
-            0,
-            min(
-                self.keys_max - sum(self._counts),
-                int((self._monotonic() - self._paced_until) * self._pace),
-                max(1, self.keys_max // ROUND_SHARE),
-            ),
-        )
+        return min(self._counts.room, self._pace.room())
 
     def _round(self, keys: dict[str, Hour], room: int) -> tuple[int, dict[str, Hour]]:
         """Ask all partitions once; return how many keys were let in, and those with no room."""
-        by_partition: dict[int, list[str]] = {}
-        for key in keys:
-            by_partition.setdefault(partition_of(key, self._partitions), []).append(key)
-        replies = self._connection.execute(self._calls(keys, by_partition, room))
+        by_partition = self._counts.by_partition(keys)
+        looks = self._pace.take_look()
+        replies = self._connection.execute(
+            self._counts.calls(keys, by_partition, room, self._now(), looks=looks)
+        )
         let_in = 0
         left: dict[str, Hour] = {}
         for number, reply in enumerate(replies):
@@ -287,29 +243,16 @@ class KeyLimit:
                 # Its keys are not remembered, and their append says what is the matter.
                 self._warn(reply)
                 continue
-            self._counts[number], *results = reply
+            results = self._counts.read(number, reply)
             let_in += results.count(_LET_IN_NOW)
             for key, result in zip(by_partition.get(number, ()), results, strict=True):
                 if result == _NO_ROOM:
                     left[key] = keys[key]
                 else:
                     self._known.add(key)
+        if looks:
+            self._pace.saw(self._counts.age_s)
         return let_in, left
-
-    def _calls(
-        self, keys: Mapping[str, Hour], by_partition: Mapping[int, Sequence[str]], room: int
-    ) -> list[Call]:
-        oldest = Hour.of(self._now() - self._retention_s).digits
-        calls = []
-        for number in range(self._partitions):
-            names = by_partition.get(number, ())
-            share = min(room, len(names))
-            room -= share
-            pairs: list[Argument] = []
-            for key in names:
-                pairs += (keys[key].digits, key)
-            calls.append(_LET_IN.call([PartitionNames(number).keys], [share, oldest, *pairs]))
-        return calls
 
     def _warn(self, error: MetricsError) -> None:
         self._log.log(str(error), "new keys are let in and not counted: %s", error)

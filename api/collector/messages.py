@@ -13,14 +13,8 @@ from api.access import EVERYTHING, Access, Grant
 from api.collector.batch_builder import BatchBuilder
 from api.collector.bodies import read_body
 from api.collector.group_commit import GroupCommit
-from api.collector.key_limit import (
-    NONE_REFUSED,
-    RETRY_S,
-    RETRY_SOON_S,
-    Keys,
-    Refusal,
-    TooManyAtOnceError,
-)
+from api.collector.key_counts import NONE_REFUSED, Refusal
+from api.collector.key_limit import RETRY_SOON_S, Keys, TooManyAtOnceError
 from api.collector.long_bodies import LongBodies, Place
 from api.collector.post import Post
 from api.collector.rejection import NEW_KEY, shown_errors
@@ -143,7 +137,7 @@ class Messages:
                 builder = self._read(post, arrival)
         if not _has_good(builder):
             if builder.rejected or (needs_messages and not builder.ignored):
-                raise self._nothing_good(builder)
+                raise self._nothing_good(builder, post.refusal)
             self._count(builder)
             _accept(builder, resp)
             return
@@ -242,14 +236,14 @@ class Messages:
         post.read(builder)
         return builder
 
-    def _nothing_good(self, builder: BatchBuilder) -> Problem:
+    def _nothing_good(self, builder: BatchBuilder, refusal: Refusal) -> Problem:
         """Return the answer to a request that has nothing to append."""
         self._count(builder)
         if builder.reasons[NEW_KEY]:
             return Problem(
                 falcon.HTTP_429,
                 builder.errors[0].detail,
-                headers={"Retry-After": str(RETRY_S)},
+                headers={"Retry-After": str(refusal.retry_s)},
                 stored="no",
                 **_counts(builder),
                 errors=shown_errors(builder.errors),

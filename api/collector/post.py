@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from api.access import Grant
 from api.collector.batch_builder import BatchBuilder
-from api.collector.key_limit import NONE_REFUSED, Refusal
+from api.collector.key_counts import NONE_REFUSED, Refusal
 from api.collector.long_bodies import Place
 from metrics.idempotency import IdempotencyKey
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from math import inf
 from time import monotonic
 
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
@@ -114,10 +115,16 @@ class KeySeries:
 
     def collect(self) -> Iterator[Metric]:
         """Yield the series; without the number of keys while Redis does not say."""
+        most = self._limit.keys_max
+        yield GaugeMetricFamily("metrics_keys_max", "Keys that may have messages.", value=most.keys)
         yield GaugeMetricFamily(
-            "metrics_keys_max", "Keys that may have messages.", value=self._limit.keys_max
+            "metrics_new_keys_max",
+            "Keys that may be new in an hour.",
+            value=most.new_per_hour or inf,
         )
         with suppress(MetricsError):
+            keys, new = self._limit.count()
+            yield GaugeMetricFamily("metrics_keys", "Keys that have messages.", value=keys)
             yield GaugeMetricFamily(
-                "metrics_keys", "Keys that have messages.", value=self._limit.count()
+                "metrics_new_keys", "Keys that were new in this hour (UTC).", value=new
             )

@@ -58,6 +58,7 @@ class Settings:
     redis_tls: TlsFiles | None = None
     log_format: LogFormat = "console"
     keys_max: int = 100_000
+    new_keys_per_hour: int | None = None
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str], *, default_host: str = EVERYWHERE) -> Self:
@@ -110,6 +111,9 @@ class Settings:
             redis_tls=read.tls_files("REDIS_URL"),
             log_format=read.log_format("METRICS_LOG_FORMAT"),
             keys_max=read.integer("METRICS_KEYS_MAX", 100_000, least=1, most=100_000_000),
+            new_keys_per_hour=read.optional_integer(
+                "METRICS_NEW_KEYS_PER_HOUR", least=1, most=100_000_000
+            ),
         )
         if read.problems:
             raise SettingsError("; ".join(read.problems))

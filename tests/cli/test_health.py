@@ -21,7 +21,7 @@ HEALTHY = Health(
     keys=2,
 )
 
-LIMITS: dict[str, int] = {"age_max_s": 60, "backlog_limit": 100, "keys_max": 10}
+LIMITS: dict[str, int] = {"age_max_s": 60, "backlog_limit": 100, "keys_max": 10, "new_keys_max": 6}
 
 
 def test_a_small_young_backlog_is_healthy() -> None:
@@ -39,6 +39,8 @@ def test_a_small_young_backlog_is_healthy() -> None:
         ({"dead_letters": 2}, "2 dead letters"),
         ({"keys": 9}, "there are 9 keys, and METRICS_KEYS_MAX is 10"),
         ({"keys": 10}, "as many keys as METRICS_KEYS_MAX allows, 10 of 10: new ones are refused"),
+        ({"new_keys": 5}, "5 new keys in this hour, and METRICS_NEW_KEYS_PER_HOUR is 6"),
+        ({"new_keys": 6}, "new keys in this hour as METRICS_NEW_KEYS_PER_HOUR allows, 6 of 6"),
         ({"expected_layout": {"schema_version": "1"}}, "schema_version of the layout is missing"),
     ],
 )

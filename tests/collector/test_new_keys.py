@@ -2,6 +2,7 @@
 
 import json
 from itertools import count
+from math import inf
 
 import pytest
 
@@ -149,6 +150,22 @@ def test_the_fast_path_knows_the_limit(connection: Connection, headers: dict[str
     assert accepted_in_redis(connection) == 3
 
 
+def test_new_keys_beyond_those_of_the_hour_are_named(connection: Connection) -> None:
+    """Beyond METRICS_NEW_KEYS_PER_HOUR known keys go on, and new ones hear when the hour ends."""
+    client = client_of(connection, METRICS_NEW_KEYS_PER_HOUR="2")
+    post(client, '[["a",1],["b",2]]')
+
+    mixed = post(client, '[["a",1],["c",2]]')
+    answer = post(client, '{"key":"c","value":1}')
+
+    assert (mixed.status_code, mixed.json["accepted"], mixed.json["rejected"]) == (202, 1, 1)
+    problem = assert_is_problem(answer, 429)
+    assert "METRICS_NEW_KEYS_PER_HOUR (2)" in problem["detail"]
+    assert 0 < int(answer.headers["Retry-After"]) <= 3_600
+    samples = scrape(client)
+    assert (samples["metrics_new_keys"], samples["metrics_new_keys_max"]) == (2, 2)
+
+
 def test_series_tell_how_near_the_limit_is(connection: Connection) -> None:
     """A scrape tells how many keys there are, how many there may be, and what was refused."""
     client = client_of(connection, METRICS_KEYS_MAX="2")
@@ -158,4 +175,6 @@ def test_series_tell_how_near_the_limit_is(connection: Connection) -> None:
 
     assert samples["metrics_keys"] == 2
     assert samples["metrics_keys_max"] == 2
+    assert samples["metrics_new_keys"] == 2
+    assert samples["metrics_new_keys_max"] == inf
     assert samples["metrics_collector_messages_rejected_total reason=new_key"] == 1

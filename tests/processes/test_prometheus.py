@@ -205,6 +205,7 @@ FIRES: dict[str, dict[str, str]] = {
     "MetricsTakenOver": {"metrics_worker_entries_claimed_total": "0x3 7x30"},
     "MetricsTooMany": {'metrics_collector_requests_total{status="429"}': "0+1x60"},
     "MetricsKeys": {"metrics_keys": "81x60", "metrics_keys_max": "100x60"},
+    "MetricsNewKeys": {"metrics_new_keys": "81x60", "metrics_new_keys_max": "100x60"},
     "MetricsTooManyConnections": {"metrics_query_connections_refused_total": "0+1x60"},
     "MetricsRejected": {
         'metrics_collector_messages_rejected_total{reason="key"}': "0+2x120",
@@ -233,6 +234,8 @@ WELL = {
     'metrics_books_balance{partition="3"}': "1x120",
     "metrics_keys": "80x120",
     "metrics_keys_max": "100x120",
+    "metrics_new_keys": "80x120",
+    "metrics_new_keys_max": "100x120",
 }
 """Series by which no alert fires."""
 

@@ -13,6 +13,7 @@ from click.testing import CliRunner
 from redis.crc import key_slot
 
 import workers.aggregator
+from api.collector.key_counts import KeysMax
 from api.collector.key_limit import KeyLimit
 from metrics import connection as connection_module
 from metrics import key_hours
@@ -84,7 +85,7 @@ def collect(connection: Connection, _url: str = "") -> None:
         connection,
         ensure_layout=lambda: ensure_layout(connection),
         partitions=PARTITIONS,
-        keys_max=10,
+        keys_max=KeysMax(10),
         retention_days=30,
         now=lambda: NOW,
     )
@@ -131,7 +132,9 @@ def before_collecting(admin: Connection) -> None:
 
 
 def before_folding(admin: Connection) -> None:
-    """Have a batch, a foreign entry, a spoilt hash, and in the other partition an idle consumer."""
+    """Have a batch, a foreign entry, a hash, and in the other partition an idle consumer."""
+    there = NAMES.hour(f"{HOUR}:checkout.web-2")
+    admin.ask(command("HSET", there, "count", 1, "sum", 2, "min", 2, "max", 2, "b:36", 1))
     append(admin, batch([1.0]), batch([2.0], key="checkout.web-2"))
     admin.ask(command("XADD", NAMES.stream, "*", "by", "hand"))
     other = PartitionNames(1).stream

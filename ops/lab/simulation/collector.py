@@ -11,7 +11,7 @@ from falcon import testing
 
 from api.collector.app import create_app
 from api.collector.group_commit import GroupCommit
-from api.collector.key_limit import NONE_REFUSED, Refusal
+from api.collector.key_counts import NONE_REFUSED, Refusal
 from metrics.connection import Connection
 from metrics.errors import StorageUnavailableError, Stored
 from metrics.hours import Hour

@@ -34,6 +34,7 @@ class Health:
         layout: What Redis keeps of it.
         expected_layout: What this version writes there, as far as it differs.
         keys: How many keys have messages in the retention.
+        new_keys: How many of them are new in this hour.
     """
 
     audits: Sequence[PartitionAudit]
@@ -44,6 +45,7 @@ class Health:
     layout: Mapping[str, str]
     expected_layout: Mapping[str, str]
     keys: int
+    new_keys: int = 0
 
     @property
     def backlog(self) -> int:
@@ -55,7 +57,14 @@ KEYS_SHARE_MAX = 0.8
 """Beyond this part of METRICS_KEYS_MAX somebody should look which keys there are."""
 
 
-def problems(health: Health, *, age_max_s: float, backlog_limit: int, keys_max: int) -> list[str]:
+def problems(
+    health: Health,
+    *,
+    age_max_s: float,
+    backlog_limit: int,
+    keys_max: int,
+    new_keys_max: int | None = None,
+) -> list[str]:
     """Return what is not as it should be, in sentences; nothing if all is well.
 
     Args:
@@ -63,6 +72,7 @@ def problems(health: Health, *, age_max_s: float, backlog_limit: int, keys_max: 
         age_max_s: How old an entry in the backlog may be.
         backlog_limit: Entries that a partition may have, METRICS_BACKLOG_LIMIT.
         keys_max: How many keys there may be, METRICS_KEYS_MAX.
+        new_keys_max: How many may be new in an hour, METRICS_NEW_KEYS_PER_HOUR; any if not given.
     """
     found = [f"partition {number}: {why}" for number, why in health.unreadable.items()]
     found += [
@@ -84,16 +94,20 @@ def problems(health: Health, *, age_max_s: float, backlog_limit: int, keys_max: 
             f"the oldest entry of the backlog has waited for {health.oldest_s:.0f} s, more than "
             f"{age_max_s:g}: is a worker running?"
         )
-    if health.keys >= keys_max:
-        found.append(
-            f"there are as many keys as METRICS_KEYS_MAX allows, {health.keys} of {keys_max}: "
-            "new ones are refused"
-        )
-    elif health.keys > KEYS_SHARE_MAX * keys_max:
-        found.append(
-            f"there are {health.keys} keys, and METRICS_KEYS_MAX is {keys_max}: beyond it new ones "
-            "are refused"
-        )
+    found += _of_keys(health.keys, "keys", "METRICS_KEYS_MAX", keys_max)
+    if new_keys_max is not None:
+        limit = "METRICS_NEW_KEYS_PER_HOUR"
+        found += _of_keys(health.new_keys, "new keys in this hour", limit, new_keys_max)
     if health.dead_letters:
         found.append(f"{health.dead_letters} dead letters: python -m metrics dead list")
     return found
+
+
+def _of_keys(count: int, what: str, limit: str, most: int) -> list[str]:
+    if count >= most:
+        return [
+            f"there are as many {what} as {limit} allows, {count} of {most}: new ones are refused"
+        ]
+    if count > KEYS_SHARE_MAX * most:
+        return [f"there are {count} {what}, and {limit} is {most}: beyond it new ones are refused"]
+    return []

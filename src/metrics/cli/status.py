@@ -13,6 +13,7 @@ from metrics.cli.health import Consumer, Health, problems
 from metrics.cli.pipeline import Pipeline
 from metrics.connection import Connection, command
 from metrics.errors import MetricsError, StorageUnavailableError
+from metrics.hours import Hour
 from metrics.keyspace import GROUP, PartitionNames
 from metrics.layout import fields_of
 from metrics.node import Reply
@@ -45,6 +46,7 @@ def status(age_max_s: float, *, is_json: bool) -> None:
         age_max_s=age_max_s,
         backlog_limit=limits.backlog_limit_entries,
         keys_max=limits.keys_max,
+        new_keys_max=limits.new_keys_per_hour,
     )
     if is_json:
         click.echo(screen.json_line({"healthy": not wrong, "problems": wrong, **_fields(health)}))
@@ -80,6 +82,7 @@ def read_health(found: Pipeline) -> Health:
             name: value for name, value in expected.items() if found.layout.get(name) != value
         },
         keys=_sum(found.connection, "ZCARD", (each.keys for each in names)),
+        new_keys=_new_keys(found.connection, names),
     )
 
 
@@ -87,6 +90,16 @@ def _sum(connection: Connection, count: str, names: Iterable[str]) -> int:
     """Return what a command counts, added up; those of partitions that are away are left out."""
     replies = connection.execute([command(count, name) for name in names])
     return sum(reply for reply in replies if isinstance(reply, int))
+
+
+def _new_keys(connection: Connection, names: Iterable[PartitionNames]) -> int:
+    """Return how many keys are new in this hour; those of partitions that are away are left out."""
+    replies = connection.execute(
+        [command("HMGET", each.audit, "new_keys_hour", "new_keys") for each in names]
+    )
+    this_hour = str(Hour.of(time.time()).digits).encode()
+    counted = [reply[1] for reply in replies if isinstance(reply, list) and reply[0] == this_hour]
+    return sum(int(each) for each in counted if each and each.isdigit())
 
 
 def _oldest_s(connection: Connection, names: Sequence[PartitionNames]) -> float | None:
@@ -143,7 +156,7 @@ def _rows(health: Health) -> list[tuple[str, str]]:
             f"+ {total['dead']} dead + {health.backlog} in the backlog",
         ),
         ("layout", ", ".join(f"{name} {value}" for name, value in health.layout.items())),
-        ("keys", str(health.keys)),
+        ("keys", f"{health.keys}, {health.new_keys} of them new in this hour"),
     ]
 
 
@@ -169,6 +182,7 @@ def _fields(health: Health) -> dict[str, object]:
         },
         "layout": health.layout,
         "keys": health.keys,
+        "new_keys": health.new_keys,
     }
 
 
