@@ -4,10 +4,8 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from threading import Event
 from time import monotonic, sleep, time
 
 from ops.lab.chaos.check import counted_by_key, read_hashes
@@ -20,6 +18,7 @@ from ops.lab.endurance.verdict import History, Holds, Look, at_rest, left_behind
 from ops.lab.ledger import NOTHING, Counted
 from ops.lab.load.plan import Load, Tick
 from ops.lab.quantiles import in_words
+from ops.lab.watching import watched
 
 SENDER = "ops.lab.endurance.sender"
 LOOK_EVERY_S = 10.0
@@ -67,7 +66,8 @@ class Run:
 
     def endure(self, orders: Orders) -> None:
         """Send for long, with events beside it; then let all come to rest, and compare."""
-        with Load(orders, SENDER) as load, self._watched(), ThreadPoolExecutor(1) as pool:
+        watching = watched(self._note_look, LOOK_EVERY_S)
+        with Load(orders, SENDER) as load, watching, ThreadPoolExecutor(1) as pool:
             heard = pool.submit(self._heard, load)
             self._do_events(orders.seconds)
             tick = heard.result()
@@ -102,26 +102,12 @@ class Run:
     def _look(self) -> list[Look]:
         return look(self._system, self._events.cluster.nodes, self._folder)
 
-    @contextmanager
-    def _watched(self) -> Iterator[None]:
-        """Look at all processes every few seconds, for as long as the context lasts."""
-        is_over = Event()
-
-        def watch() -> None:
-            with (self._folder / "looks.jsonl").open("w", encoding="utf-8") as file:
-                while not is_over.wait(LOOK_EVERY_S):
-                    looks = self._look()
-                    self._history.add(looks)
-                    # Where it fails, somebody wants to see the curves.
-                    print(json.dumps([time(), *map(asdict, looks)]), file=file, flush=True)
-
-        with ThreadPoolExecutor(1) as pool:
-            watching = pool.submit(watch)
-            try:
-                yield
-            finally:
-                is_over.set()
-            watching.result()
+    def _note_look(self) -> None:
+        looks = self._look()
+        self._history.add(looks)
+        # Where it fails, somebody wants to see the curves.
+        with (self._folder / "looks.jsonl").open("a", encoding="utf-8") as file:
+            print(json.dumps([time(), *map(asdict, looks)]), file=file)
 
     def _heard(self, load: Load) -> Tick:
         ticks = load.ticks()

@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass
 from math import inf
 from typing import Self
 
+import msgspec
+
 from ops.lab.load.messages import keys_of
 from ops.lab.load.posts import Form
 from ops.lab.quantiles import Quantiles
@@ -84,14 +86,6 @@ class Tick:
         """Requests that had no success or no answer; with keys they were sent again."""
         return self.broken + sum(n for status, n in self.statuses.items() if status // 100 != 2)
 
-    @classmethod
-    def parse(cls, printed: str) -> Self:
-        """Read what the process prints."""
-        members = json.loads(printed)
-        took = members.pop("took_ns")
-        statuses = {int(status): n for status, n in members.pop("statuses").items()}
-        return cls(**members, statuses=statuses, took_ns=Quantiles(**took) if took else None)
-
 
 class Load:
     """The process that sends, for as long as the context lasts.
@@ -125,7 +119,8 @@ class Load:
         Raises:
             RuntimeError: If it failed; it has printed why.
         """
-        yield from map(Tick.parse, self._process.stdout or ())
+        for line in self._process.stdout or ():
+            yield msgspec.json.decode(line, type=Tick)
         if self._process.wait():
             raise RuntimeError("the sender of the load has failed")
 

@@ -6,6 +6,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Self
 
+import msgspec
+
 from ops.lab.scale.prices import LinearCost, Prices
 
 PARTITIONS = 16
@@ -61,12 +63,8 @@ class Figures:
             ValueError: If it holds none; with what to do.
         """
         try:
-            told = json.loads(path.read_text("utf-8"))
-            for name in ("collector_s", "sender_s", "wire_bytes"):
-                told[name] = {shape: LinearCost(**line) for shape, line in told[name].items()}
-            told["key_hour_bytes"] = {int(n): size for n, size in told["key_hour_bytes"].items()}
-            return cls(**told)
-        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            return msgspec.json.decode(path.read_bytes(), type=cls)
+        except msgspec.DecodeError as error:
             raise ValueError(
                 f"{path} holds no figures ({error}): python -m ops.lab.scale measure {path}"
             ) from error

@@ -1,10 +1,7 @@
 """A load on the system, and what it came to once all of it is counted."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from threading import Event
 from time import monotonic, time
 
 from metrics.audit import PartitionAudit
@@ -14,6 +11,7 @@ from ops.lab.bench.soak.nodes import NodeWork, work_of
 from ops.lab.cpu import CpuUse, each_alone
 from ops.lab.load.plan import Load, Plan, Tick
 from ops.lab.system import System
+from ops.lab.watching import watched
 
 LOOK_EVERY_S = 0.2
 QUERIES_PER_S = 5.0
@@ -114,7 +112,12 @@ def soak(system: System, plan: Plan, sender: str, say: Callable[[Tick, Tick], No
         seconds=plan.seconds,
         tick_s=plan.seconds,
     )
-    with sampled(system) as samples, Load(plan, sender) as load, Load(asking) as queries:
+    samples: list[BacklogSample] = []
+
+    def look() -> None:
+        samples.append(sample(system.connection, system.partitions))
+
+    with watched(look, LOOK_EVERY_S), Load(plan, sender) as load, Load(asking) as queries:
         query = {"query": system.query.process.pid} if system.query.process else {}
         processes = each_alone({**system.processes, **query})
         ticks = load.ticks()
@@ -147,25 +150,6 @@ def soak(system: System, plan: Plan, sender: str, say: Callable[[Tick, Tick], No
         counted=system.counted(plan.key_names),
         hot_partition=partition_of(plan.key_names[0], len(system.partitions)),
     )
-
-
-@contextmanager
-def sampled(system: System) -> Iterator[list[BacklogSample]]:
-    """Give the list into which samples of the backlog come, for as long as the context lasts."""
-    found: list[BacklogSample] = []
-    is_over = Event()
-
-    def go_on() -> None:
-        while not is_over.wait(LOOK_EVERY_S):
-            found.append(sample(system.connection, system.partitions))
-
-    with ThreadPoolExecutor(1) as pool:
-        going = pool.submit(go_on)
-        try:
-            yield found
-        finally:
-            is_over.set()
-        going.result()
 
 
 def sample(
