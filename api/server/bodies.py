@@ -14,9 +14,9 @@ from api.server.turns import Turns
 BODIES_BYTES_MAX = 268_435_456
 """How long all bodies that are coming in may be together, in one process."""
 
-READS_MAX = 64
-"""How many reads all bodies have together before the event loop looks at its sockets again: some
-milliseconds for 4 MiB."""
+TURN_BYTES_MAX = 4_194_304
+"""How much is read of all bodies together before the event loop looks at its sockets again: that
+takes some milliseconds. It is no number of reads, or many who trickle would hold up the others."""
 
 RECV_BYTES = 65_536
 CHUNKED_RECV_BYTES = 4096
@@ -28,14 +28,13 @@ class Bodies:
     def __init__(self, bytes_max: int = BODIES_BYTES_MAX) -> None:
         self._left = bytes_max
         self._turn = -1
-        self._reads = 0
+        self._in_turn = 0
 
     def has_turn(self, turn: int) -> bool:
-        """Count a read of any body; return whether it may be in this turn of the event loop."""
+        """Return whether more of any body may be read in this turn of the event loop."""
         if turn != self._turn:
-            self._turn, self._reads = turn, 0
-        self._reads += 1
-        return self._reads <= READS_MAX
+            self._turn, self._in_turn = turn, 0
+        return self._in_turn < TURN_BYTES_MAX
 
     def has_room(self, length: int) -> bool:
         """Return whether so many bytes more may come."""
@@ -44,6 +43,7 @@ class Bodies:
     def take(self, length: int) -> None:
         """Count bytes that have come."""
         self._left -= length
+        self._in_turn += length
 
     def give_back(self, length: int) -> None:
         """Count bytes that are gone again."""

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from api.server.bodies import READS_MAX, Bodies
+from api.server.bodies import TURN_BYTES_MAX, Bodies
 from api.server.chunked import LINE_BYTES_MAX, ChunkedDecoder
 from api.server.head import HEAD_BYTES_MAX, BadRequestError, HeadCache
 from api.server.request import Request
@@ -174,14 +174,28 @@ def test_bodies_have_so_much_room_together() -> None:
     assert ours([begun, rest], server) == ours([POST])
 
 
-def test_all_bodies_have_so_many_reads_together_in_a_turn_of_the_loop() -> None:
-    """Bodies are read READS_MAX times in all before the event loop looks at its sockets again."""
+@pytest.mark.parametrize("length", [4096, 65_536])
+def test_so_much_of_all_bodies_is_read_in_a_turn_of_the_loop(length: int) -> None:
+    """TURN_BYTES_MAX are read before the event loop looks at its sockets again, in any pieces."""
     bodies = Bodies()
 
-    def reads_in(turn: int) -> int:
-        return sum([bodies.has_turn(turn) for _ in range(2 * READS_MAX)])
+    def bytes_in(turn: int) -> int:
+        found = 0
+        while found < 2 * TURN_BYTES_MAX and bodies.has_turn(turn):
+            bodies.take(length)
+            found += length
+        return found
 
-    assert [reads_in(1), reads_in(2)] == [READS_MAX, READS_MAX]
+    assert all(0 <= bytes_in(turn) - TURN_BYTES_MAX < length for turn in (1, 2))
+
+
+def test_many_who_trickle_have_their_turns() -> None:
+    """Small pieces of very many bodies are read in one turn of the event loop."""
+    bodies = Bodies()
+
+    for _ in range(4000):
+        assert bodies.has_turn(1)
+        bodies.take(1)
 
 
 def test_nothing_is_made_of_a_body_that_nobody_reads() -> None:
