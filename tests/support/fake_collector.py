@@ -160,7 +160,7 @@ def fake_collector(
                 self.close_connection = True
                 return
             self.send_response(status)
-            for name, value in {**more, "Content-Length": str(len(body))}.items():
+            for name, value in {"Content-Length": str(len(body)), **more}.items():
                 self.send_header(name, value)
             self.end_headers()
             self.wfile.write(body)
