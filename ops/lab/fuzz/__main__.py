@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from random import randrange
 
-from ops.lab.fuzz.parts import PROPERTIES, Outcome, Part, Properties, Reader
+from ops.lab.fuzz.parts import PROPERTIES, Outcome, Part, Reader
 from ops.lab.fuzz.target import try_input
 from ops.lab.fuzz.targets import TARGETS
 
@@ -47,7 +47,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _parts() -> list[Part]:
-    return [*(Reader(name, FINDINGS) for name in TARGETS), *map(Properties.of, PROPERTIES)]
+    return [*(Reader(name, FINDINGS) for name in TARGETS), *PROPERTIES]
 
 
 def _run(parts: Sequence[Part], seconds: float, seed: int, jobs: int) -> list[Outcome]:
@@ -57,7 +57,7 @@ def _run(parts: Sequence[Part], seconds: float, seed: int, jobs: int) -> list[Ou
 
     def run(part: Part) -> Outcome:
         outcome = part.run(share_s, seed)
-        print(f"{'ok  ' if outcome.is_good else 'FAIL'} {outcome.line}", flush=True)
+        print(f"{'ok  ' if outcome.is_good else 'FAIL'} {outcome.name}: {outcome.done}", flush=True)
         return outcome
 
     with ThreadPoolExecutor(jobs) as pool:

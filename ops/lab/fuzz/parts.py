@@ -3,23 +3,14 @@
 import re
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory, TemporaryFile
 from time import monotonic
-from typing import Protocol, Self
 
 ROOT = Path(__file__).parents[3]
-
-PROPERTIES: Mapping[str, Sequence[str]] = {
-    "both services (schemathesis)": ["tests/processes/test_openapi.py"],
-    "HTTP beside h11": ["tests/server/test_http_server.py", "-k", "h11 or chunks"],
-    "entries of a worker": ["tests/worker/test_any_entry.py", "tests/library/test_entry.py"],
-    "hashes by hand": ["tests/query/test_unsound.py", "-k", "sound or hand or off"],
-}
-"""Property tests, as arguments of pytest."""
 
 PROFILE = "fuzz"
 """The profile of Hypothesis for them; tests/conftest.py has it."""
@@ -50,22 +41,6 @@ class Outcome:
     def is_good(self) -> bool:
         """Whether nothing was found."""
         return not self.report
-
-    @property
-    def line(self) -> str:
-        """What is printed of it at once."""
-        return f"{self.name}: {self.done}"
-
-
-class Part(Protocol):
-    """Something that is fuzzed."""
-
-    @property
-    def name(self) -> str:
-        """Its name."""
-
-    def run(self, seconds: float, seed: int) -> Outcome:
-        """Fuzz it for some seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,11 +90,6 @@ class Properties:
     name: str
     tests: Sequence[str]
 
-    @classmethod
-    def of(cls, name: str) -> Self:
-        """Return those of ``PROPERTIES`` with a name."""
-        return cls(name, PROPERTIES[name])
-
     def run(self, seconds: float, seed: int) -> Outcome:
         """Run them again and again, each time with other examples, until something is found."""
         end = monotonic() + seconds
@@ -133,6 +103,20 @@ class Properties:
             if monotonic() >= end:
                 break
         return Outcome(self.name, f"{rounds} rounds")
+
+
+Part = Reader | Properties
+"""Something that is fuzzed."""
+
+PROPERTIES = (
+    Properties("both services (schemathesis)", ("tests/processes/test_openapi.py",)),
+    Properties("HTTP beside h11", ("tests/server/test_http_server.py", "-k", "h11 or chunks")),
+    Properties(
+        "entries of a worker", ("tests/worker/test_any_entry.py", "tests/library/test_entry.py")
+    ),
+    Properties("hashes by hand", ("tests/query/test_unsound.py", "-k", "sound or hand or off")),
+)
+"""All property tests."""
 
 
 def _run(arguments: Sequence[str], seconds: float) -> "subprocess.CompletedProcess[str]":
