@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,16 +12,9 @@ from metrics.cli import delivery
 from metrics.cli.command_line import command_line
 from metrics.cli.send import BODY_BYTES_MAX, LINE_BYTES_MAX
 from ops.local.ports import free_port
-from tests.support.fake_collector import NO_REPLY, FakeCollector, Request, fake_collector, refusing
+from tests.support.fake_collector import NO_REPLY, FakeCollector, Request, refusing
 
 COMMANDS = sorted(command_line.commands)
-
-
-@pytest.fixture(scope="module")
-def collector() -> Iterator[FakeCollector]:
-    """Yield a collector that is well."""
-    with fake_collector() as collector:
-        yield collector
 
 
 @pytest.fixture

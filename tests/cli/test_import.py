@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,13 +21,6 @@ from tests.support.fake_collector import NO_REPLY, FakeCollector, Request, fake_
 
 LINES = 6000
 """Several chunks."""
-
-
-@pytest.fixture(scope="module")
-def collector() -> Iterator[FakeCollector]:
-    """Yield a collector that is well."""
-    with fake_collector() as collector:
-        yield collector
 
 
 @pytest.fixture

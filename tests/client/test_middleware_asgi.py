@@ -1,7 +1,6 @@
 """The ASGI middleware records each request once, and changes nothing for app and server."""
 
 import asyncio
-import logging
 from collections.abc import Sequence
 
 import pytest
@@ -9,6 +8,7 @@ import pytest
 from metrics.client.asgi import ASGIApp, ASGIMiddleware, Event, Receive, Scope, Send
 from metrics.testing import Recorder
 from tests.conftest import Clock
+from tests.support.failing import Broken, failing_log
 
 HEAD = {"type": "http.response.start", "status": 200, "headers": []}
 HTTP = {"type": "http", "method": "GET", "path": "/"}
@@ -197,14 +197,6 @@ def test_a_middleware_without_a_key_says_what_to_do(monkeypatch: pytest.MonkeyPa
         ASGIMiddleware(answering([]), Recorder())
 
 
-class Broken(Recorder):
-    """A client that fails."""
-
-    def record(self, key: str, value: float) -> None:
-        """Raise an error always."""
-        raise RuntimeError("broken")
-
-
 def failing(scope: Scope) -> str:
     """Raise an error instead of returning a key."""
     raise LookupError(scope["path"])
@@ -236,21 +228,10 @@ def test_a_key_or_client_that_fails_changes_no_answer(
 
 def test_a_logging_handler_that_fails_changes_no_answer() -> None:
     """A log handler that raises changes no answer."""
-    calls = []
-
-    class Full(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            calls.append(record)
-            raise OSError("disk full")
-
-    handler = Full()
-    logging.getLogger("metrics.client").addHandler(handler)
     server = Server()
-    try:
+    with failing_log() as calls:
         client = Broken(key="checkout.web-1")
         server.ask(ASGIMiddleware(answering([HEAD, body(b"ok")]), client))
-    finally:
-        logging.getLogger("metrics.client").removeHandler(handler)
 
     assert server.sent == [HEAD, body(b"ok")]
     assert len(calls) == 1

@@ -1,7 +1,6 @@
 """The WSGI middleware records each request once, and changes nothing for app and server."""
 
 import io
-import logging
 from collections.abc import Callable, Iterable, Iterator
 from wsgiref.types import StartResponse, WSGIEnvironment
 from wsgiref.util import FileWrapper
@@ -13,6 +12,7 @@ from metrics.client.client import Client
 from metrics.client.wsgi import WSGIMiddleware
 from metrics.testing import Recorder
 from tests.conftest import Clock
+from tests.support.failing import Broken, failing_log
 from tests.support.wsgi_requests import PLAIN, Chunks, answering, request, start
 
 
@@ -251,14 +251,6 @@ def test_a_client_is_made_from_the_environment(monkeypatch: pytest.MonkeyPatch) 
     assert [key for key, _ in recorded] == ["checkout.web-7"]
 
 
-class Broken(Recorder):
-    """A client that fails."""
-
-    def record(self, key: str, value: float) -> None:
-        """Raise an error always."""
-        raise RuntimeError("broken")
-
-
 def failing(environ: WSGIEnvironment) -> str:
     """Raise an error instead of returning a key."""
     raise LookupError(environ["REQUEST_METHOD"])
@@ -288,19 +280,8 @@ def test_a_key_or_client_that_fails_changes_no_answer(
 
 def test_a_logging_handler_that_fails_changes_no_answer() -> None:
     """A log handler that raises changes no answer."""
-    calls = []
-
-    class Full(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            calls.append(record)
-            raise OSError("disk full")
-
-    handler = Full()
-    logging.getLogger("metrics.client").addHandler(handler)
-    try:
+    with failing_log() as calls:
         client = Broken(key="checkout.web-1")
         assert request(WSGIMiddleware(answering([b"ok"]), client)).endswith(b"\r\n\r\nok")
-    finally:
-        logging.getLogger("metrics.client").removeHandler(handler)
 
     assert len(calls) == 1
