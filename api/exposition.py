@@ -171,15 +171,28 @@ def add_exposition(
     return requests
 
 
-def connections_refused(service: str, cells: SharedCells) -> Count:
-    """Return what counts the connections that a service refuses.
+class Refusals:
+    """Counts what the server of a service refuses before any of its routes is asked.
 
     Args:
-        service: Its name, in the name of the series.
+        service: Its name, in the names of the series.
         cells: Where it counts.
     """
-    return Count(
-        cells,
-        f"metrics_{service}_connections_refused",
-        "Connections that were one too many of their address (METRICS_CONNECTIONS_PER_ADDRESS).",
-    )
+
+    def __init__(self, service: str, cells: SharedCells) -> None:
+        self.connections = Count(
+            cells,
+            f"metrics_{service}_connections_refused",
+            "Connections that were one too many of their address "
+            "(METRICS_CONNECTIONS_PER_ADDRESS).",
+        )
+        self.bodies = Count(
+            cells,
+            f"metrics_{service}_bodies_refused",
+            "Bodies for which there was no room beside all others (METRICS_BODIES_BYTES_MAX).",
+        )
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the series."""
+        yield from self.connections.collect()
+        yield from self.bodies.collect()

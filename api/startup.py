@@ -72,13 +72,20 @@ class Service:
         app: The app.
         access: What it knows of tokens.
         count_refused: Counts a connection that the server refuses.
+        count_refused_body: Counts a body that it has no room for.
     """
 
     def __init__(
-        self, app: WSGIApp, access: Sequence[Access], *, count_refused: Callable[[], None]
+        self,
+        app: WSGIApp,
+        access: Sequence[Access],
+        *,
+        count_refused: Callable[[], None],
+        count_refused_body: Callable[[], None],
     ) -> None:
         self._app = app
         self.count_refused = count_refused
+        self.count_refused_body = count_refused_body
         self._access = access
         # Servers of ours ask it for what answers requests of one kind.
         if hasattr(app, "shortcut"):

@@ -75,6 +75,7 @@ def pre_fork(server: Arbiter, worker: Worker) -> None:
     """Give the process that is forked next a row of its own to count in."""
     worker.row = SharedCells.of_service().take_row()
     worker.connections_per_address_max = _settings.connections_per_address_max
+    worker.bodies_bytes_max = _settings.bodies_bytes_max
 
 
 def child_exit(server: Arbiter, worker: Worker) -> None:

@@ -22,7 +22,7 @@ from api.collector.node_queues import NodeQueues
 from api.collector.send_queue import SENDERS
 from api.collector.series import AppendSeries, KeySeries, MessageSeries
 from api.cross_site import add_cross_site
-from api.exposition import Router, Series, add_exposition, connections_refused
+from api.exposition import Refusals, Router, Series, add_exposition
 from api.health import add_health
 from api.openapi import add_openapi
 from api.problems import add_problems
@@ -32,7 +32,7 @@ from api.startup import Service, load, or_refuse
 from api.time_slices import TimeSlices, has_greenlets
 from metrics.connection import Connection
 from metrics.cross_site import CrossSiteRules
-from metrics.instruments import Count, RedisErrors
+from metrics.instruments import RedisErrors
 from metrics.layout import Layout
 from metrics.settings import Settings
 from metrics.shared_cells import SharedCells
@@ -55,7 +55,7 @@ def create_app(
     self_times: SelfTimes | None = None,
     access: Access | None = None,
     keys: Keys | None = None,
-    refused: Count | None = None,
+    refused: Refusals | None = None,
 ) -> WSGIApp:
     """Return the collector as a WSGI app.
 
@@ -70,7 +70,7 @@ def create_app(
         self_times: Records how long requests took, if that is wanted.
         access: Who may write which keys; as the settings say, if not given.
         keys: Lets new keys in; as the settings say, if not given.
-        refused: Counts the connections that the server refuses; one of its own, if not given.
+        refused: Counts what the server refuses; one of its own, if not given.
 
     Raises:
         SettingsError: If the tokens cannot be read.
@@ -83,7 +83,7 @@ def create_app(
     series: list[Series] = [
         redis_errors,
         message_series,
-        refused or connections_refused("collector", cells),
+        refused or Refusals("collector", cells),
     ]
     queues = None
     if commit is None:
@@ -166,7 +166,7 @@ def get_app() -> Service:
         )
     self_times = SelfTimes.of("collector", settings, connection, layout)
     cells = SharedCells.of_service()
-    refused = connections_refused("collector", cells)
+    refused = Refusals("collector", cells)
     with or_refuse():
         access = Access(settings.write_tokens, settings.write_tokens_file)
     app = create_app(
@@ -183,4 +183,9 @@ def get_app() -> Service:
         self_times.start()
     # What there is by now stays: the garbage collector need not go through it again and again.
     gc.freeze()
-    return Service(app, [access], count_refused=refused.add)
+    return Service(
+        app,
+        [access],
+        count_refused=refused.connections.add,
+        count_refused_body=refused.bodies.add,
+    )

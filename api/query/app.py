@@ -11,7 +11,7 @@ import falcon
 
 from api.access import Access
 from api.cross_site import add_cross_site
-from api.exposition import Router, Series, add_exposition, connections_refused
+from api.exposition import Refusals, Router, Series, add_exposition
 from api.health import add_health
 from api.openapi import add_openapi
 from api.problems import add_problems
@@ -33,7 +33,7 @@ from metrics.admission import Admission
 from metrics.connection import Connection
 from metrics.cross_site import CrossSiteRules
 from metrics.deletion import Deletion
-from metrics.instruments import Count, RedisErrors
+from metrics.instruments import RedisErrors
 from metrics.known_keys import KnownKeys
 from metrics.last_hours import LastHours
 from metrics.layout import Layout
@@ -83,7 +83,7 @@ def create_app(
     self_times: SelfTimes | None = None,
     readers: Access | None = None,
     writers: Access | None = None,
-    refused: Count | None = None,
+    refused: Refusals | None = None,
 ) -> falcon.App[Any, Any] | RateLimited:
     """Return the query service as a WSGI app.
 
@@ -96,7 +96,7 @@ def create_app(
         self_times: Records how long requests took, if that is wanted.
         readers: Who may read which keys; as the settings say, if not given.
         writers: Who may write which keys, and so delete; as the settings say, if not given.
-        refused: Counts the connections that the server refuses; one of its own, if not given.
+        refused: Counts what the server refuses; one of its own, if not given.
 
     Raises:
         SettingsError: If the tokens cannot be read.
@@ -170,7 +170,7 @@ def create_app(
         redis_errors,
         AuditSeries(audit_reader),
         MemorySeries(connection, partitions=settings.partitions),
-        refused or connections_refused("query", cells),
+        refused or Refusals("query", cells),
     ]
     requests = add_exposition(app, router, "query", cells, series, self_times)
     add_cross_site(app, CrossSiteRules.of(settings), settings)
@@ -194,7 +194,7 @@ def get_app() -> Service:
         )
     self_times = SelfTimes.of("query", settings, connection, layout)
     cells = SharedCells.of_service()
-    refused = connections_refused("query", cells)
+    refused = Refusals("query", cells)
     with or_refuse():
         readers = Access(settings.read_tokens, settings.read_tokens_file)
         writers = Access(settings.write_tokens, settings.write_tokens_file)
@@ -213,4 +213,9 @@ def get_app() -> Service:
     # What there is by now stays: the garbage collector need not go through it again and again.
     gc.freeze()
     gc.set_threshold(OBJECTS_PER_COLLECTION)
-    return Service(app, [readers, writers], count_refused=refused.add)
+    return Service(
+        app,
+        [readers, writers],
+        count_refused=refused.connections.add,
+        count_refused_body=refused.bodies.add,
+    )

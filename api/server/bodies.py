@@ -2,6 +2,7 @@
 
 import contextlib
 import socket
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
@@ -23,10 +24,20 @@ CHUNKED_RECV_BYTES = 4096
 
 
 class Bodies:
-    """The room for bodies that are coming in."""
+    """The room for bodies that are coming in.
 
-    def __init__(self, bytes_max: int = BODIES_BYTES_MAX) -> None:
+    Args:
+        bytes_max: How long all of them may be together.
+        count_refused: Counts one that has no room.
+    """
+
+    def __init__(
+        self,
+        bytes_max: int = BODIES_BYTES_MAX,
+        count_refused: Callable[[], object] = lambda: None,
+    ) -> None:
         self._left = bytes_max
+        self.count_refused = count_refused
         self._turn = -1
         self._in_turn = 0
 
@@ -74,7 +85,9 @@ class BodyReader:
         Raises:
             BadRequestError: If there is no room for it.
         """
-        if not self._server.bodies.has_room(min(RECV_BYTES, length or RECV_BYTES)):
+        bodies = self._server.bodies
+        if not bodies.has_room(min(RECV_BYTES, length or RECV_BYTES)):
+            bodies.count_refused()
             raise BadRequestError(
                 "Too many bodies are coming in; send this one again later.",
                 HTTPStatus.SERVICE_UNAVAILABLE,
@@ -101,6 +114,7 @@ class BodyReader:
         self._bytes += len(data)
         self._server.bodies.take(len(data))
         if not self._server.bodies.has_room(0):
+            self._server.bodies.count_refused()
             # An answer would say something of the request, and nothing is wrong with it.
             raise gevent.GreenletExit
         if not data:

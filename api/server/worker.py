@@ -18,7 +18,7 @@ from gevent.lock import BoundedSemaphore
 from gunicorn.workers.ggevent import GeventPyWSGIWorker, PyWSGIServer
 
 from api.server.address import Addresses, network_of
-from api.server.bodies import Bodies
+from api.server.bodies import BODIES_BYTES_MAX, Bodies
 from api.server.connection import NO_DEADLINE, Connection, DeadlineError
 from api.server.head import HeadCache
 from api.server.request_id import new_ids
@@ -54,6 +54,7 @@ class Server(PyWSGIServer):  # type: ignore[misc]  # gunicorn has no types
         *args: Any,  # noqa: ANN401  (gevent's own)
         heads: HeadCache | None = None,
         per_address_max: int | None = None,
+        bodies_bytes_max: int = BODIES_BYTES_MAX,
         **kwargs: Any,  # noqa: ANN401
     ) -> None:
         super().__init__(*args, **kwargs)
@@ -62,7 +63,8 @@ class Server(PyWSGIServer):  # type: ignore[misc]  # gunicorn has no types
         self.heads = heads or HeadCache(getattr(self.application, "shortcut", lambda _: None))
         self.addresses = Addresses(per_address_max)
         self.count_refused = getattr(self.application, "count_refused", lambda: None)
-        self.bodies = Bodies()
+        count_body = getattr(self.application, "count_refused_body", lambda: None)
+        self.bodies = Bodies(bodies_bytes_max, count_body)
         self.greedy = BoundedSemaphore(1)
         self.date = formatdate(usegmt=True).encode()
         self.new_id = new_ids()
@@ -149,12 +151,18 @@ class Worker(GeventPyWSGIWorker):  # type: ignore[misc]
     connections_per_address_max: int | None = None
     """How many connections of one address there may be; the master may say so."""
 
+    bodies_bytes_max: int = BODIES_BYTES_MAX
+    """How long all bodies that are coming in may be together; the same."""
+
     def load_wsgi(self) -> None:
         """Load the app, and make what its servers share."""
         super().load_wsgi()
         self._heads = HeadCache(getattr(self.wsgi, "shortcut", lambda _: None))
         self.server_class = partial(  # type: ignore[assignment]  # what makes one will do
-            Server, heads=self._heads, per_address_max=self.connections_per_address_max
+            Server,
+            heads=self._heads,
+            per_address_max=self.connections_per_address_max,
+            bodies_bytes_max=self.bodies_bytes_max,
         )
 
     def init_signals(self) -> None:

@@ -59,6 +59,7 @@ class Settings:
     log_format: LogFormat = "console"
     keys_max: int = 100_000
     new_keys_per_hour: int | None = None
+    bodies_bytes_max: int = 268_435_456
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str], *, default_host: str = EVERYWHERE) -> Self:
@@ -113,6 +114,9 @@ class Settings:
             keys_max=read.integer("METRICS_KEYS_MAX", 100_000, least=1, most=100_000_000),
             new_keys_per_hour=read.optional_integer(
                 "METRICS_NEW_KEYS_PER_HOUR", least=1, most=100_000_000
+            ),
+            bodies_bytes_max=read.integer(
+                "METRICS_BODIES_BYTES_MAX", 268_435_456, least=65_536, most=2**40
             ),
         )
         if read.problems:

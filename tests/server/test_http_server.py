@@ -163,12 +163,15 @@ def test_what_stands_around_chunks_is_bounded(endless: bytes) -> None:
 def test_bodies_have_so_much_room_together() -> None:
     """A body in pieces is not taken while the room for all bodies is full, and is afterwards."""
     server = FakeServer([])
-    server.bodies = Bodies(10)
+    refused: list[int] = []
+    server.bodies = Bodies(10, lambda: refused.append(1))
     begun, rest = POST[:-1], POST[-1:]
 
     assert ours([begun, rest], server) == ours([POST])
     server.bodies.take(10)
+    assert refused == []
     assert ours([begun, rest], server) == []
+    assert refused == [1]
     assert ours([POST], server) == ours([POST])
     server.bodies.give_back(10)
     assert ours([begun, rest], server) == ours([POST])
