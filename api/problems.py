@@ -93,6 +93,9 @@ class Problems:
         """Make an error the body of an answer of Falcon's."""
         resp.content_type = PROBLEM_JSON
         resp.data = self.content(error)
+        # Falcon's frame in it holds the error: together they would wait for a garbage collector,
+        # and with them the request and all that its resource had in hand.
+        error.__traceback__ = None
 
     def handle(
         self, req: falcon.Request, resp: falcon.Response, error: Exception, params: object

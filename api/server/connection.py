@@ -175,7 +175,11 @@ class Connection:
         if self._is_declined:
             request.environ[DECLINED] = True
             self._is_declined = False
-        return self._answer_fully(request, head)
+        try:
+            return self._answer_fully(request, head)
+        finally:
+            # The environ and its input name each other, and a garbage collector may seldom come.
+            del request.environ["wsgi.input"]
 
     def _answer_fully(self, request: Request, head: Head) -> bool:
         """Ask the app; return whether there may be another request."""

@@ -1,5 +1,6 @@
 """Unexpected exceptions are answered as problems."""
 
+import gc
 import logging
 
 import falcon
@@ -10,6 +11,7 @@ from api.collector import app as collector
 from api.problems import add_problems
 from api.query import app as query
 from metrics.connection import Connection
+from metrics.errors import InvalidQueryError
 from metrics.settings import Settings
 from ops.local.ports import free_port
 from tests.collector.test_collector import assert_is_problem
@@ -45,6 +47,32 @@ def test_a_fault_of_ours_is_logged_once_a_minute(caplog: pytest.LogCaptureFixtur
     assert all(result.json["detail"].startswith("A fault of ours") for result in results)
     assert [record.levelno for record in caplog.records] == [logging.ERROR]
     assert caplog.records[0].exc_info
+
+
+class Refusing:
+    """A resource that refuses everything."""
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Raise what is answered 400."""
+        raise InvalidQueryError("no")
+
+
+def test_an_error_is_gone_once_it_is_answered() -> None:
+    """No error waits for the garbage collector, which in a query service seldom comes."""
+    app = falcon.App()
+    add_problems(app, [])
+    app.add_route("/refused", Refusing())
+    client = falcon.testing.TestClient(app)
+    gc.collect()
+    gc.disable()
+    try:
+        assert client.simulate_get("/refused").status_code == 400
+        assert client.simulate_get("/none").status_code == 404
+        found = [each for each in gc.get_objects() if isinstance(each, falcon.HTTPError)]
+    finally:
+        gc.enable()
+
+    assert not found
 
 
 @pytest.mark.parametrize(

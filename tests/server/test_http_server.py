@@ -6,6 +6,7 @@ other than chunked. It keeps an HTTP/1.0 connection alive if the client asks for
 empty lines before a request.
 """
 
+import gc
 import tracemalloc
 from itertools import pairwise
 
@@ -83,6 +84,19 @@ def test_an_answer_of_a_shortcut_is_nothing_that_the_next_request_hears_of() -> 
 
     assert server.shortcuts == [b"2"]
     assert server.declined == [False, False, False]
+
+
+def test_a_request_is_gone_once_it_is_answered() -> None:
+    """No request waits for the garbage collector, which in a query service seldom comes."""
+    gc.collect()
+    gc.disable()
+    try:
+        assert len(ours([GET + POST + CHUNKED, POST])) == 4
+        left = [each for each in gc.get_objects() if isinstance(each, Request)]
+    finally:
+        gc.enable()
+
+    assert not left
 
 
 def test_known_heads_are_bounded() -> None:
