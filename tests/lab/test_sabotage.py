@@ -13,8 +13,8 @@ SEEDS_MAX = 600
 
 FOUND_BY = {
     "no fence": (1, 3),
-    "no XDEL": (1, 3),
-    "ack and apply in two calls": (4, 17),
+    "no XDEL": (27, 18),
+    "ack and apply in two calls": (27, 22),
     "an entry dead-lettered as a whole": (5, 55),
     "dropped not added up": (29,),
     "no mark": (4, 6),
