@@ -129,7 +129,12 @@ def create_app(
         lateness_s=settings.lateness_seconds,
         now=now,
         deletion=KeyHourDeletion(
-            Deletion(connection, partitions=settings.partitions),
+            Deletion(
+                connection,
+                partitions=settings.partitions,
+                retention_days=settings.retention_days,
+                now=now,
+            ),
             access=writers,
             ensure_layout=layout.ensure,
         ),

@@ -24,19 +24,21 @@ class KeyIndex:
         newest: Of each its newest hour then, in digits: it may have risen since.
         ordered: The same hours, in order.
         read_at: When, by the clock of the process.
+        removed: How many keys deletions had removed before, as Redis says it.
     """
 
     keys: SortedList[str]
     newest: npt.NDArray[np.int64]
     ordered: npt.NDArray[np.int64]
     read_at: float
+    removed: bytes | None
 
     @classmethod
-    def of(cls, newest: Mapping[str, int], read_at: float) -> Self:
+    def of(cls, newest: Mapping[str, int], read_at: float, removed: bytes | None = None) -> Self:
         """Return the index of keys, each with its newest hour in digits."""
         keys = SortedList(newest)
         hours = np.fromiter(map(newest.__getitem__, keys), np.int64, len(keys))
-        return cls(keys, hours, np.sort(hours), read_at)
+        return cls(keys, hours, np.sort(hours), read_at, removed)
 
     def count_since(self, hour: int) -> int:
         """Return how many keys have an hour at least as new."""

@@ -2,10 +2,11 @@
 
 Each partition has a sorted set: key -> newest hour. It is not in the order of the keys, and may
 be long; so a process remembers what it read. Before each answer it asks whether that still holds,
-which takes two short commands a partition, and reads again only those where it does not:
+which takes three short commands a partition, and reads again only those where it does not:
 
-- Keys are only removed by commits, all below some hour at once (``ZREMRANGEBYSCORE``). So while
-  the lowest hour of a set is not above that of what was read, nothing of it was removed.
+- Keys are removed by deletions, which are counted, and by commits, all below some hour at once
+  (``ZREMRANGEBYSCORE``). So while that count is as it was, and the lowest hour of a set is not
+  above that of what was read, nothing of it was removed.
 - Then as many keys as were read are the same keys. One more is new.
 - Hours only rise. As many keys from an hour on as were read are those that were read.
 
@@ -125,27 +126,37 @@ class KnownKeys:
         # Who comes meanwhile finds what this one reads.
         with self._reading:
             known = list(self._known)
-            for some in self._batches(self._outdated(known, hour)):
+            outdated = self._outdated(known, hour)
+            for some in self._batches({i: size for i, (size, _) in outdated.items()}):
                 read_at = self._monotonic()
                 for i, newest in self._read(some).items():
-                    known[i] = self._known[i] = KeyIndex.of(newest, read_at)
+                    known[i] = self._known[i] = KeyIndex.of(newest, read_at, outdated[i][1])
         return known
 
-    def _outdated(self, known: Sequence[KeyIndex], hour: Hour | None) -> dict[int, int]:
-        """Return the partitions that must be read again, and how many keys each has."""
+    def _outdated(
+        self, known: Sequence[KeyIndex], hour: Hour | None
+    ) -> dict[int, tuple[int, bytes | None]]:
+        """Return the partitions that must be read again.
+
+        Returns:
+            For each how many keys it has, and how many deletions have removed so far.
+        """
         calls = []
         for each in self._partitions:
             calls.append(command("ZCARD", each.keys))
             calls.append(command("ZRANGE", each.keys, 0, 0, "WITHSCORES"))
+            calls.append(command("HGET", each.audit, "removed_keys"))
             if hour is not None:
                 calls.append(command("ZCOUNT", each.keys, hour.digits, "+inf"))
         replies = map(done, self._connection.execute(calls))
-        sizes, outdated = [], set()
+        sizes: list[tuple[int, bytes | None]] = []
+        outdated = set()
         for i, read in enumerate(known):
-            size, lowest, *since = islice(replies, 2 if hour is None else 3)
-            sizes.append(size)
+            size, lowest, removed, *since = islice(replies, 3 if hour is None else 4)
+            sizes.append((size, removed))
             if (
-                size != len(read.keys)
+                removed != read.removed
+                or size != len(read.keys)
                 or (size and self._is_removed_from(i, read, lowest))
                 or (hour is not None and since != [read.count_since(hour.digits)])
             ):

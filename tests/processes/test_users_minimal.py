@@ -113,7 +113,8 @@ def answer(connection: Connection, _url: str) -> None:
     known.page([""], "", 9)
     known.newest_hours("", THIS, NEXT, keys_max=9)
     read_audits(connection, [0])
-    Deletion(connection, partitions=PARTITIONS).delete("checkout.web-1", THIS)
+    deletion = Deletion(connection, partitions=PARTITIONS, retention_days=1, now=lambda: NOW)
+    deletion.delete("checkout.web-1", THIS)
     ensure_layout(connection)
 
 

@@ -6,7 +6,7 @@ import falcon.testing
 import pytest
 
 from metrics.connection import Connection, command
-from metrics.keyspace import PartitionNames
+from metrics.keyspace import PartitionNames, partition_of
 from tests.collector.test_collector import assert_is_problem
 from tests.query.test_query import AFTER, KEY, PARTITION, VALUES, add, client_of, commit
 from tests.support.streams import append as append_batch
@@ -55,6 +55,33 @@ def test_a_key_hour_is_removed_and_its_messages_are_in_the_audit(
     assert audit["balance"] is True
     assert f"deleted 4 messages: {KEY} of 2026-11-23 14 UTC" in caplog.text
     assert "writer" not in caplog.text
+
+
+def test_a_key_without_an_hour_makes_room(
+    client: falcon.testing.TestClient, connection: Connection
+) -> None:
+    """A key whose last hour is deleted is no longer known; one that has another one is."""
+    add(connection, [7.0], hour="2026-11-23T13")
+    commit(connection)
+    listed = [client.simulate_get("/keys").json["keys"]]
+    for path in (PATH, f"/{KEY}/2026-11-23/13"):
+        assert client.simulate_delete(path, headers=ALL).status_code == 200
+        listed.append(client.simulate_get("/keys").json["keys"])
+
+    assert [len(each) for each in listed] == [1, 1, 0]
+    assert connection.ask(command("ZCARD", NAMES.keys)) == 0
+
+
+def test_a_key_that_is_new_while_another_is_deleted_is_known_at_once(
+    client: falcon.testing.TestClient, connection: Connection
+) -> None:
+    """As many keys as before are not the same keys, where one was deleted."""
+    new = next(key for key in map("k-{}".format, range(999)) if partition_of(key, 16) == PARTITION)
+    client.simulate_get("/keys")
+    client.simulate_delete(PATH, headers=ALL)
+    connection.ask(command("ZADD", NAMES.keys, 2026112314, new))
+
+    assert [each["key"] for each in client.simulate_get("/keys").json["keys"]] == [new]
 
 
 def test_what_comes_after_a_deletion_counts(
