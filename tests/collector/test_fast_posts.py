@@ -7,9 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from api.access import EVERYTHING
 from api.collector import fast_json, fast_posts
 from api.collector.app import create_app
 from api.collector.fast_path import FastPath
+from api.time_slices import TimeSlices
 from metrics.connection import Connection, command
 from metrics.keyspace import PartitionNames, partition_of
 from metrics.settings import Settings
@@ -130,6 +132,24 @@ def test_requests_that_come_together_share_an_entry(
     ]
     audit = audit_of(connection, partition_of("a", 16))
     assert (audit["accepted"], audit["appended"]) == (15, 1)
+
+
+def test_a_body_under_an_idempotency_key_is_read_in_a_slice(
+    connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is read where it came, so that many of them would fill a turn of the event loop."""
+    started: list[bool] = []
+    monkeypatch.setattr(
+        TimeSlices, "start", lambda _, *, is_little=False: started.append(is_little)
+    )
+    settings = Settings.from_env({"REDIS_URL": "redis://unused"})
+    app = create_app(connection, settings, now=lambda: NOW, keys=EveryKey())
+    assert isinstance(app, FastPath)
+    for length in (1, 2000):
+        body = b'{"key":"a","values":[%b]}' % b",".join([b"1.5"] * length)
+        assert app._posts.take_once(body, EVERYTHING, f"batch-{length}")
+
+    assert started == [True, False]
 
 
 def test_requests_with_tokens_share_an_entry_too(connection: Connection) -> None:
