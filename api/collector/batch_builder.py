@@ -6,10 +6,10 @@ client aggregates, each of which counts as the messages that it stands for.
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from itertools import chain
 
 import falcon
 
+from api.collector.batch_contents import BatchContents
 from api.collector.key_counts import NONE_REFUSED, Refusal
 from api.collector.rejection import ERRORS_SHOWN_MAX, NEW_KEY, Rejection, kind_of
 from api.collector.values import Values
@@ -18,14 +18,7 @@ from metrics.client_aggregate import AGGREGATE_COUNT_MAX, ClientAggregate
 from metrics.entry import Column
 from metrics.errors import InvalidMessageError
 from metrics.hours import Hour
-from metrics.keyspace import hour_of, key_hour, partition_of
-from metrics.message import (
-    DROPPED_MAX,
-    AcceptedTimes,
-    check_dropped,
-    check_key,
-    check_value,
-)
+from metrics.message import DROPPED_MAX, AcceptedTimes, check_dropped, check_key, check_value
 
 WORK_MAX = 100
 """After so many messages it is asked whether others should go on."""
@@ -93,12 +86,9 @@ class BatchBuilder:
         self._refusal = refusal
         self.pause_if_due = pause_if_due
         self._until_pause = WORK_MAX
-        self._columns: dict[tuple[str, Hour], Values] = {}
-        self._dropped: dict[tuple[str, Hour], int] = {}
-        self._aggregates: list[tuple[str, Hour, ClientAggregate]] = []
+        self._contents = BatchContents()
         self._in_aggregates = 0
         self._without_place = 0
-        self._ready: Sequence[tuple[str, Column]] = ()
 
     @property
     def times(self) -> AcceptedTimes:
@@ -165,12 +155,12 @@ class BatchBuilder:
             return
         if self._is_refused(name):
             return
-        dropped_before = self._dropped.get((name, hour), 0)
+        dropped_before = self._contents.dropped.get((name, hour), 0)
         if dropped_before + number > DROPPED_MAX:
             self.reject(f"dropped must be at most {DROPPED_MAX} of a key and hour in one request")
             return
-        self._dropped[name, hour] = dropped_before + number
-        self.bound_key_hours(len(self._dropped))
+        self._contents.dropped[name, hour] = dropped_before + number
+        self.bound_key_hours(len(self._contents.dropped))
         if not self._leaves_out(name):
             self.reports += 1
             self.dropped += number
@@ -204,8 +194,8 @@ class BatchBuilder:
             return
         if self._is_refused(name, count) or self._leaves_out(name, count):
             return
-        self._aggregates.append((name, hour, aggregate))
-        self.bound_key_hours(len(self._aggregates))
+        self._contents.aggregates.append((name, hour, aggregate))
+        self.bound_key_hours(len(self._contents.aggregates))
         self._in_aggregates += count
         self.accepted += count
         self._without_place += count - 1
@@ -216,12 +206,8 @@ class BatchBuilder:
         self.ignored += 1
 
     def add_ready(self, columns: Sequence[tuple[str, Column]]) -> None:
-        """Take all messages of the request at once, checked and written as columns.
-
-        Args:
-            columns: Each with its key.
-        """
-        self._ready = columns
+        """Take all messages of the request at once, as columns that are checked, by key."""
+        self._contents.ready = columns
         for _, column in columns:
             self.work()
             self.accepted += column.messages
@@ -271,46 +257,17 @@ class BatchBuilder:
 
     def columns(self, partitions: int) -> dict[int, list[Column]]:
         """Return the good messages and loss reports as columns, by partition."""
-        found: dict[int, list[Column]] = {}
-        for key, ready in self._ready:
-            self.work()
-            found.setdefault(partition_of(key, partitions), []).append(ready)
-        for (key, hour), values in self._columns.items():
-            self.work()
-            found.setdefault(partition_of(key, partitions), []).append(
-                values.column(key_hour(key, hour), self.pause_if_due)
-            )
-        for key, hour, aggregate in self._aggregates:
-            self.work(1 + len(aggregate.buckets))
-            found.setdefault(partition_of(key, partitions), []).append(
-                Column.of_aggregate(key_hour(key, hour), aggregate)
-            )
-        for (key, hour), dropped in self._dropped.items():
-            self.work()
-            found.setdefault(partition_of(key, partitions), []).append(
-                Column.of_dropped(key_hour(key, hour), dropped)
-            )
-        return found
+        return self._contents.by_partition(partitions, self.work, self.pause_if_due)
 
     def keys(self, is_wanted: Callable[[str], bool]) -> dict[str, Hour]:
         """Return those of the keys of what was good, each with an hour of its messages."""
-        found: dict[str, Hour] = {}
-        for key, column in self._ready:
-            self.work()
-            if is_wanted(key):
-                found[key] = hour_of(column.key_hour)
-        aggregates = ((key, hour) for key, hour, _ in self._aggregates)
-        for key, hour in chain(aggregates, self._columns, self._dropped):
-            self.work()
-            if is_wanted(key):
-                found[key] = hour
-        return found
+        return self._contents.keys(is_wanted, self.work)
 
     def _values_of(self, key: str, hour: Hour) -> Values:
-        values = self._columns.get((key, hour))
+        values = self._contents.values.get((key, hour))
         if values is None:
-            values = self._columns[key, hour] = Values()
-            self.bound_key_hours(len(self._columns))
+            values = self._contents.values[key, hour] = Values()
+            self.bound_key_hours(len(self._contents.values))
         return values
 
     def _is_refused(self, key: str, messages: int = 1) -> bool:
