@@ -228,7 +228,8 @@ class FastPosts:
                 self._put(each.pending, message)
         for place, each in enumerate(longer):
             if place and monotonic() - began > SLICE_S:
-                self._unread = longer[place:]
+                # Who was answered just now may have sent its next request by now.
+                self._unread = [*longer[place:], *self._unread]
                 # A timer, since callbacks would run before the loop looks at its sockets.
                 self._pause = self._loop.timer(PAUSE_S)
                 self._pause.start(self._read)

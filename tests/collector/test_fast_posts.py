@@ -152,6 +152,22 @@ def test_a_body_under_an_idempotency_key_is_read_in_a_slice(
     assert started == [True, False]
 
 
+def test_a_request_that_comes_while_others_are_read_is_not_forgotten(
+    connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who is answered in the midst of a reading and sends again is read, after a pause as well."""
+    monkeypatch.setattr(fast_posts, "SLICE_S", 0.0)
+    take = take_of(connection)
+
+    def send_twice(body: bytes) -> bool:
+        return (take(body), take(body)) == (None, None)
+
+    requests = [gevent.spawn(send_twice, b"a,1") for _ in range(4)]
+    gevent.joinall(requests, timeout=10)
+
+    assert [request.value for request in requests] == [True] * 4
+
+
 def test_requests_with_tokens_share_an_entry_too(connection: Connection) -> None:
     """Requests of a token that come together share an entry; its other keys are not taken."""
     head = HEAD | {"HTTP_AUTHORIZATION": f"Bearer {SECRET}"}
