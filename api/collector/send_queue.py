@@ -140,6 +140,8 @@ class SendQueue(Generic[Item]):
             gevent.spawn(self._watch_deadlines)
 
     def _send_groups(self) -> None:
+        # What it came for may have been too late by now: then the next request needs another one.
+        self._is_sender_coming = False
         try:
             while self._waiting:
                 self._linger()
