@@ -4,12 +4,16 @@ import itertools
 import os
 import secrets
 import socket
+from collections import deque
 from collections.abc import Iterator
 from functools import cache
 
 PORTS_SHARE = "METRICS_PORTS_SHARE"
 """Variable: ``0/2`` for the first of two who look for free ports at the same time. Else both may
 find the same one before either listens at it."""
+
+GIVEN_MAX = 400
+"""How many ports a process remembers to have been given."""
 
 _PORTS = range(10_000, 32_768)
 """Below those that a system gives to clients: else one of these may sit on the port of a process
@@ -27,9 +31,12 @@ def free_port(*offsets: int) -> int:
     """
 
     def is_usable(port: int) -> bool:
-        return all(port + offset in _PORTS and is_free(port + offset) for offset in (0, *offsets))
+        wanted = [port, *(port + offset for offset in offsets)]
+        return all(each in _PORTS and each not in _given() and is_free(each) for each in wanted)
 
-    return next(filter(is_usable, _ports()))
+    port = next(filter(is_usable, _ports()))
+    _given().extend([port, *(port + offset for offset in offsets)])
+    return port
 
 
 @cache
@@ -37,6 +44,12 @@ def _ports() -> Iterator[int]:
     ports = share_of(_PORTS)
     secrets.SystemRandom().shuffle(ports)
     return itertools.cycle(ports)
+
+
+@cache
+def _given() -> deque[int]:
+    """Return the ports that were given lately, with those beside them: somebody may listen soon."""
+    return deque(maxlen=GIVEN_MAX)
 
 
 def share_of(ports: range) -> list[int]:

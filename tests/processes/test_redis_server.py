@@ -89,3 +89,14 @@ def test_processes_that_choose_ports_choose_none_of_each_others(
         chosen += own
 
     assert sorted(chosen) == list(ports)
+
+
+def test_no_port_is_given_that_stands_beside_another() -> None:
+    """A node of a cluster gets no port at which the bus of another one will be."""
+    given = [
+        port + offset
+        for port in (free_port(BUS_OFFSET) for _ in range(200))
+        for offset in (0, BUS_OFFSET)
+    ]
+
+    assert len(set(given)) == len(given)
