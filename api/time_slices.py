@@ -126,6 +126,7 @@ class TimeSlices:
             if not self._has_time_left(LITTLE_SLICES):
                 self._wait(_Kind.LITTLE)
         elif (self._line.is_busy or not self._has_time_left()) and not self._is_short():
+            self.become_long()
             self._wait(_Kind.FIRST)
 
     def pause_if_due(self) -> None:
@@ -137,6 +138,10 @@ class TimeSlices:
     def _is_short(self) -> bool:
         begun = self._short.get(gevent.getcurrent())
         return begun is not None and self._now() - begun < SHORT_S
+
+    def _has_short(self) -> bool:
+        since = self._now() - SHORT_S
+        return any(begun > since for begun in self._short.values())
 
     def _has_time_left(self, slices: int = 1) -> bool:
         if self._slice_s == math.inf:
@@ -161,7 +166,7 @@ class TimeSlices:
         # Where much begins, as when many short bodies come at once, to wait would waste the time.
         if kind is _Kind.MORE and self._now() - began > _ALONE_S:
             self._sleep(PAUSE_S)
-        while kind is _Kind.MORE and self._short and self._now() - began < WAIT_MAX_S:
+        while kind is _Kind.MORE and self._has_short() and self._now() - began < WAIT_MAX_S:
             self._sleep(_LOOK_S)
         self._turn, self._began = self._turn_of_loop(), self._now()
 

@@ -267,6 +267,18 @@ def test_nobody_waits_for_a_request_that_turns_out_to_be_long() -> None:
     assert sum(worked.slept_for) < WAIT_MAX_S / 10
 
 
+def test_nobody_waits_for_a_request_that_itself_waits_for_redis() -> None:
+    """A request is short for its first moments only, also if it does nothing after them."""
+    worked = Worked()
+    slices = TimeSlices(now=lambda: worked.seconds, sleep=worked.work, turn=lambda: -1)
+    gevent.spawn(slices.begin_request).join()
+
+    worked.seconds += SHORT_S + SLICE_S
+    slices.pause_if_due()
+
+    assert sum(worked.slept_for) < WAIT_MAX_S / 10
+
+
 def test_a_short_request_waits_for_no_long_one() -> None:
     """What others have worked is not counted against a request that has just begun."""
     worked = Worked()
