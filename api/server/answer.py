@@ -53,9 +53,12 @@ def written(
 def refusal(status: HTTPStatus, detail: str, request_id: bytes) -> tuple[Headers, bytes]:
     """Return headers and body of an answer that says why the server itself refuses a request."""
     headers = [("Content-Type", PROBLEM_JSON)]
+    members = {"request_id": request_id.decode()}
     if status in (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS):
+        # The app has not been asked. A client that is not told so has to think it may be stored.
         headers.append(("Retry-After", "1"))
-    return headers, problem_json(status, detail, request_id=request_id.decode())
+        members["stored"] = "no"
+    return headers, problem_json(status, detail, **members)
 
 
 @lru_cache(maxsize=256)

@@ -75,6 +75,7 @@ class BodyReader:
         self._server = server
         self._turns = turns
         self._bytes = 0
+        self._is_unread = False
 
     def check_room(self, length: int | None) -> None:
         """See that a body may come.
@@ -111,19 +112,29 @@ class BodyReader:
                 self._turns.pause()
             self._turns.take()
             data = self._socket.recv(RECV_BYTES)
+        if self._is_unread:
+            # Nobody keeps it, so it takes a turn and no room.
+            self._server.bodies.take(len(data))
+            self._server.bodies.give_back(len(data))
+            return self._checked(data)
         self._bytes += len(data)
         self._server.bodies.take(len(data))
         if not self._server.bodies.has_room(0):
             self._server.bodies.count_refused()
             # An answer would say something of the request, and nothing is wrong with it.
             raise gevent.GreenletExit
+        return self._checked(data)
+
+    @staticmethod
+    def _checked(data: bytes) -> bytes:
         if not data:
             raise ConnectionAbortedError("the connection ended in the middle of a body")
         return data
 
-    @staticmethod
-    def is_drained(request: Request, within_s: float) -> bool:
+    def is_drained(self, request: Request, within_s: float) -> bool:
         """Take in what the app left unread of a body; return whether all of it came in time."""
+        self.give_back()
+        self._is_unread = True
         # Who waits for 100 Continue, and was answered instead, may send the body or not.
         if not request.is_broken and "HTTP_EXPECT" not in request.environ:
             with gevent.Timeout(within_s, False), contextlib.suppress(OSError):
@@ -134,3 +145,4 @@ class BodyReader:
         """Give the room of a body back, once it was answered."""
         self._server.bodies.give_back(self._bytes)
         self._bytes = 0
+        self._is_unread = False

@@ -7,17 +7,23 @@ empty lines before a request.
 """
 
 import gc
+import json
+import socket
 import tracemalloc
+from http import HTTPStatus
 from itertools import pairwise
+from typing import cast
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from api.server.bodies import TURN_BYTES_MAX, Bodies
+from api.server.answer import refusal
+from api.server.bodies import TURN_BYTES_MAX, Bodies, BodyReader
 from api.server.chunked import LINE_BYTES_MAX, ChunkedDecoder
 from api.server.head import HEAD_BYTES_MAX, BadRequestError, HeadCache
 from api.server.request import Request
+from api.server.turns import Turns
 from tests.support.http_streams import (
     CHUNKED,
     GET,
@@ -26,6 +32,7 @@ from tests.support.http_streams import (
     STREAMS,
     UPGRADE,
     FakeServer,
+    PiecewiseSocket,
     Seen,
     ours,
     reference,
@@ -189,6 +196,32 @@ def test_bodies_have_so_much_room_together() -> None:
     assert ours([POST], server) == ours([POST])
     server.bodies.give_back(10)
     assert ours([begun, rest], server) == ours([POST])
+
+
+@pytest.mark.parametrize("status", [HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS])
+def test_a_request_that_has_no_room_is_stored_for_certain_nowhere(status: HTTPStatus) -> None:
+    """The server refuses before the app is asked, and says so: a client may send it again."""
+    headers, body = refusal(status, "no room", b"id")
+
+    assert json.loads(body)["stored"] == "no"
+    assert dict(headers)["Retry-After"] == "1"
+
+
+def test_what_is_left_unread_of_a_body_takes_no_room() -> None:
+    """A body that was refused is taken in for a while, however long it is, and others have room."""
+    server = FakeServer([])
+    server.bodies = Bodies(4 * 65_536)
+    piece = b"x" * 65_536
+    head = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % (10 * len(piece))
+    connection = cast("socket.socket", PiecewiseSocket([piece] * 10))
+    reader = BodyReader(connection, server, Turns(server))
+    request = Request({}, HeadCache().read(head), b"", reader.more)
+    request.read(len(piece))
+
+    assert reader.is_drained(request, 10.0)
+    assert server.bodies.has_room(4 * 65_536)
+    reader.give_back()
+    assert not server.bodies.has_room(4 * 65_536 + 1)
 
 
 @pytest.mark.parametrize("length", [4096, 65_536])
