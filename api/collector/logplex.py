@@ -93,6 +93,7 @@ class Logplex:
         try:
             while True:
                 try:
+                    place.take_if_long(length)
                     self._messages.take(post, resp, until=until, needs_messages=False)
                 except (MetricsError, Problem) as error:
                     is_late = monotonic() + TRY_AGAIN_S >= until

@@ -143,6 +143,9 @@ class Messages:
             return
         try:
             batch = Batch(builder.columns(self._partitions), post.idempotency_key)
+            if post.place is not None:
+                # From here on the queue of its node bounds what waits.
+                post.place.leave()
             # From here on, so that a body that took long to read still has its time for Redis.
             self._commit.append(batch, min(until, monotonic() + ANSWER_DEADLINE_S))
         except PartlyStoredError as error:
@@ -153,7 +156,7 @@ class Messages:
     def _let_in(self, builder: BatchBuilder, place: Place | None) -> Refusal:
         """Let the new keys of a request in; return those for which there is no room.
 
-        It leaves its place: it may wait for long, and others need not.
+        It rests meanwhile: it may wait for long, and others need not.
 
         Raises:
             Problem: If too many come at once.
@@ -162,7 +165,7 @@ class Messages:
         if not unknown:
             return NONE_REFUSED
         if place is not None:
-            place.leave()
+            place.rest()
         try:
             return self._keys.let_in(unknown)
         except TooManyAtOnceError as error:
