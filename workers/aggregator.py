@@ -3,7 +3,7 @@
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from metrics.backlog import NEW, START, Backlog, Commit, Exceptions
 from metrics.entry import LARGE_COLUMNS, PendingEntry
@@ -22,6 +22,9 @@ PAUSE_AFTER_ERROR_S = 0.5
 
 ENTRIES_MAX = 128
 """Entries of a partition that are read at once: with 32 KB each, 4 MB."""
+
+ENTRIES_BESIDE_LARGE = 16
+"""And while large ones wait: what is read is to be committed before another worker claims it."""
 
 DELIVERIES_MAX = 3
 """An entry that cannot be read is dead-lettered at this delivery; before, other workers may try."""
@@ -73,6 +76,7 @@ class Aggregator:
         self._now = now
         self._monotonic = monotonic
         self._large = LargeEntries(large_columns)
+        self._entries_max = ENTRIES_MAX
         self._cursors = dict.fromkeys(self._partitions, START)
         self._claims: dict[int, bytes] = {}
         self._claims_due = monotonic() + claim_s
@@ -133,8 +137,8 @@ class Aggregator:
         self._errors = {}
         self._create_groups()
         entries = self._read()
-        is_full = any(len(pending) == ENTRIES_MAX for pending in entries.values())
-        for number, claimed in self._claimed().items():
+        is_full = any(len(pending) == self._entries_max for pending in entries.values())
+        for number, claimed in self._claimed(entries).items():
             entries.setdefault(number, []).extend(claimed)
         small = {
             number: self._large.keep(number, self._without_deleted(number, pending))
@@ -167,7 +171,8 @@ class Aggregator:
             if number not in self._without_group and not self._large.is_full(number)
         }
         found: dict[int, list[PendingEntry]] = {}
-        for number, entries in self._backlog.read(cursors, ENTRIES_MAX).items():
+        self._entries_max = ENTRIES_BESIDE_LARGE if self._large else ENTRIES_MAX
+        for number, entries in self._backlog.read(cursors, self._entries_max).items():
             if isinstance(entries, MetricsError):
                 self._record_error(number, entries)
             elif entries:
@@ -178,7 +183,7 @@ class Aggregator:
                 self._cursors[number] = NEW
         return found
 
-    def _claimed(self) -> dict[int, list[PendingEntry]]:
+    def _claimed(self, read: Mapping[int, list[PendingEntry]]) -> dict[int, list[PendingEntry]]:
         if not self._claims and self._monotonic() >= self._claims_due:
             self._claims_due = self._monotonic() + self._claim_s / 2
             self._claims = dict.fromkeys(self._partitions, START)
@@ -193,8 +198,10 @@ class Aggregator:
                 self._record_error(number, page)
                 del self._claims[number]
                 continue
-            found[number] = list(page.entries)
-            self._counters.claimed(len(page.entries))
+            # This consumer is offered its own, too.
+            known = {*self._large.waiting_in(number), *(entry.id for entry in read.get(number, ()))}
+            found[number] = [entry for entry in page.entries if entry.id not in known]
+            self._counters.claimed(len(found[number]))
             self._claims[number] = page.cursor
             if page.has_gaps:
                 self.recover([number])
@@ -203,11 +210,13 @@ class Aggregator:
         return found
 
     def _fold_large(self) -> None:
-        until = self._monotonic() + TURN_S
-        while turn := self._large.take():
-            self._fold(turn)
-            if self._monotonic() >= until:
-                return
+        began = self._monotonic()
+        until = began + TURN_S
+        while self._large and began < until:
+            self._fold(self._large.take())
+            ended = self._monotonic()
+            self._large.took(ended - began)
+            began = ended
 
     def _fold(self, entries: dict[int, list[PendingEntry]]) -> None:
         commits = [

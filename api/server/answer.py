@@ -55,7 +55,7 @@ def refusal(status: HTTPStatus, detail: str, request_id: bytes) -> tuple[Headers
     headers = [("Content-Type", PROBLEM_JSON)]
     members = {"request_id": request_id.decode()}
     if status in (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS):
-        # The app has not been asked. A client that is not told so has to think it may be stored.
+        # The app has not been asked. A client to which nobody says so takes it for perhaps stored.
         headers.append(("Retry-After", "1"))
         members["stored"] = "no"
     return headers, problem_json(status, detail, **members)

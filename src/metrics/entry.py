@@ -155,10 +155,14 @@ def write_values(values: Sequence[float], weights: Sequence[int] | None = None) 
     return ",".join(value if weight == 1 else f"{value}*{weight}" for value, weight in tokens)
 
 
-def pack(columns: Iterable[Column]) -> list[Entry]:
+def pack(columns: Iterable[Column], columns_max: int = COLUMNS_MAX) -> list[Entry]:
     """Return entries that hold the columns, each entry small enough to be read with many others.
 
     Columns of the same key-hour are joined, and long ones cut; but aggregates stay as they are.
+
+    Args:
+        columns: What they hold.
+        columns_max: How many columns each may have.
     """
     entries: list[Entry] = []
     packed: list[Column] = []
@@ -166,7 +170,7 @@ def pack(columns: Iterable[Column]) -> list[Entry]:
     for whole in _joined(columns):
         for column in (whole,) if len(whole.text) <= TEXT_LENGTH_MAX else _cut(whole):
             length += len(column.text)
-            if packed and (len(packed) == COLUMNS_MAX or length > TEXT_LENGTH_MAX):
+            if packed and (len(packed) == columns_max or length > TEXT_LENGTH_MAX):
                 entries.append(Entry(tuple(packed)))
                 packed, length = [], len(column.text)
             packed.append(column)

@@ -147,7 +147,7 @@ class AppendCalls:
             (idempotency_key.fingerprint, entries) for _, idempotency_key, entries in group.with_key
         ]
         if group.without_key:
-            batches.append(("", pack(group.columns) + group.apart))
+            batches.append(("", pack(group.columns, LARGE_COLUMNS) + group.apart))
         arguments: list[Argument] = [self._limit, self._window_s, self._nonce, len(batches)]
         for fingerprint, entries in batches:
             arguments += (fingerprint, sum([entry.messages for entry in entries]), len(entries))
