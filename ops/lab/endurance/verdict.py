@@ -14,9 +14,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from api.collector.send_queue import SENDERS
-from api.query.app import CONNECTIONS_MAX
-
 MEMORY = "memory"
 """Resident bytes of a process of ours."""
 
@@ -39,10 +36,6 @@ as many as there were requests in the last minutes."""
 COUNT_MORE = 3.0
 COUNT_SHARE = 0.1
 """Nor are so many descriptors, threads, greenlets or clients, or such a part of them."""
-
-CLIENTS_MORE = 2.0 * SENDERS + CONNECTIONS_MAX
-"""Nor so many clients of Redis: the pools of two collectors and of the query service keep what they
-once needed, and may need so many at a node."""
 
 STREAMS = "streams"
 """What all streams hold together goes as a process: its measure is ``entries``."""
@@ -93,9 +86,7 @@ class Growth:
 
 
 def _slack(measure: str, value: float) -> float:
-    if measure in SHARES:
-        return SHARES[measure] * value
-    return max(CLIENTS_MORE if measure == "clients" else COUNT_MORE, COUNT_SHARE * value)
+    return SHARES[measure] * value if measure in SHARES else max(COUNT_MORE, COUNT_SHARE * value)
 
 
 @dataclass(slots=True)
