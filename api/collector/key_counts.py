@@ -79,7 +79,7 @@ class KeyCounts:
 
     @property
     def age_s(self) -> float:
-        """How old the oldest entry of the backlog is."""
+        """How old the oldest entry of the backlog is, of the partitions that answer."""
         return max(self._ages_s)
 
     @property
@@ -148,6 +148,10 @@ class KeyCounts:
             arguments = [share, oldest, Hour.of(now).digits, int(looks), *pairs]
             calls.append(_LET_IN.call([names.keys, names.audit, names.stream], arguments))
         return calls
+
+    def fail(self, partition: int) -> None:
+        """Note that a partition does not answer: how old its backlog is, nobody knows."""
+        self._ages_s[partition] = 0.0
 
     def read(self, partition: int, reply: Reply) -> Sequence[int]:
         """Note what a partition says; return the results of its keys."""

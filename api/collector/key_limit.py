@@ -242,6 +242,7 @@ class KeyLimit:
             if isinstance(reply, MetricsError):
                 # Its keys are not remembered, and their append says what is the matter.
                 self._warn(reply)
+                self._counts.fail(number)
                 continue
             results = self._counts.read(number, reply)
             let_in += results.count(_LET_IN_NOW)
