@@ -10,7 +10,8 @@ time, each time after all partitions were counted anew: several processes at onc
 no more than those few each.
 
 A first commit is more work than others are. So new keys are paced, too, as workers keep up: a
-sender of very many waits, and messages of others are counted meanwhile.
+sender of very many waits, and messages of others are counted meanwhile. Who waits holds nobody up:
+others have their turn after each few, and Redis is asked once there is room for some.
 """
 
 import logging
@@ -68,13 +69,19 @@ class Keys(Protocol):
 
 
 class _Asked:
-    """Keys that one request asks for, at most ``ROUND_KEYS_MAX``; and those without room."""
+    """Keys that one request asks for, at most ``ROUND_KEYS_MAX``.
 
-    __slots__ = ("keys", "refused")
+    Attributes:
+        keys: Those that are not let in so far.
+        is_answered: Whether they had their turn.
+        are_new: Whether Redis said of all of them that they are new.
+    """
+
+    __slots__ = ("are_new", "is_answered", "keys")
 
     def __init__(self, keys: dict[str, Hour]) -> None:
         self.keys = keys
-        self.refused: dict[str, Hour] | None = None
+        self.is_answered = self.are_new = False
 
 
 class KeyLimit:
@@ -170,10 +177,12 @@ class KeyLimit:
         refused: dict[str, Hour] = {}
         while piece := dict(islice(unknown, ROUND_KEYS_MAX)):
             self._check(deadline)
-            while (piece := self._ask(piece)) and not self._counts.is_full:
+            asked = _Asked(piece)
+            while self._ask(asked) and not self._counts.is_full:
                 self._check(deadline)
-                self._sleep(PAUSE_S)
-            refused |= piece
+                # Others have their turn in any case.
+                self._sleep(0.0 if self._room(len(asked.keys)) else PAUSE_S)
+            refused |= asked.keys
         return self._counts.refusal(refused, self._now()) if refused else NONE_REFUSED
 
     def _check(self, deadline: float) -> None:
@@ -181,16 +190,16 @@ class KeyLimit:
         if self._monotonic() >= deadline and not self._counts.is_full:
             raise TooManyAtOnceError("too many new keys come at once; send it again later")
 
-    def _ask(self, keys: dict[str, Hour]) -> dict[str, Hour]:
-        """Ask Redis for keys; return those that have no room now."""
-        asked = _Asked(keys)
+    def _ask(self, asked: _Asked) -> bool:
+        """Ask Redis for keys; return whether some have no room now."""
+        asked.is_answered = False
         self._waiting.append(asked)
-        while asked.refused is None:
+        while not asked.is_answered:
             # Whoever comes first asks for others that came meanwhile.
             with self._asking:
-                if asked.refused is None:
+                if not asked.is_answered:
                     self._answer(self._next_round())
-        return asked.refused
+        return bool(asked.keys)
 
     def _next_round(self) -> Sequence[_Asked]:
         """Take those that wait, up to so many keys; small ones first, which nobody holds up."""
@@ -210,24 +219,56 @@ class KeyLimit:
         if self._monotonic() > self._known_until or len(self._known) > 2 * self.keys_max.keys:
             self._known.clear()
             self._known_until = self._monotonic() + REMEMBERED_S
-        left: dict[str, Hour] = {}
+        left = {
+            key: hour for each in asked for key, hour in each.keys.items() if key not in self._known
+        }
+        are_new = True
         try:
             self._ensure_layout()
-            _, left = self._round({k: hour for each in asked for k, hour in each.keys.items()}, 0)
-            while left and (room := self._room()):
-                let_in, left = self._round(left, room)
-                self._pace.took(let_in)
-                if not let_in:
-                    break
+            left = self._look(asked, left)
+            if room := self._room(len(left)):
+                left, are_new = self._let_some_in(left, room)
         except MetricsError:  # of the layout; an append raises the same
             left = {}
         finally:
             for each in asked:
-                each.refused = {key: each.keys[key] for key in each.keys if key in left}
+                each.keys = {key: each.keys[key] for key in each.keys if key in left}
+                each.is_answered, each.are_new = True, are_new
 
-    def _room(self) -> int:
-        """Return how many new keys the next round may let in."""
-        return min(self._counts.room, self._pace.room())
+    def _look(self, asked: Sequence[_Asked], left: dict[str, Hour]) -> dict[str, Hour]:
+        """Ask for keys that nobody asked for so far; return those left that are new."""
+        unasked = {
+            k: hour
+            for each in asked
+            if not each.are_new
+            for k, hour in each.keys.items()
+            if k in left
+        }
+        if not unasked:
+            return left
+        _, new = self._round(unasked, 0)
+        return {k: hour for k, hour in left.items() if k in new or k not in unasked}
+
+    def _let_some_in(self, left: dict[str, Hour], room: int) -> tuple[dict[str, Hour], bool]:
+        """Let new keys in, as many as have room; return those left, and if all are new for sure."""
+        # In the order of their requests: the small ones are first.
+        some = dict(islice(left.items(), room))
+        let_in, without_room = self._round(some, room)
+        self._pace.took(let_in)
+        # Of a partition that does not answer others may be left, which need not wait.
+        are_new = all(key in self._known or key in without_room for key in some)
+        return {k: h for k, h in left.items() if k not in some or k in without_room}, are_new
+
+    def _room(self, wanted: int) -> int:
+        """Return how many new keys the next round may let in, of so many.
+
+        It waits until the pace has room for all, or for some at least: a round for each single one
+        would be more work than they are.
+        """
+        room = self._pace.room()
+        if room < min(wanted, self._pace.per_second * PAUSE_S / 2):
+            return 0
+        return min(self._counts.room, room, wanted)
 
     def _round(self, keys: dict[str, Hour], room: int) -> tuple[int, dict[str, Hour]]:
         """Ask all partitions once; return how many keys were let in, and those with no room."""
