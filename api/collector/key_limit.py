@@ -22,6 +22,7 @@ from itertools import islice
 from threading import Lock
 from typing import Protocol, Self
 
+from api.collector.asked_keys import Asked
 from api.collector.key_counts import NONE_REFUSED, KeyCounts, KeysMax, Refusal
 from api.collector.pace import Pace
 from metrics.connection import Connection, done
@@ -48,7 +49,15 @@ _SECONDS_PER_DAY = 86_400
 
 
 class TooManyAtOnceError(OverloadedError):
-    """New keys come faster than the pace: those that were let in are known when they come again."""
+    """New keys come faster than the pace: those that were let in are known when they come again.
+
+    Attributes:
+        refusal: Those that were not, for who goes on without them.
+    """
+
+    def __init__(self, message: str, refusal: Refusal = NONE_REFUSED) -> None:
+        super().__init__(message)
+        self.refusal = refusal
 
 
 class Keys(Protocol):
@@ -66,22 +75,6 @@ class Keys(Protocol):
         Raises:
             TooManyAtOnceError: If that takes too long.
         """
-
-
-class _Asked:
-    """Keys that one request asks for, at most ``ROUND_KEYS_MAX``.
-
-    Attributes:
-        keys: Those that are not let in so far.
-        is_answered: Whether they had their turn.
-        are_new: Whether Redis said of all of them that they are new.
-    """
-
-    __slots__ = ("are_new", "is_answered", "keys")
-
-    def __init__(self, keys: dict[str, Hour]) -> None:
-        self.keys = keys
-        self.is_answered = self.are_new = False
 
 
 class KeyLimit:
@@ -124,7 +117,7 @@ class KeyLimit:
         self._counts = KeyCounts(
             keys_max, partitions=partitions, retention_s=retention_days * _SECONDS_PER_DAY
         )
-        self._waiting: deque[_Asked] = deque()
+        self._waiting: deque[Asked] = deque()
         self._asking = Lock()
         self._log = ThrottledLog(logging.getLogger(__name__), monotonic=monotonic)
 
@@ -176,21 +169,25 @@ class KeyLimit:
         deadline = self._monotonic() + WAIT_S
         refused: dict[str, Hour] = {}
         while piece := dict(islice(unknown, ROUND_KEYS_MAX)):
-            self._check(deadline)
-            asked = _Asked(piece)
+            self._check(deadline, keys)
+            asked = Asked(piece)
             while self._ask(asked) and not self._counts.is_full:
-                self._check(deadline)
+                self._check(deadline, keys)
                 # Others have their turn in any case.
                 self._sleep(0.0 if self._room(len(asked.keys)) else PAUSE_S)
             refused |= asked.keys
         return self._counts.refusal(refused, self._now()) if refused else NONE_REFUSED
 
-    def _check(self, deadline: float) -> None:
+    def _check(self, deadline: float, keys: Mapping[str, Hour]) -> None:
         # Where nothing more has room, nobody waits for it.
         if self._monotonic() >= deadline and not self._counts.is_full:
-            raise TooManyAtOnceError("too many new keys come at once; send it again later")
+            left = frozenset(key for key in keys if key not in self._known)
+            raise TooManyAtOnceError(
+                "too many new keys come at once; send it again later",
+                Refusal(left, "is new, and too many new keys come at once", RETRY_SOON_S),
+            )
 
-    def _ask(self, asked: _Asked) -> bool:
+    def _ask(self, asked: Asked) -> bool:
         """Ask Redis for keys; return whether some have no room now."""
         asked.is_answered = False
         self._waiting.append(asked)
@@ -201,11 +198,11 @@ class KeyLimit:
                     self._answer(self._next_round())
         return bool(asked.keys)
 
-    def _next_round(self) -> Sequence[_Asked]:
+    def _next_round(self) -> Sequence[Asked]:
         """Take those that wait, up to so many keys; small ones first, which nobody holds up."""
         waiting = [self._waiting.popleft() for _ in range(len(self._waiting))]
         waiting.sort(key=lambda each: len(each.keys))
-        taken: list[_Asked] = []
+        taken: list[Asked] = []
         length = 0
         for each in waiting:
             length += len(each.keys)
@@ -215,7 +212,7 @@ class KeyLimit:
                 taken.append(each)
         return taken
 
-    def _answer(self, asked: Sequence[_Asked]) -> None:
+    def _answer(self, asked: Sequence[Asked]) -> None:
         if self._monotonic() > self._known_until or len(self._known) > 2 * self.keys_max.keys:
             self._known.clear()
             self._known_until = self._monotonic() + REMEMBERED_S
@@ -235,7 +232,7 @@ class KeyLimit:
                 each.keys = {key: each.keys[key] for key in each.keys if key in left}
                 each.is_answered, each.are_new = True, are_new
 
-    def _look(self, asked: Sequence[_Asked], left: dict[str, Hour]) -> dict[str, Hour]:
+    def _look(self, asked: Sequence[Asked], left: dict[str, Hour]) -> dict[str, Hour]:
         """Ask for keys that nobody asked for so far; return those left that are new."""
         unasked = {
             k: hour

@@ -2,7 +2,8 @@
 
 Logplex sends a frame twice at most, the second time at once, and what was answered 4xx it never
 sends again. So a frame in which nothing is a message is taken as well, and while Redis is away the
-answer waits. What makes a repetition recognisable is in its headers.
+answer waits. Where new keys come too fast the known ones of a frame are taken. What makes a
+repetition recognisable is in its headers.
 
 Source:
     heroku/logplex, doc/README.http_drains.md, src/logplex_http_drain.erl.
@@ -18,17 +19,21 @@ import gevent
 
 from api.access import Access, Grant
 from api.collector import logplex_frame
+from api.collector.key_limit import TooManyAtOnceError
 from api.collector.logplex_frame import Fields, Frame
 from api.collector.long_bodies import Place
 from api.collector.messages import Messages
 from api.collector.post import Post
 from api.collector.request_body import idempotency_key_of
-from api.problems import Problem
+from api.problems import Problem, unavailable
 from metrics.errors import MetricsError, OverloadedError, StorageUnavailableError
 from metrics.message import is_key
 
 WAIT_S = 4.0
 """How long the answer waits for Redis; Logplex waits for it 5 s."""
+
+KNOWN_WAIT_S = 0.5
+"""And how long once it has waited for new keys: half of what is left until Logplex gives up."""
 
 TRY_AGAIN_S = 0.1
 
@@ -80,15 +85,41 @@ class Logplex:
             own = frame.own(self._messages.pause_if_due)
             key = idempotency_key_of(_name_of(req), grant.token_id, own)
             read = partial(logplex_frame.read, frame, fields)
-            self._take(Post(read, grant, key, place), resp, len(body), place)
+            self._take_what_is_known(Post(read, grant, key, place), resp, len(body), place)
 
-    def _take(self, post: Post, resp: falcon.Response, length: int, place: Place) -> None:
+    def _take_what_is_known(
+        self, post: Post, resp: falcon.Response, length: int, place: Place
+    ) -> None:
+        """Have a frame appended, without its new keys if too many come at once.
+
+        Raises:
+            Problem: If there is nothing else in it; Logplex sends it again.
+            MetricsError: If Redis is away for long, or if too much waits.
+        """
+        try:
+            self._take(post, resp, length, place, WAIT_S)
+        except Problem as error:
+            if not isinstance(error.__cause__, TooManyAtOnceError):
+                raise
+            too_many = error.__cause__
+        else:
+            return
+        try:
+            self._take(post.without(too_many.refusal), resp, length, place, KNOWN_WAIT_S)
+        except Problem as error:
+            if error.status != falcon.HTTP_429:
+                raise
+            raise unavailable(str(too_many), stored="no") from error
+
+    def _take(
+        self, post: Post, resp: falcon.Response, length: int, place: Place, wait_s: float
+    ) -> None:
         """Have a frame appended, and try again for a while if Redis is away.
 
         Raises:
             MetricsError: If it is away for longer, or if too much waits.
         """
-        until = monotonic() + WAIT_S
+        until = monotonic() + wait_s
         self._waiting_bytes += length
         try:
             while True:

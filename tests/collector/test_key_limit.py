@@ -6,6 +6,7 @@ from threading import Thread
 import pytest
 
 from api.collector import key_limit
+from api.collector.asked_keys import Asked
 from api.collector.key_counts import NONE_REFUSED, KeysMax
 from api.collector.key_limit import KeyLimit, TooManyAtOnceError
 from api.collector.pace import BEHIND_S, HALVED_S, LEAST_PER_SECOND, LOOK_S, SAVED_UP_MAX, Pace
@@ -267,7 +268,7 @@ def test_processes_at_once_pass_the_new_keys_of_an_hour_by_a_tenth_at_most(
 def test_small_requests_are_asked_for_before_large_ones(connection: Connection) -> None:
     """Of requests that wait the small ones come first."""
     limit = limit_of(connection, 10)
-    large, small = key_limit._Asked(names(900)), key_limit._Asked(names(200, "b"))
+    large, small = Asked(names(900)), Asked(names(200, "b"))
     limit._waiting.extend((large, small))
 
     assert limit._next_round() == [small]

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 import falcon.testing
 import pytest
 
+from api.collector import key_limit
 from api.collector import logplex as resource
+from api.collector.pace import Pace
 from metrics.connection import Connection
 from metrics.errors import StorageUnavailableError
 from tests.collector.test_collector import accepted_in_redis, assert_is_problem, client_of
@@ -186,3 +188,40 @@ def test_drains_are_counted_as_requests(connection: Connection) -> None:
     assert 'metrics_collector_requests_total{route="/logplex",status="202"} 1.0' in series
     assert "metrics_collector_messages_accepted_total 1.0" in series
     assert "metrics_collector_messages_dropped_total 3.0" in series
+
+
+NEW = OK.replace("dyno=web.1", "dyno=web.9")
+
+
+def pace_new_keys(patch: pytest.MonkeyPatch) -> None:
+    """Have no new key let in, and nobody wait for long."""
+    patch.setattr(Pace, "room", lambda _: 0)
+    patch.setattr(key_limit, "WAIT_S", 0.1)
+
+
+def test_known_keys_are_taken_where_new_ones_come_too_fast(
+    connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Logplex sends no frame again that was 4xx: what can be taken is, and the rest is named."""
+    monkeypatch.setattr(resource, "WAIT_S", 0.1)
+    client = client_of(connection)
+    drain(client, router(OK), Logplex_Frame_Id="0A")
+    pace_new_keys(monkeypatch)
+
+    result = drain(client, *[router(OK)] * 5, router(NEW))
+
+    assert result.status_code == 202
+    assert (result.json["accepted"], result.json["rejected"]) == (5, 1)
+    assert "checkout.web.9 is new, and too many new keys" in result.json["errors"][0]["detail"]
+    assert accepted_in_redis(connection) == 6
+
+
+def test_a_frame_of_new_keys_that_come_too_fast_is_sent_again(connection: Connection) -> None:
+    """Where nothing can be taken the answer is one upon which Logplex sends the frame again."""
+    client = client_of(connection)
+    with pytest.MonkeyPatch.context() as patch:
+        pace_new_keys(patch)
+        problem = assert_is_problem(drain(client, router(NEW)), 503)
+
+    assert problem["stored"] == "no"
+    assert drain(client, router(NEW)).json == {"accepted": 1, "rejected": 0}

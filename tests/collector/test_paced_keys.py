@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from api.collector import key_limit
+from api.collector.asked_keys import Asked
 from api.collector.key_counts import NONE_REFUSED
 from api.collector.key_limit import KeyLimit, TooManyAtOnceError
 from api.collector.pace import HALVED_S, LOOK_S, Pace
@@ -62,7 +63,7 @@ def test_who_asks_for_many_keys_has_the_turn_for_two_rounds_at_most(
     """Others have their turn after each few that are let in, however slow rounds are."""
     slow = Slow(connection, clock)
     limit = paced(slow, clock, passing(clock))
-    asked = key_limit._Asked(names(300))
+    asked = Asked(names(300))
 
     limit._ask(asked)
     first = slow.rounds
@@ -118,7 +119,7 @@ def test_small_requests_have_what_room_there_is_first(connection: Connection, cl
     """What the pace allows is for the smallest of those that wait, whatever its partition."""
     limit = paced(connection, clock, passing(clock))
     last = next(k for k in names(100, "small") if partition_of(k, PARTITIONS) == PARTITIONS - 1)
-    large, small = key_limit._Asked(names(300)), key_limit._Asked({last: HOUR})
+    large, small = Asked(names(300)), Asked({last: HOUR})
     limit._waiting.extend((large, small))
     clock.seconds += key_limit.PAUSE_S
 
