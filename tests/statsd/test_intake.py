@@ -1,6 +1,8 @@
 """Lines become messages; whatever does not is counted, and reported as lost if it was one."""
 
+import re
 from collections import Counter
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -8,8 +10,8 @@ from hypothesis import strategies as st
 
 from metrics import statsd_line
 from metrics.statsd import intake as room
-from metrics.statsd.intake import Intake
-from metrics.statsd.names import Names
+from metrics.statsd.intake import Counts, Intake
+from metrics.statsd.names import Mapping, Names
 from metrics.testing import Recorder
 
 OWN = "statsd.host"
@@ -35,7 +37,7 @@ class Losses(Recorder):
 class Agent:
     """An intake, and its client."""
 
-    def __init__(self, **options: int) -> None:
+    def __init__(self, **options: Any) -> None:  # noqa: ANN401
         self.client = Losses()
         self.intake = Intake(self.client, Names(**options), own_key=OWN)
         self.counts = self.intake.counts
@@ -181,3 +183,34 @@ def test_whatever_comes_is_accounted_for(pieces: list[bytes]) -> None:
     assert counts.recorded == len(agent.client.messages)
     lost = counts.unreadable + counts.without_key + counts.oversized
     assert agent.client.lost.total() == lost
+
+
+@pytest.mark.parametrize(
+    "line", [" web-1:98|ms", " gunicorn.request.duration:98|ms", "_e{2,2}:12|ms", "\tweb-1:1|ms"]
+)
+def test_a_line_that_looks_plain_is_read_as_the_grammar_has_it(
+    line: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The short way gives what the long way gives: the same keys, the same events ignored."""
+    both = [taken(line)]
+    monkeypatch.setattr(room, "_PLAIN", re.compile("(?!)"))
+    both.append(taken(line))
+
+    assert both[0] == both[1]
+
+
+@given(st.text("ab_e{}:.|ms1 #,\t\u2003", max_size=16))
+def test_both_ways_read_any_line_alike(line: str) -> None:
+    """What is read the short way is read the same the long way."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        short = taken(line)
+        monkeypatch.setattr(room, "_PLAIN", re.compile("(?!)"))
+        assert taken(line) == short
+
+
+def taken(line: str) -> tuple[list[tuple[str, float]], Counts]:
+    """Return what is made of a line, and what is counted."""
+    mapping = Mapping.parse("gunicorn.request.duration=checkout.gunicorn")
+    agent = Agent(prefix="checkout.", mappings=[mapping])
+    agent.take(line)
+    return agent.client.messages, agent.counts

@@ -18,8 +18,8 @@ FAULTS_MAX = 4_000
 """How many faults are looked at in one piece of input. What has more is no StatsD: the rest of its
 lines is counted as unreadable."""
 
-# What most clients send; all else is read by the grammar.
-_PLAIN = re.compile(r"([^:|]+):([0-9]{1,20}(?:\.[0-9]{1,20})?)\|(?:ms|[hd])(?:\|#[^|]*)?", re.ASCII)
+# What most clients send. All else is read by the grammar: blanks at the ends of a line, events.
+_PLAIN = re.compile(r"([^:|\s_][^:|]*):([0-9]{1,20}(?:\.[0-9]{1,20})?)\|(?:ms|[hd])(?:\|#[^|]*)?")
 
 
 @dataclass(slots=True)
