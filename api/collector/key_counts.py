@@ -136,6 +136,8 @@ class KeyCounts:
             looks: Whether to look how old the backlog is.
         """
         oldest = Hour.of(now - self._retention_s).digits
+        this = Hour.of(now)
+        following = Hour(this.number + 1)
         calls = []
         for number in range(self._partitions):
             some = by_partition.get(number, ())
@@ -145,7 +147,7 @@ class KeyCounts:
             for key in some:
                 pairs += (keys[key].digits, key)
             names = PartitionNames(number)
-            arguments = [share, oldest, Hour.of(now).digits, int(looks), *pairs]
+            arguments = [share, oldest, this.digits, following.digits, int(looks), *pairs]
             calls.append(_LET_IN.call([names.keys, names.audit, names.stream], arguments))
         return calls
 

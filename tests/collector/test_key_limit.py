@@ -248,6 +248,16 @@ def test_so_many_keys_are_new_in_an_hour(connection: Connection) -> None:
     assert later.count() == (20, 10)
 
 
+def test_a_clock_that_is_days_ahead_keeps_no_new_key_out(connection: Connection) -> None:
+    """An hour that is still to come counts for nothing, but for the next one: clocks differ."""
+    ahead = limit_of(
+        connection, 1_000, new_per_hour=3, now=lambda: float(Hour(HOUR.number + 72).start)
+    )
+    assert ahead.let_in(names(3)) == NONE_REFUSED
+
+    assert limit_of(connection, 1_000, new_per_hour=3).let_in(names(3, "b")) == NONE_REFUSED
+
+
 def test_processes_at_once_pass_the_new_keys_of_an_hour_by_a_tenth_at_most(
     connection: Connection,
 ) -> None:

@@ -115,6 +115,17 @@ def test_an_hour_with_messages_in_the_backlog_is_409(
     assert client.simulate_delete(PATH, headers=ALL).json["deleted"] == 5
 
 
+@pytest.mark.parametrize("field", ["deleted", "removed_keys"])
+def test_an_audit_that_is_not_sound_is_found_before_anything_is_removed(
+    client: falcon.testing.TestClient, connection: Connection, field: str
+) -> None:
+    """Where the deletion could not be counted, nothing is deleted."""
+    connection.ask(command("HSET", PartitionNames(PARTITION).audit, field, "many"))
+
+    assert client.simulate_delete(PATH, headers=ALL).status_code == 503
+    assert connection.ask(command("EXISTS", HASH)) == 1
+
+
 def test_a_key_hour_that_is_not_sound_can_be_removed(
     client: falcon.testing.TestClient, connection: Connection
 ) -> None:

@@ -12,12 +12,15 @@
 local found = redis.call('TYPE', KEYS[1]).ok
 local length = read('XLEN', KEYS[2])
 local deleted = read('HGET', KEYS[3], 'deleted')
+local removed = read('HGET', KEYS[3], 'removed_keys')
 local waiting = read('HGET', KEYS[4], ARGV[1])
 if failure then
   return failure
 end
-if deleted and (#deleted > 18 or not string.find(deleted, '^%d+$')) then
-  return redis.error_reply('UNSOUND ' .. KEYS[3])
+for _, count in ipairs({ deleted or '0', removed or '0' }) do
+  if #count > 18 or not string.find(count, '^%d+$') then
+    return redis.error_reply('UNSOUND ' .. KEYS[3])
+  end
 end
 if found == 'none' then
   return -1

@@ -2,14 +2,15 @@
 --
 -- KEYS  1 keys, 2 audit, 3 stream
 -- ARGV  1 how many new keys may be let in, 2 oldest hour that is kept (as digits),
---       3 the hour it is (as digits), 4 whether to look at the stream,
---       5... pairs: hour of a message (as digits), its key
+--       3 the hour it is, 4 the next one (as digits), 5 whether to look at the stream,
+--       6... pairs: hour of a message (as digits), its key
 -- Result: how many keys there are now; how many of them were new in this hour; the age of the
 --       oldest entry in the stream in ms, -1 if it was not looked at; and for each pair:
 --       0 the key is new and has no room, 1 it was known, 2 it was let in
 
 local keys, audit, stream = KEYS[1], KEYS[2], KEYS[3]
-local room, oldest, this_hour = tonumber(ARGV[1]), ARGV[2], tonumber(ARGV[3])
+local room, oldest = tonumber(ARGV[1]), ARGV[2]
+local this_hour, next_hour = tonumber(ARGV[3]), tonumber(ARGV[4])
 
 -- include read
 
@@ -19,8 +20,8 @@ if failure then
   return failure
 end
 local hour, new = tonumber(counted[1] or ''), tonumber(counted[2] or '')
--- The clock of another process may be ahead.
-if not hour or not new or hour < this_hour then
+-- The clock of another process may be a little ahead. One that is wrong by more keeps nobody out.
+if not hour or not new or hour < this_hour or hour > next_hour then
   hour, new = this_hour, 0
 end
 
@@ -40,9 +41,9 @@ local function age_ms()
   return 0
 end
 
-local age = ARGV[4] == '1' and age_ms() or -1
+local age = ARGV[5] == '1' and age_ms() or -1
 local results, let_in = {}, 0
-for i = 5, #ARGV, 2 do
+for i = 6, #ARGV, 2 do
   local key = ARGV[i + 1]
   local newest = redis.call('ZSCORE', keys, key)
   local result = 1
